@@ -19,7 +19,7 @@ pub(crate) struct Excerpt {
 }
 
 impl Excerpt {
-    /// A document that can be read: values that are not plainly harmless are hidden.
+    /// A document that can be read: values that are not plain are hidden.
     pub(crate) fn new(text: &Arc<FileText>, chunk: &Chunk) -> Self {
         let mut excerpt = Self::unmasked(text, chunk);
         excerpt.masks = match &excerpt.places {
@@ -148,7 +148,7 @@ impl Excerpt {
 // Marks in source lines that never show a secret.
 //
 // Keys and structure are what a reader needs to find a place, so of values only those are shown
-// that are plainly harmless. In a document that parses these are references, `null`, and the
+// that are plain. In a document that parses these are references, `null`, and the
 // values of fields that hold no secret in any type of connection. Where a document does not
 // parse, nothing says where a value ends: each line shows the known key that it begins with, and
 // behind it references or nothing.
@@ -167,31 +167,31 @@ const LONGEST_LOOK: usize = 4096;
 pub(super) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
 
 impl Masks {
-    /// Hides the values of a document that parses, but for the harmless ones. A value with an
+    /// Hides the values of a document that parses, but for the plain ones. A value with an
     /// anchor may stand for a secret elsewhere.
     pub(super) fn of(places: &Places) -> Self {
         let mut masks = Self::default();
         let mut open = vec![(0, true)];
-        while let Some((index, is_harmless)) = open.pop() {
+        while let Some((index, is_plain)) = open.pop() {
             let Some(node) = places.node(index) else { continue };
-            let is_harmless = is_harmless && !node.is_anchored;
+            let is_plain = is_plain && !node.is_anchored;
             match &node.shape {
                 Shape::Scalar { text, plain } => {
                     let is_null =
                         *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
-                    let may_show = is_harmless && text.len() <= LONGEST_LOOK && !hides_secret(text);
+                    let may_show = is_plain && text.len() <= LONGEST_LOOK && !hides_secret(text);
                     if !is_null && !may_show && !only_references(text) {
                         masks.hide_span(node.span);
                     }
                 }
-                Shape::List(items) => open.extend(items.iter().map(|item| (*item, is_harmless))),
+                Shape::List(items) => open.extend(items.iter().map(|item| (*item, is_plain))),
                 Shape::Mapping(entries) => {
                     for entry in entries {
                         let key = entry.key.as_deref().unwrap_or_default();
                         if is_secret_in_key(key) {
                             masks.hide_span(entry.key_span);
                         }
-                        open.push((entry.value, is_harmless && is_harmless_field(key)));
+                        open.push((entry.value, is_plain && is_plain_field(key)));
                     }
                 }
                 Shape::Alias(_) => {}
@@ -205,7 +205,7 @@ impl Masks {
         let mut masks = Self::default();
         let last = file.place_of(chunk.range.end.saturating_sub(1)).0;
         for number in chunk.first_line..=last {
-            let shown = harmless_start(file.line(number), is_key).chars().count();
+            let shown = plain_start(file.line(number), is_key).chars().count();
             masks.hide(number, to_u32(shown + 1)..u32::MAX);
         }
         masks
@@ -275,7 +275,7 @@ impl Masks {
 
 /// The start of a line that may be shown: the known key that it begins with, and all of it where
 /// nothing but references follows.
-fn harmless_start(line: &str, is_key: fn(&str) -> bool) -> &str {
+fn plain_start(line: &str, is_key: fn(&str) -> bool) -> &str {
     let entry = line.trim_start_matches([' ', '\t', '-', '{', '[', ',', '"', '\'']);
     let begins = line.len() - entry.len();
     let known = entry.split_once(':').filter(|(key, _)| is_key(key.trim_end_matches(['"', '\''])));
@@ -401,12 +401,12 @@ fn folded(word: &str) -> String {
 
 /// Whether a key is one that documents have, so that it is no secret itself.
 pub(crate) fn is_field(key: &str) -> bool {
-    NAMES.secret.contains(key) || is_harmless_field(key) || NAMES.hiding.contains(key)
+    NAMES.secret.contains(key) || is_plain_field(key) || NAMES.hiding.contains(key)
 }
 
 /// Whether what stands under a key is no secret in any document, unless its text shows otherwise.
 /// `value` stands beside a name that decides it.
-fn is_harmless_field(key: &str) -> bool {
+fn is_plain_field(key: &str) -> bool {
     let is_ours = HEAD.contains(&key) || OPTIONS.iter().any(|option| option.name == key);
     let is_plain = NAMES.plain.contains(key) && !NAMES.hiding.contains(key) && key != "value";
     is_plain || is_ours
