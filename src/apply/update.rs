@@ -329,8 +329,9 @@ impl Job<'_> {
             let has_type = live.map_or(desired.connection_type.name, |live| &live.type_name);
             (has_type == type_name).then_some((&desired.name, wanted))
         });
-        // Three witnesses are enough.
-        for (name, wanted) in witnesses.take(3) {
+        // Each costs a call, and where three are not shown as git has them, more would not be either.
+        const MOST_WITNESSES: usize = 3;
+        for (name, wanted) in witnesses.take(MOST_WITNESSES) {
             let known = self.observed.singles.get(name).cloned();
             let own = match known {
                 Some(own) => Some(own),

@@ -144,7 +144,7 @@ pub(crate) struct DeclaredLayer {
     pub fields: Map<String, Value>,
 }
 
-/// The layers of each name, the base first.
+/// The layers of each name, that of the first path first.
 pub(crate) fn layers(
     folders: &[Folder],
     cache: &ParseCache,

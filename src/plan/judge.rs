@@ -27,15 +27,17 @@ impl Judge<'_> {
         remembered: Option<&BTreeMap<String, Consent>>,
         given: impl Fn(&str) -> Option<CommitId>,
     ) -> (Vec<Match>, BTreeMap<String, Consent>) {
+        // Half of its digits: the state keeps one for each consent.
         let digest = sha256_hex(&canonical(&json!([change.action, connection])));
+        let digest = &digest[..digest.len() / 2];
         let mut found = self.user.of_change(connection, &self.for_rules(change), self.now);
         let mut kept = BTreeMap::new();
         for hold in found.iter_mut().filter(|found| found.effect == Effect::Hold) {
             let remembered = remembered.and_then(|all| all.get(&hold.rule));
-            let remembered = remembered.filter(|consent| consent.change == digest[..32]);
+            let remembered = remembered.filter(|consent| consent.change == *digest);
             let by = given(&hold.rule).or_else(|| Some(remembered?.by.clone()));
             if let Some(by) = &by {
-                let consent = Consent { by: by.clone(), change: digest[..32].to_owned() };
+                let consent = Consent { by: by.clone(), change: digest.to_owned() };
                 kept.insert(hold.rule.clone(), consent);
             }
             hold.consent = if self.allow.contains(&hold.rule) {

@@ -9,11 +9,16 @@ use crate::desired::{Desired, DesiredConnection};
 use crate::name::ConnectionName;
 use crate::record::{Due, OverLimit, Record};
 
-/// How many deletes a run may make on an inventory of that size: a share is rounded down and
-/// never below 3, a count is exact.
+/// A share of a small inventory would hold every delete.
+const FEWEST_OF_A_SHARE: usize = 3;
+
+/// How many deletes a run may make on an inventory of that size: a share is rounded down, a count is
+/// exact.
 pub(crate) fn allowed(max: MaxDeletes, inventory: usize) -> usize {
     match max {
-        MaxDeletes::Percent(percent) => (inventory * usize::from(percent) / 100).max(3),
+        MaxDeletes::Percent(percent) => {
+            (inventory * usize::from(percent) / 100).max(FEWEST_OF_A_SHARE)
+        }
         MaxDeletes::Count(count) => count,
     }
 }
