@@ -399,10 +399,10 @@ pub struct Unstable {
     /// How many PUTs carried it without live agreeing since.
     pub puts: u32,
     /// How many carried it since the connection last had nothing to write.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, alias = "puts_in_turns", skip_serializing_if = "is_zero")]
     pub puts_in_a_row: u32,
     /// It was given up, which was said.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, alias = "reported", skip_serializing_if = "std::ops::Not::not")]
     pub given_up: bool,
 }
 

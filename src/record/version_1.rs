@@ -6,11 +6,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    AskedBy, Base, DeclaredThen, Degraded, Due, DueStep, GoodCommit, Intent, Memory, OverLimit,
+    AskedBy, DeclaredThen, Degraded, Due, DueStep, GoodCommit, Intent, Memory, OverLimit,
     Owned, Readable, Unstable,
 };
 use crate::name::{CommitId, ConnectionName};
-use crate::secret::Fingerprint;
 
 /// A record of version 1.
 #[derive(Debug, Default, Deserialize)]
@@ -19,11 +18,11 @@ pub(crate) struct Record {
     last_good: Option<Good>,
     last_applied: Option<CommitId>,
     key_check: Option<String>,
-    inventory: BTreeMap<ConnectionName, OwnedThen>,
+    inventory: BTreeMap<ConnectionName, Owned>,
     intents: BTreeMap<ConnectionName, Intent>,
     deletes: BTreeMap<ConnectionName, DeleteNote>,
     degraded: BTreeMap<ConnectionName, DegradedThen>,
-    unstable: BTreeMap<ConnectionName, BTreeMap<String, UnstableThen>>,
+    unstable: BTreeMap<ConnectionName, BTreeMap<String, Unstable>>,
     readable: Readable,
     suspended: bool,
     consented: BTreeSet<CommitId>,
@@ -41,23 +40,6 @@ struct Good {
     #[serde(default)]
     types: BTreeMap<ConnectionName, String>,
     paths: BTreeMap<String, usize>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OwnedThen {
-    #[serde(rename = "type")]
-    type_name: String,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    base: Base,
-    #[serde(default)]
-    protect: bool,
-    #[serde(default)]
-    secrets_checked: Option<i64>,
-    #[serde(default)]
-    last_change: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,23 +83,12 @@ struct DegradedThen {
     type_name: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UnstableThen {
-    print: Fingerprint,
-    puts: u32,
-    #[serde(default)]
-    puts_in_turns: u32,
-    #[serde(default)]
-    reported: bool,
-}
-
 impl From<Record> for super::Record {
     fn from(old: Record) -> Self {
         let last_good = old.last_good.map(|good| good.upgraded(&old.inventory));
         let mut memories: BTreeMap<ConnectionName, Memory> = BTreeMap::new();
         for (name, owned) in old.inventory {
-            memories.entry(name).or_default().owned = Some(owned.into());
+            memories.entry(name).or_default().owned = Some(owned);
         }
         for (name, intent) in old.intents {
             memories.entry(name).or_default().intent = Some(intent);
@@ -129,8 +100,7 @@ impl From<Record> for super::Record {
             memories.entry(name).or_default().degraded = Some(degraded.into());
         }
         for (name, fields) in old.unstable {
-            let fields = fields.into_iter().map(|(path, field)| (path, field.into()));
-            memories.entry(name).or_default().unstable = fields.collect();
+            memories.entry(name).or_default().unstable = fields;
         }
         Self {
             last_good,
@@ -146,7 +116,7 @@ impl From<Record> for super::Record {
 }
 
 impl Good {
-    fn upgraded(self, inventory: &BTreeMap<ConnectionName, OwnedThen>) -> GoodCommit {
+    fn upgraded(self, inventory: &BTreeMap<ConnectionName, Owned>) -> GoodCommit {
         let Self { commit, config, declared, mut renames, mut types, paths } = self;
         let declared = declared.into_iter().map(|(name, files)| {
             let of_inventory = || inventory.get(&name).map(|owned| owned.type_name.clone());
@@ -156,21 +126,6 @@ impl Good {
         });
         let declared = Arc::new(declared.collect());
         GoodCommit { commit, config, declared, paths, absent_paths: BTreeMap::new() }
-    }
-}
-
-impl From<OwnedThen> for Owned {
-    fn from(old: OwnedThen) -> Self {
-        Self {
-            type_name: old.type_name,
-            id: old.id,
-            base: Arc::new(old.base),
-            protect: old.protect,
-            secrets_checked: old.secrets_checked,
-            shown_secrets: BTreeMap::new(),
-            last_change: old.last_change,
-            last_commit: None,
-        }
     }
 }
 
@@ -209,18 +164,6 @@ impl From<DegradedThen> for Degraded {
             attempts: old.attempts,
             next: old.next,
             deleted: old.deleted.then_some(old.type_name),
-        }
-    }
-}
-
-impl From<UnstableThen> for Unstable {
-    fn from(old: UnstableThen) -> Self {
-        Self {
-            print: old.print,
-            shown: None,
-            puts: old.puts,
-            puts_in_a_row: old.puts_in_turns,
-            given_up: old.reported,
         }
     }
 }
