@@ -139,15 +139,12 @@ async fn bring_back(
         }
     }
     let restored = make_again(job, &live, &way_back).await;
-    job.ledger.edit_memory(&desired.name, |memory| {
-        if restored.is_ok() {
+    if restored.is_ok() {
+        job.ledger.edit_memory(&desired.name, |memory| {
             memory.intent = None;
             memory.owned = Some(Owned { id: None, ..owned });
-        } else {
-            // That it is gone is our doing, which the next run has to know.
-            memory.intent = Some(create::intent(desired, &job.settings));
-        }
-    });
+        });
+    }
     job.count_attempt(desired, attempt::REPLACE, &all_declared(desired));
     if is_refused {
         job.ledger.edit_memory(&desired.name, |memory| {
