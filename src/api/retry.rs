@@ -57,9 +57,10 @@ impl RetryPolicy {
         }
     }
 
-    /// The policy of one reconcile of the daemon, which goes on with the next one anyway.
+    /// The policy of one reconcile of the daemon. It ends soon, and the target is shown as failing: the
+    /// daemon goes on with the next one anyway.
     pub fn daemon() -> Self {
-        let give_up_after = Duration::from_secs(120);
+        let give_up_after = Duration::from_secs(15);
         Self { give_up_after, give_up_without_server_after: give_up_after, ..Self::command() }
     }
 

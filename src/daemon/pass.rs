@@ -18,10 +18,6 @@ use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, c
 use crate::secret::Redactor;
 use crate::source::{Commit, Seen, Source, SourceError};
 
-/// After this long without one success a reconcile ends and the target is shown as failing; the
-/// target loop tries again by itself.
-const GIVE_UP: Duration = Duration::from_secs(15);
-
 /// The result of one reconcile.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PassResult {
@@ -225,7 +221,7 @@ pub(super) fn options(writes: bool, asked: Asked, term: &Term) -> RunOptions {
         follows: true,
         read_back: ReadBackMode::Spread,
         lock_timeout: LOCK_TIMEOUT,
-        retries: RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() },
+        retries: RetryPolicy::daemon(),
         asked,
         stop: term.over().child_token(),
         limit: term.limit().clone(),
