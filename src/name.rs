@@ -67,6 +67,16 @@ fn lookalike_form(name: &str) -> String {
     decomposed.replace('\u{307}', "")
 }
 
+/// The first few of several names: `a, b and 3 more`.
+pub(crate) fn first_few<'n>(names: impl IntoIterator<Item = &'n String>, most: usize) -> String {
+    let mut names = names.into_iter();
+    let named: Vec<&str> = names.by_ref().take(most).map(String::as_str).collect();
+    match names.count() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// Says what is wrong with a connection's name, or nothing.
 ///
 /// `/`, `.` and `..` would change the path of a call; control characters and outer spaces are

@@ -13,6 +13,7 @@ use crate::audit::Asked;
 use crate::catalog::{did_you_mean, did_you_mean_type};
 use crate::config::{Config, Location, Target};
 use crate::leadership::Term;
+use crate::name::first_few;
 use crate::plan::{Filter, Plan, RunRequests};
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions};
 use crate::rules::Effect;
@@ -228,13 +229,8 @@ impl Session {
             _ => Vec::new(),
         };
         let files = tokio::task::block_in_place(find);
-        let named = files.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-        let more = match files.len().saturating_sub(3) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
         let note = "changes that are not committed are not read without --worktree";
-        (!files.is_empty()).then(|| format!("{note}: {named}{more}"))
+        (!files.is_empty()).then(|| format!("{note}: {}", first_few(&files, 3)))
     }
 
     /// The plan of all targets.

@@ -12,7 +12,7 @@ use super::status::{Counts, ReconcileOutcome, TargetStatus, Wait};
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
-use crate::name::{CommitId, ConnectionName};
+use crate::name::{CommitId, ConnectionName, first_few};
 use crate::plan::{Entry, State, TargetPlan, with_reason};
 use crate::reconcile::Step;
 
@@ -208,11 +208,8 @@ impl TargetLog<'_> {
         let is_due = count > 0
             && self.due(FailureKind::Standing(state.as_str())).is_some_and(|repeated| repeated > 0);
         if is_due {
-            let more = count.saturating_sub(MOST_NAMED);
-            standing.truncate(MOST_NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let names = standing.join(", ");
-            warn!(target, event = state.as_str(), commit, count, "still: {names}{more}");
+            let names = first_few(&standing, MOST_NAMED);
+            warn!(target, event = state.as_str(), commit, count, "still: {names}");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::known::slug;
 use super::{Export, Exported, template};
 use crate::config::FILE_NAME as CONFIG_FILE;
+use crate::name::first_few;
 
 /// The file of `--single-file`.
 const SINGLE_FILE: &str = "connections.yaml";
@@ -49,11 +50,8 @@ pub(crate) enum WriteError {
 
 fn list(paths: &[PathBuf]) -> String {
     const MOST: usize = 5;
-    let shown: Vec<String> = paths.iter().take(MOST).map(|p| p.display().to_string()).collect();
-    match paths.len().saturating_sub(MOST) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    first_few(&paths, MOST)
 }
 
 /// The files of an export: one for each connection, or one with all.

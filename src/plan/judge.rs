@@ -11,7 +11,7 @@ use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, Tar
 use crate::catalog::OPTIONS_KEY;
 use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;
-use crate::name::{CommitId, ConnectionName};
+use crate::name::{CommitId, ConnectionName, first_few};
 use crate::pointer;
 use crate::record::{Consent, Memory, Owned, Record};
 use crate::rules::{Effect, Match};
@@ -224,10 +224,11 @@ pub(super) fn tell(plan: &mut TargetPlan) {
             said.entry(text).or_default().push(what.clone());
         }
     }
-    plan.notices.extend(said.into_iter().map(|(text, changes)| {
-        let more = changes.len().saturating_sub(5);
-        let shown = changes.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{text}; it is about {shown}{rest}")
-    }));
+    // One line says it; the plan shows each change anyway.
+    const MOST_NAMED: usize = 5;
+    plan.notices.extend(
+        said.into_iter().map(|(text, changes)| {
+            format!("{text}; it is about {}", first_few(&changes, MOST_NAMED))
+        }),
+    );
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    AskedBy, DeclaredThen, Degraded, Due, DueStep, GoodCommit, Intent, Memory, OverLimit,
-    Owned, Readable, Unstable,
+    AskedBy, DeclaredThen, Degraded, Due, DueStep, GoodCommit, Intent, Memory, OverLimit, Owned,
+    Readable, Unstable,
 };
 use crate::name::{CommitId, ConnectionName};
 

@@ -14,6 +14,7 @@ use git2::{ObjectType, Oid};
 
 use super::SourceError;
 use crate::diagnostic;
+use crate::name::first_few;
 
 /// Files below a folder, read as they are at that moment.
 #[derive(Clone, Debug)]
@@ -301,14 +302,9 @@ impl Listing {
         ]
         .into_iter()
         .filter_map(|(paths, reason)| {
-            let named: Vec<&str> = paths.iter().take(MOST_NAMED).map(String::as_str).collect();
-            let named = named.join(", ");
-            match (paths.len(), paths.len().saturating_sub(MOST_NAMED)) {
-                (0, _) => None,
-                (1, _) => Some(format!("{named} is skipped: {reason}")),
-                (_, 0) => Some(format!("{named} are skipped: {reason}")),
-                (_, more) => Some(format!("{named} and {more} more are skipped: {reason}")),
-            }
+            let verb = if paths.len() == 1 { "is" } else { "are" };
+            let named = first_few(paths, MOST_NAMED);
+            (!paths.is_empty()).then(|| format!("{named} {verb} skipped: {reason}"))
         })
         .collect()
     }
