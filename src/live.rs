@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{self, Bookkeeping, hidden};
 use crate::name::ConnectionName;
-use crate::pointer;
 use crate::secret::Redactor;
 
 /// A value that only may be a secret is treated as one from this length on: shorter words are
@@ -94,11 +93,7 @@ impl LiveConnection {
     pub fn teach_secrets(&self, target: &str, redactor: &Redactor) {
         let Some(connection_type) = catalog::find(&self.type_name) else { return };
         for part in hidden::secret_parts(connection_type, &self.body) {
-            let Some(text) = pointer::look_up(&self.body, &part.pointer).and_then(Value::as_str)
-            else {
-                continue;
-            };
-            let text = part.range.map_or(Some(text), |range| text.get(range)).unwrap_or_default();
+            let Some(text) = part.text(&self.body) else { continue };
             let is_doubtful =
                 part.certainty == hidden::Certainty::Suspected && text.len() < SHORTEST_GUESS;
             if !is_doubtful && !hidden::is_masked_text(text) {

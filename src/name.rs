@@ -67,6 +67,41 @@ fn lookalike_form(name: &str) -> String {
     decomposed.replace('\u{307}', "")
 }
 
+/// The words of a name, in ASCII and small letters: split at what is no letter or digit, and at the humps
+/// of camel case. A letter without a common spelling in ASCII is left out.
+pub(crate) fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let characters: Vec<char> = name.chars().collect();
+    for (index, &c) in characters.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|i| characters.get(i));
+        let after = characters.get(index + 1);
+        let is_hump = c.is_uppercase()
+            && (before.is_some_and(|b| b.is_lowercase() || b.is_numeric())
+                || before.is_some_and(|b| b.is_uppercase())
+                    && after.is_some_and(|a| a.is_lowercase()));
+        if is_hump || !c.is_alphanumeric() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push_str(&in_ascii(c));
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn in_ascii(c: char) -> String {
+    let spelled = match c {
+        'ı' => "i".to_owned(),
+        'ß' => "ss".to_owned(),
+        'æ' | 'Æ' => "ae".to_owned(),
+        'ø' | 'Ø' => "o".to_owned(),
+        c if c.is_ascii() => c.to_string(),
+        c => DecomposingNormalizer::new_nfkd().normalize(&c.to_string()).into_owned(),
+    };
+    spelled.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
 /// The first few of several names: `a, b and 3 more`.
 pub(crate) fn first_few<'n>(names: impl IntoIterator<Item = &'n String>, most: usize) -> String {
     let mut names = names.into_iter();

@@ -45,6 +45,14 @@ pub struct SecretPart {
     pub certainty: Certainty,
 }
 
+impl SecretPart {
+    /// Its text in the connection that it was found in; `None`: it is no text.
+    pub(crate) fn text<'v>(&self, fields: &'v Map<String, Value>) -> Option<&'v str> {
+        let text = look_up(fields, &self.pointer)?.as_str()?;
+        self.range.clone().map_or(Some(text), |range| text.get(range))
+    }
+}
+
 /// How sure it is that something is a secret, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
@@ -93,41 +101,17 @@ pub fn mask_at(
     value: &Value,
     whole: &Map<String, Value>,
 ) -> Value {
-    let mut steps = crate::pointer::steps(pointer);
-    let Some(top) = steps.next() else { return Value::from(SENSITIVE) };
-    let mut context = whole.clone();
-    let mut place = context.entry(top.as_ref()).or_insert(Value::Null);
-    for step in steps {
-        let Some(next) = step_into(place, step.into_owned()) else { return Value::from(SENSITIVE) };
-        place = next;
+    let mut context = Value::Object(whole.clone());
+    let around = pointer.rmatch_indices('/').find_map(|(at, _)| context.pointer(&pointer[..at]));
+    match (around, context.pointer(pointer)) {
+        // A list lacks it.
+        (Some(Value::Array(_)), None) => return Value::from(SENSITIVE),
+        (Some(_), Some(_)) => crate::pointer::put(&mut context, pointer, Some(value.clone())),
+        _ => crate::pointer::set(&mut context, pointer, value.clone()),
     }
-    *place = value.clone();
-    let shown = Value::Object(mask(connection_type, &context));
-    shown.pointer(pointer).cloned().unwrap_or_else(|| Value::from(SENSITIVE))
-}
-
-/// A pointer to an item further out than this does not come from a list that anybody wrote.
-const LONGEST_LIST: usize = 100_000;
-
-/// The place one step further, made where there is none; `None` for a name inside a list.
-fn step_into(place: &mut Value, step: String) -> Option<&mut Value> {
-    let index = step.parse::<usize>().ok().filter(|index| *index <= LONGEST_LIST);
-    match (&*place, index) {
-        (Value::Array(_), None) => return None,
-        (Value::Array(_) | Value::Object(_), _) => {}
-        (_, Some(_)) => *place = Value::Array(Vec::new()),
-        (_, None) => *place = Value::Object(Map::new()),
-    }
-    match (place, index) {
-        (Value::Array(items), Some(index)) => {
-            if items.len() <= index {
-                items.resize(index + 1, Value::Null);
-            }
-            items.get_mut(index)
-        }
-        (Value::Object(map), _) => Some(map.entry(step).or_insert(Value::Null)),
-        _ => None,
-    }
+    let shown = context.as_object().map(|context| Value::Object(mask(connection_type, context)));
+    let shown = shown.as_ref().and_then(|shown| shown.pointer(pointer));
+    shown.cloned().unwrap_or_else(|| Value::from(SENSITIVE))
 }
 
 fn masked(value: &Value, part: &SecretPart) -> Value {
@@ -186,7 +170,7 @@ pub fn literal_secrets(
         let value = look_up(fields, &pointer);
         let text = value.and_then(Value::as_str);
         let written: Vec<&SecretPart> =
-            parts.iter().filter(|part| is_written_out(text, part)).collect();
+            parts.iter().filter(|part| is_written_out(fields, part)).collect();
         // Where a secret holds separators, the rewritten text may still show a part of it.
         let rewritten = text.and_then(|text| with_references(text, &written)).filter(|text| {
             let value = Value::from(text.as_str());
@@ -203,9 +187,8 @@ pub fn literal_secrets(
     literals
 }
 
-fn is_written_out(text: Option<&str>, part: &SecretPart) -> bool {
-    let (Some(text), Some(range)) = (text, &part.range) else { return true };
-    let secret = text.get(range.clone()).unwrap_or(text);
+fn is_written_out(fields: &Map<String, Value>, part: &SecretPart) -> bool {
+    let Some(secret) = part.text(fields) else { return true };
     reference::parse(secret).is_ok_and(|segments| {
         segments.iter().any(|segment| matches!(segment, Segment::Text(_) | Segment::Var(_)))
     })

@@ -15,7 +15,6 @@ use crate::diagnostic::{
     split,
 };
 use crate::name::{self, ConnectionName};
-use crate::pointer::look_up;
 use crate::reference::holds_reference;
 use crate::source::FileEntry;
 use crate::yaml;
@@ -323,12 +322,7 @@ fn hide_known(raw: &RawDocument, excerpt: &mut Excerpt) {
     for connection_type in catalog::all().filter(|t| named.is_none_or(|named| named.name == t.name))
     {
         for part in hidden::secret_parts(connection_type, fields) {
-            let text = look_up(fields, &part.pointer).and_then(Value::as_str);
-            let secret = match (&part.range, text) {
-                (Some(range), Some(text)) => text.get(range.clone()).unwrap_or(text),
-                _ => "literal",
-            };
-            if !only_references(secret) {
+            if !part.text(fields).is_some_and(only_references) {
                 excerpt.hide(&part.pointer);
             }
         }

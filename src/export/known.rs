@@ -12,7 +12,7 @@ use crate::catalog::{Field, Kind};
 use crate::desired::{env_names, holds_env};
 use crate::document::Document;
 use crate::environment::Environment;
-use crate::name::ConnectionName;
+use crate::name::{ConnectionName, words};
 use crate::pointer::with_texts;
 use crate::record::Record;
 use crate::reference::{self, Segment};
@@ -258,7 +258,7 @@ pub(crate) fn template(variables: &[Variable]) -> String {
 
 /// A text in upper snake case, of ASCII letters and digits: `ödeme-mails` is `ODEME_MAILS`.
 pub(super) fn upper_snake(text: &str) -> String {
-    words(text, true).join("_").to_ascii_uppercase()
+    words(text).join("_").to_ascii_uppercase()
 }
 
 /// A text as a file name without its extension: `Ödeme Mails` is `odeme-mails`. It holds nothing
@@ -266,60 +266,8 @@ pub(super) fn upper_snake(text: &str) -> String {
 pub(super) fn slug(text: &str) -> String {
     /// File systems take 255 bytes; people read fewer.
     const LONGEST: usize = 100;
-    let slug = words(text, false).join("-").to_ascii_lowercase();
+    let slug = words(text).join("-");
     slug.chars().take(LONGEST).collect::<String>().trim_end_matches('-').to_owned()
-}
-
-/// The words of a text in ASCII; with `humps`, camel case is split too.
-fn words(text: &str, humps: bool) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut before = ' ';
-    for c in text.chars() {
-        let is_hump = humps && c.is_uppercase() && (before.is_lowercase() || before.is_numeric());
-        if is_hump || !c.is_alphanumeric() {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut() {
-            word.push_str(in_ascii(c));
-        }
-        before = c;
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// A letter or digit as ASCII; nothing where there is no common spelling.
-fn in_ascii(c: char) -> &'static str {
-    const ASCII: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    if let Some(at) = ASCII.find(c) {
-        return ASCII.get(at..=at).unwrap_or_default();
-    }
-    match c {
-        'à' | 'á' | 'â' | 'ã' | 'å' => "a",
-        'À' | 'Á' | 'Â' | 'Ã' | 'Å' => "A",
-        'ä' | 'æ' => "a",
-        'Ä' | 'Æ' => "A",
-        'ç' => "c",
-        'Ç' => "C",
-        'è' | 'é' | 'ê' | 'ë' => "e",
-        'È' | 'É' | 'Ê' | 'Ë' => "E",
-        'ğ' => "g",
-        'Ğ' => "G",
-        'ı' | 'ì' | 'í' | 'î' | 'ï' => "i",
-        'İ' | 'Ì' | 'Í' | 'Î' | 'Ï' => "I",
-        'ñ' => "n",
-        'Ñ' => "N",
-        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' => "o",
-        'Ò' | 'Ó' | 'Ô' | 'Õ' | 'Ö' | 'Ø' => "O",
-        'ş' | 'š' => "s",
-        'Ş' | 'Š' => "S",
-        'ß' => "ss",
-        'ù' | 'ú' | 'û' | 'ü' => "u",
-        'Ù' | 'Ú' | 'Û' | 'Ü' => "U",
-        'ý' | 'ÿ' => "y",
-        'ž' => "z",
-        _ => "",
-    }
 }
 
 #[cfg(test)]

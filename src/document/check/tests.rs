@@ -218,7 +218,7 @@ fn only_the_first_hundred_problems_are_listed() {
 fn variables_for_secrets_have_readable_names() {
     for (name, pointer, variable) in [
         ("order-notifications", "/password", "ORDER_NOTIFICATIONS_PASSWORD"),
-        ("Ordér mails", "/caKeystoreFilePass", "ORDR_MAILS_CA_KEYSTORE_FILE_PASS"),
+        ("Ordér mails", "/caKeystoreFilePass", "ORDER_MAILS_CA_KEYSTORE_FILE_PASS"),
         ("9lives", "/authPassphrase", "_9LIVES_AUTH_PASSPHRASE"),
         ("€", "/password", "PASSWORD"),
     ] {
