@@ -26,47 +26,32 @@ pub(super) fn write(
     names: &mut VariableNames,
     full: bool,
 ) -> Result<(String, Vec<LeftOut>), String> {
-    let name = live.name.as_str();
-    let owner = format!("{} {name}", connection_type.name);
-    let body = live.body();
+    let (name, body) = (live.name.as_str(), live.body());
+    names.begin(connection_type.name, name);
     let mut fields = normal(connection_type, body.clone());
-    // A value that the server fills by itself is not written, unless git declares the field.
-    for path in known.declared(&live.name) {
-        let value = look_up(body, path).filter(|value| !is_empty(value));
-        if let Some(value) = value.filter(|_| look_up(&fields, path).is_none())
-            && !pointer::steps(path).next().is_some_and(|top| is_bookkeeping(connection_type, &top))
-        {
-            put(&mut fields, path, Some(value.clone()));
-        }
-    }
+    add_declared(connection_type, body, known.declared(&live.name), &mut fields);
     let whole = fields.clone();
     let masked = mark_masked(connection_type, body, &mut fields);
-    let declared = take_known(&mut fields, connection_type, live, known);
-    for (path, value) in &declared {
-        for variable in env_names(value) {
-            let field = path.trim_start_matches('/');
-            names.note(variable, &format!("{owner}: `{field}`, as git declares it"), false, None);
-        }
-    }
+    let declared = take_known(&mut fields, connection_type, live, known, names);
+    let is_required =
+        |field: &Field| field.required.holds(&|key| connection_type.field(key), &whole);
     let is_needed = |key: &String| {
-        let field = connection_type.field(key);
         let is_declared = |path| pointer::steps(path).next().as_deref() == Some(&**key);
-        field.is_some_and(|field| field.required.holds(&|key| connection_type.field(key), &whole))
+        connection_type.field(key).is_some_and(is_required)
             || known.declared(&live.name).any(is_declared)
     };
-    let offered: BTreeSet<String> = masked.iter().filter(|key| !is_needed(key)).cloned().collect();
+    let offered: BTreeSet<String> = masked.into_iter().filter(|key| !is_needed(key)).collect();
     let mut left_out = take_out_odd_secrets(connection_type, &mut fields);
     let is_masked = |field: &&'static Field| field.is_secret() || may_mask_file(field, &whole);
     for field in connection_type.fields().filter(is_masked) {
         fields.shift_remove(field.name);
     }
-    let mut fields = extract(connection_type, &fields, (name, &owner), &offered, names);
+    let mut fields = extract(connection_type, &fields, &offered, names);
     for (key, value) in &mut fields {
         let mut used = BTreeSet::new();
         *value = known.referring(value, &mut used);
-        for variable in used {
-            names.note(variable, &format!("{owner}: `{key}`, which shows it"), false, None);
-        }
+        used.into_iter()
+            .for_each(|v| names.note(v, &format!("`{key}`, which shows it"), false, None));
     }
     left_out.extend(take_out_shown_secrets(&mut fields, known));
     for (path, value) in &declared {
@@ -82,11 +67,28 @@ pub(super) fn write(
         !is_left_out(field) && (field.is_secret() || field.is_used(connection_type, &whole))
     };
     let open = connection_type.fields().filter(is_masked).filter(is_open);
-    let mut offers = add_masked(open, &mut fields, connection_type, &whole, (name, &owner), names);
+    let mut offers = add_masked(open, &mut fields, &whole, &is_required, names);
     take_out_refused(connection_type, name, &mut fields, &mut left_out)?;
     refuse_left_out(known.declared(&live.name), &left_out)?;
     offers.extend(offered.into_iter().filter_map(|key| fields.shift_remove_entry(&key)));
     Ok((render(connection_type, name, fields, offers, &left_out), left_out))
+}
+
+/// Adds the values that the server fills by itself and that are not written, unless git declares them.
+fn add_declared<'p>(
+    connection_type: &'static ConnectionType,
+    body: &Map<String, Value>,
+    declared: impl Iterator<Item = &'p str>,
+    fields: &mut Map<String, Value>,
+) {
+    for path in declared {
+        let value = look_up(body, path).filter(|value| !is_empty(value));
+        if let Some(value) = value.filter(|_| look_up(fields, path).is_none())
+            && !pointer::steps(path).next().is_some_and(|top| is_bookkeeping(connection_type, &top))
+        {
+            put(fields, path, Some(value.clone()));
+        }
+    }
 }
 
 /// Whether live's answer may mask the file or certificate of a field.
@@ -131,9 +133,8 @@ fn mark_masked(
 fn add_masked(
     open: impl Iterator<Item = &'static Field>,
     fields: &mut Map<String, Value>,
-    connection_type: &'static ConnectionType,
     whole: &Map<String, Value>,
-    (name, owner): (&str, &str),
+    is_required: &dyn Fn(&Field) -> bool,
     names: &mut VariableNames,
 ) -> BTreeMap<String, Value> {
     let mut offers = BTreeMap::new();
@@ -147,12 +148,11 @@ fn add_masked(
             fields.insert(field.name.to_owned(), Value::from(text));
             continue;
         }
-        let is_required = field.required.holds(&|key| connection_type.field(key), whole);
-        let offered = shown.is_none() && !is_required;
-        let variable = names.invent(name, field.name);
+        let offered = shown.is_none() && !is_required(field);
+        let variable = names.invent(field.name);
         let reference = Value::from(format!("${{env:{variable}}}"));
         let value = shown.map(|text| Sensitive::new(text.to_owned()));
-        names.note(variable, &format!("{owner}: `{}`", field.name), offered, value);
+        names.note(variable, &format!("`{}`", field.name), offered, value);
         if offered {
             offers.insert(field.name.to_owned(), reference);
         } else {
@@ -168,6 +168,7 @@ fn take_known(
     connection_type: &ConnectionType,
     live: &LiveConnection,
     known: &KnownReferences,
+    names: &mut VariableNames,
 ) -> Vec<(String, Value)> {
     let mut taken = Vec::new();
     for (path, declared) in known.references(&live.name) {
@@ -177,6 +178,10 @@ fn take_known(
         put(fields, path, None);
         // A field that live does not have stays away, but secrets and files are seldom shown.
         if there || may_be_masked {
+            for variable in env_names(declared) {
+                let field = path.trim_start_matches('/');
+                names.note(variable, &format!("`{field}`, as git declares it"), false, None);
+            }
             taken.push((path.to_owned(), declared.clone()));
         }
     }
@@ -199,15 +204,14 @@ fn put(fields: &mut Map<String, Value>, path: &str, value: Option<Value>) {
 fn extract(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,
-    (name, owner): (&str, &str),
     offered: &BTreeSet<String>,
     names: &mut VariableNames,
 ) -> Map<String, Value> {
     let mut notes = Vec::new();
     let (mut fields, variables) = hidden::extract(connection_type, fields, &mut |part| {
         let field = pointer::steps(&part.pointer).next().unwrap_or_default();
-        notes.push((format!("{owner}: {}", part.what), offered.contains(&*field)));
-        names.invent(name, &part.label)
+        notes.push((part.what.clone(), offered.contains(&*field)));
+        names.invent(&part.label)
     });
     for ((variable, value), (about, is_offered)) in variables.into_iter().zip(notes) {
         let value = Some(value).filter(|value| !hidden::is_masked_text(value.expose()));
@@ -218,9 +222,9 @@ fn extract(
             if !hidden::is_mask(text) {
                 return Value::from(text);
             }
-            let variable = names.invent(name, key);
+            let variable = names.invent(key);
             let reference = format!("${{env:{variable}}}");
-            names.note(variable, &format!("{owner}: `{key}`"), offered.contains(key), None);
+            names.note(variable, &format!("`{key}`"), offered.contains(key), None);
             Value::from(reference)
         });
     }

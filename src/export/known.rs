@@ -184,6 +184,9 @@ impl KnownReferences {
 #[derive(Debug)]
 pub(super) struct VariableNames {
     prefix: String,
+    /// The connection that is written now, by its name, and with its type in front.
+    connection: String,
+    owner: String,
     taken: BTreeSet<String>,
     /// In the order in which they were noted.
     pub(super) variables: Vec<Variable>,
@@ -196,15 +199,23 @@ impl VariableNames {
     pub(super) fn new(prefix: &str, known: &KnownReferences) -> Self {
         Self {
             prefix: upper_snake(prefix),
+            connection: String::new(),
+            owner: String::new(),
             taken: known.variables(),
             variables: Vec::new(),
             noted: BTreeMap::new(),
         }
     }
 
+    /// The names and notes that follow are of this connection.
+    pub(super) fn begin(&mut self, type_name: &str, connection: &str) {
+        self.owner = format!("{type_name} {connection}");
+        connection.clone_into(&mut self.connection);
+    }
+
     /// Makes a name that no other secret has.
-    pub(super) fn invent(&mut self, connection: &str, label: &str) -> String {
-        let words = [self.prefix.clone(), upper_snake(connection), upper_snake(label)];
+    pub(super) fn invent(&mut self, label: &str) -> String {
+        let words = [self.prefix.clone(), upper_snake(&self.connection), upper_snake(label)];
         let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let mut name = words.join("_");
         if name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -233,6 +244,7 @@ impl VariableNames {
             return;
         }
         // It ends in a comment: a line break in the name of a property may not leave it.
+        let about = format!("{}: {about}", self.owner);
         let about = about.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.noted.insert(name.clone(), self.variables.len());
         self.variables.push(Variable { name, about, offered, value });
@@ -277,11 +289,17 @@ mod tests {
     #[test]
     fn no_two_secrets_share_a_name() {
         let mut names = VariableNames::new("Payments", &KnownReferences::default());
-        assert_eq!(names.invent("order-mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD");
-        assert_eq!(names.invent("order_mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_2");
-        assert_eq!(names.invent("Order Mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_3");
+        for (name, wanted) in [
+            ("order-mails", "PAYMENTS_ORDER_MAILS_PASSWORD"),
+            ("order_mails", "PAYMENTS_ORDER_MAILS_PASSWORD_2"),
+            ("Order Mails", "PAYMENTS_ORDER_MAILS_PASSWORD_3"),
+        ] {
+            names.begin("email", name);
+            assert_eq!(names.invent("password"), wanted);
+        }
         let mut names = VariableNames::new("24-7", &KnownReferences::default());
-        assert_eq!(names.invent("支付", "password"), "_24_7_PASSWORD");
+        names.begin("email", "支付");
+        assert_eq!(names.invent("password"), "_24_7_PASSWORD");
     }
 }
 
