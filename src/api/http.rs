@@ -210,7 +210,8 @@ fn tls(path: &Path) -> Result<ClientConfig, ClientError> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Trust { certificates, authorities }))
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // All that the client speaks: a server that is offered more may choose it.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 

@@ -30,7 +30,7 @@ impl TlsFront {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
@@ -39,6 +39,8 @@ impl TlsFront {
                 PrivateKeyDer::from_pem_file(&key).unwrap(),
             )
             .unwrap();
+        // As most servers do, it prefers HTTP/2 where a client offers that.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -56,6 +58,9 @@ impl TlsFront {
 fn pass_on(stream: TcpStream, config: Arc<ServerConfig>, upstream: &str) -> Option<()> {
     let mut stream = StreamOwned::new(ServerConnection::new(config).ok()?, stream);
     let request = request(&mut stream)?;
+    if stream.conn.alpn_protocol() == Some(b"h2") {
+        return None;
+    }
     let mut server = TcpStream::connect(upstream).unwrap();
     server.write_all(request.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).ok()?;
     let mut answer = Vec::new();
