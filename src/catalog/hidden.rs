@@ -19,7 +19,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use crate::catalog::ConnectionType;
-use crate::pointer::look_up;
+use crate::pointer::{look_up, put, set, with_texts};
 use crate::reference::{self, Segment};
 use crate::secret::{SENSITIVE, Sensitive};
 
@@ -106,8 +106,8 @@ pub fn mask_at(
     match (around, context.pointer(pointer)) {
         // A list lacks it.
         (Some(Value::Array(_)), None) => return Value::from(SENSITIVE),
-        (Some(_), Some(_)) => crate::pointer::put(&mut context, pointer, Some(value.clone())),
-        _ => crate::pointer::set(&mut context, pointer, value.clone()),
+        (Some(_), Some(_)) => put(&mut context, pointer, Some(value.clone())),
+        _ => set(&mut context, pointer, value.clone()),
     }
     let shown = context.as_object().map(|context| Value::Object(mask(connection_type, context)));
     let shown = shown.as_ref().and_then(|shown| shown.pointer(pointer));
@@ -239,75 +239,39 @@ pub fn extract(
         }
     }
     let mut variables = Vec::new();
-    let mut extraction = Extraction { parts: &parts, name_for, variables: &mut variables };
-    let fields = live
-        .iter()
-        .map(|(key, value)| {
-            let pointer = crate::pointer::child("", key);
-            (key.clone(), extraction.value(&pointer, value))
-        })
-        .collect();
-    (fields, variables)
-}
-
-struct Extraction<'a> {
-    parts: &'a BTreeMap<String, Vec<SecretPart>>,
-    name_for: &'a mut dyn FnMut(&SecretPart) -> String,
-    variables: &'a mut Vec<(String, Sensitive)>,
-}
-
-impl Extraction<'_> {
-    fn value(&mut self, pointer: &str, value: &Value) -> Value {
-        let parts = self.parts.get(pointer).map(Vec::as_slice).unwrap_or_default();
-        if let Some(part) = parts.iter().find(|part| part.range.is_none()) {
-            let secret = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            return Value::String(self.reference(part, secret));
-        }
-        match value {
-            Value::String(text) => Value::String(self.text(text, parts)),
-            Value::Array(items) => items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| self.value(&format!("{pointer}/{index}"), item))
-                .collect(),
-            Value::Object(map) => Value::Object(
-                map.iter()
-                    .map(|(key, inner)| {
-                        let pointer = format!("{pointer}/{}", crate::pointer::escaped(key));
-                        (key.clone(), self.value(&pointer, inner))
-                    })
-                    .collect(),
-            ),
-            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-        }
-    }
-
-    fn text(&mut self, text: &str, parts: &[SecretPart]) -> String {
-        let mut written = String::with_capacity(text.len());
-        let mut done = 0;
-        for part in parts {
-            let Some(range) = part.range.clone() else { continue };
-            let (Some(before), Some(secret)) =
-                (text.get(done..range.start), text.get(range.clone()))
-            else {
+    let mut refer = |part: &SecretPart, secret: &str| {
+        let name = name_for(part);
+        let reference = format!("${{env:{name}}}");
+        variables.push((name, Sensitive::new(secret.to_owned())));
+        reference
+    };
+    let mut escape = |text: &str| Value::from(reference::escape(text));
+    let mut fields = with_texts(&Value::Object(live.clone()), &mut escape);
+    for (pointer, parts) in parts {
+        let Some(value) = look_up(live, &pointer) else { continue };
+        let (Value::String(text), true) = (value, parts.iter().all(|part| part.range.is_some()))
+        else {
+            let reference = parts.first().map(|part| refer(part, &value.to_string()));
+            put(&mut fields, &pointer, reference.map(Value::from));
+            continue;
+        };
+        let (mut written, mut done) = (String::new(), 0);
+        for part in &parts {
+            let Some(Range { start, end }) = part.range else { continue };
+            let (Some(before), Some(secret)) = (text.get(done..start), text.get(start..end)) else {
                 continue;
             };
             written.push_str(&reference::escape(before));
             if secret.is_empty() || reference::is_apinizers(secret) {
                 written.push_str(secret);
             } else {
-                written.push_str(&self.reference(part, secret.to_owned()));
+                written.push_str(&refer(part, secret));
             }
-            done = range.end;
+            done = end;
         }
         written.push_str(&reference::escape(text.get(done..).unwrap_or_default()));
-        written
+        put(&mut fields, &pointer, Some(Value::from(written)));
     }
-
-    fn reference(&mut self, part: &SecretPart, secret: String) -> String {
-        let name = (self.name_for)(part);
-        let reference = format!("${{env:{name}}}");
-        self.variables.push((name, Sensitive::new(secret)));
-        reference
-    }
+    let fields = if let Value::Object(fields) = fields { fields } else { Map::new() };
+    (fields, variables)
 }
