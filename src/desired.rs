@@ -164,16 +164,23 @@ pub fn resolve(documents: &[Document], resolution: &Resolution<'_>) -> Desired {
     let mut resolver = Resolver::new(*resolution);
     let connections = documents.iter().map(|document| {
         let connection_type = document.connection_type;
-        let fields = Vec::with_capacity(document.fields.len());
-        let mut found = FlatFields { connection_type, fields, unresolved: Vec::new() };
-        found.take_apart("", &document.fields, &|key| connection_type.field(key), &mut resolver);
+        let mut fields = Vec::with_capacity(document.fields.len());
+        let mut unresolved = Vec::new();
+        let lookup = |key: &str| connection_type.field(key);
+        each_field("", &document.fields, &lookup, &mut |path, field, declared| {
+            // Bookkeeping is the server's, though somebody pasted it from an answer: another connection
+            // may have that id.
+            if field.is_some() || !is_bookkeeping(connection_type, &path[1..]) {
+                fields.push(resolver.field(path, field, declared, &mut unresolved));
+            }
+        });
         let connection = DesiredConnection {
             connection_type,
             name: document.name.clone(),
             options: document.options.clone(),
             place: document.place.clone(),
-            fields: found.fields,
-            unresolved: found.unresolved,
+            fields,
+            unresolved,
             profile: resolution.profile.cloned(),
         };
         (document.name.clone(), connection)
@@ -198,52 +205,21 @@ pub(crate) fn resolve_one(declared: &Value, resolution: &Resolution<'_>) -> Resu
     }
 }
 
-/// The fields of a connection, as they are found.
-struct FlatFields {
-    connection_type: &'static ConnectionType,
-    fields: Vec<DesiredField>,
-    unresolved: Vec<String>,
-}
-
-impl FlatFields {
-    /// Takes an object apart that lies at `above`.
-    fn take_apart(
-        &mut self,
-        above: &str,
-        object: &Map<String, Value>,
-        lookup: &dyn Fn(&str) -> Option<&'static Field>,
-        resolver: &mut Resolver<'_>,
-    ) {
-        for (key, declared) in object {
-            let field = lookup(key);
-            // It is the server's, though somebody pasted it from an answer: another connection may
-            // have that id.
-            if above.is_empty() && field.is_none() && is_bookkeeping(self.connection_type, key) {
-                continue;
+/// Shows each field of a connection that is owned by itself, with its pointer: an object with named
+/// fields is taken apart.
+pub(crate) fn each_field<'v>(
+    above: &str,
+    fields: &'v Map<String, Value>,
+    lookup: &dyn Fn(&str) -> Option<&'static Field>,
+    show: &mut dyn FnMut(String, Option<&'static Field>, &'v Value),
+) {
+    for (key, declared) in fields {
+        let (path, field) = (child(above, key), lookup(key));
+        match (field.map(|f| &f.kind), declared) {
+            (Some(kind @ Kind::Object(_)), Value::Object(inner)) if !inner.is_empty() => {
+                each_field(&path, inner, &|key| kind.field(key), show);
             }
-            let path = child(above, key);
-            match (field.map(|f| &f.kind), declared) {
-                (Some(kind @ Kind::Object(_)), Value::Object(inner)) if !inner.is_empty() => {
-                    self.take_apart(&path, inner, &|key| kind.field(key), resolver);
-                }
-                (kind, declared) => {
-                    let value = match resolver.resolve(declared, kind) {
-                        Ok(None) => FieldValue::Literal,
-                        Ok(Some(value)) => FieldValue::Resolved(SensitiveValue::new(value)),
-                        Err(NoValue::NotLookedAt) => FieldValue::Unknown,
-                        Err(NoValue::Problem(problem)) => {
-                            let field = path.trim_start_matches('/');
-                            self.unresolved.push(format!("{field}: {problem}"));
-                            FieldValue::Unknown
-                        }
-                    };
-                    let declared = match holds_env(declared) {
-                        true => resolver.with_vars(declared),
-                        false => declared.clone(),
-                    };
-                    self.fields.push(DesiredField { path, field, declared, value });
-                }
-            }
+            _ => show(path, field, declared),
         }
     }
 }
@@ -285,6 +261,31 @@ struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     fn new(resolution: Resolution<'a>) -> Self {
         Self { resolution, env: BTreeMap::new() }
+    }
+
+    fn field(
+        &mut self,
+        path: String,
+        field: Option<&'static Field>,
+        declared: &Value,
+        unresolved: &mut Vec<String>,
+    ) -> DesiredField {
+        let value = match self.resolve(declared, field.map(|field| &field.kind)) {
+            Ok(None) => FieldValue::Literal,
+            Ok(Some(value)) => FieldValue::Resolved(SensitiveValue::new(value)),
+            Err(NoValue::NotLookedAt) => FieldValue::Unknown,
+            Err(NoValue::Problem(problem)) => {
+                unresolved.push(format!("{}: {problem}", path.trim_start_matches('/')));
+                FieldValue::Unknown
+            }
+        };
+        let vars = self.resolution.vars;
+        let with_vars = |text: &str| reference::with_vars(text, &|name| vars.get(name));
+        let declared = match holds_env(declared) {
+            true => with_texts(declared, &mut |text| with_vars(text)),
+            false => declared.clone(),
+        };
+        DesiredField { path, field, declared, value }
     }
 
     /// The value with its references replaced; `None` where there was nothing to replace.
@@ -336,39 +337,6 @@ impl<'a> Resolver<'a> {
             return scalar(joined, kind, text);
         }
         Ok(Value::String(joined))
-    }
-
-    /// A declared value with its vars filled in, and its other references as text.
-    fn with_vars(&self, declared: &Value) -> Value {
-        with_texts(declared, &mut |text| {
-            self.text_with_vars(text).unwrap_or_else(|| Value::from(text))
-        })
-    }
-
-    /// `None`: a var is not known, or what it holds cannot be written before a reference.
-    fn text_with_vars(&self, text: &str) -> Option<Value> {
-        let segments = reference::parse(text).ok()?;
-        if let [Segment::Var(name)] = segments[..]
-            && let value @ (Value::Number(_) | Value::Bool(_)) = self.var(name).ok()?
-        {
-            return Some(value.clone());
-        }
-        let mut filled = String::new();
-        for segment in &segments {
-            let text = match segment {
-                Segment::Text(text) => text.replace("${", "$${"),
-                Segment::Var(name) => match self.var(name).ok()? {
-                    Value::String(text) => text.replace("${", "$${"),
-                    other => other.to_string(),
-                },
-                reference => reference.to_string(),
-            };
-            if filled.ends_with('$') && text.starts_with("${") {
-                return None;
-            }
-            filled.push_str(&text);
-        }
-        Some(Value::String(filled))
     }
 
     fn segment<'t>(&mut self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {

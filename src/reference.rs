@@ -188,6 +188,34 @@ pub(crate) fn holds_env(text: &str) -> bool {
         && parse(text).is_ok_and(|all| all.iter().any(|s| matches!(s, Segment::Env(_))))
 }
 
+/// A declared text with the values of its vars filled in, as far as they are known, and its other
+/// references as text. Where they cannot be written there the text stays as it is.
+pub(crate) fn with_vars<'v>(text: &str, value_of: &dyn Fn(&str) -> Option<&'v Value>) -> Value {
+    let Ok(segments) = parse(text) else { return Value::from(text) };
+    if let [Segment::Var(name)] = segments[..]
+        && let Some(value @ (Value::Number(_) | Value::Bool(_))) = value_of(name)
+    {
+        return value.clone();
+    }
+    let mut filled = String::new();
+    for segment in &segments {
+        let part = match segment {
+            Segment::Text(text) => text.replace("${", "$${"),
+            Segment::Var(name) => match value_of(name) {
+                Some(Value::String(text)) => text.replace("${", "$${"),
+                Some(plain) => plain.to_string(),
+                None => segment.to_string(),
+            },
+            reference => reference.to_string(),
+        };
+        if filled.ends_with('$') && part.starts_with("${") {
+            return Value::from(text);
+        }
+        filled.push_str(&part);
+    }
+    Value::String(filled)
+}
+
 /// Writes a text so that parsing it gives that very text back: what looks like one of our
 /// references, or would be refused, gets a second `$`.
 pub fn escape(text: &str) -> Cow<'_, str> {

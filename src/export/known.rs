@@ -5,11 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Variable;
-use crate::catalog::{Field, Kind};
-use crate::desired::{env_names, holds_env};
+use crate::desired::{each_field, env_names, holds_env};
 use crate::document::Document;
 use crate::environment::Environment;
 use crate::name::{ConnectionName, words};
@@ -60,25 +59,9 @@ impl KnownReferences {
     /// Takes the references of a document, which is newer than the base.
     fn add_document(&mut self, document: &Document) {
         let lookup = |key: &str| document.connection_type.field(key);
-        self.add_fields(&document.name, "", &document.fields, &lookup);
-    }
-
-    fn add_fields(
-        &mut self,
-        name: &ConnectionName,
-        prefix: &str,
-        fields: &Map<String, Value>,
-        lookup: &dyn Fn(&str) -> Option<&'static Field>,
-    ) {
-        for (key, declared) in fields {
-            let path = crate::pointer::child(prefix, key);
-            match (lookup(key).map(|field| &field.kind), declared) {
-                (Some(kind @ Kind::Object(_)), Value::Object(inner)) => {
-                    self.add_fields(name, &path, inner, &|key| kind.field(key));
-                }
-                (_, declared) => self.insert(name, path, declared),
-            }
-        }
+        each_field("", &document.fields, &lookup, &mut |path, _, declared| {
+            self.insert(&document.name, path, declared);
+        });
     }
 
     fn insert(&mut self, name: &ConnectionName, path: String, declared: &Value) {

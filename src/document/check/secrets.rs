@@ -255,26 +255,9 @@ impl<'a> Check<'a> {
         if self.vars.is_none() || !self.fields.values().any(holds_var) {
             return Cow::Borrowed(self.fields);
         }
-        let resolved = |value| with_texts(value, &mut |text| self.with_vars(text));
+        let with_vars = |text: &str| reference::with_vars(text, &|name| self.var(name));
+        let resolved = |value| with_texts(value, &mut |text| with_vars(text));
         Cow::Owned(self.fields.iter().map(|(key, value)| (key.clone(), resolved(value))).collect())
-    }
-
-    fn with_vars(&self, text: &str) -> Value {
-        let segments = match reference::parse(text) {
-            Ok(segments) if text.contains("${var:") => segments,
-            _ => return Value::from(text),
-        };
-        if let Some(value @ (Value::Number(_) | Value::Bool(_))) = self.resolve(&segments) {
-            return value;
-        }
-        let written = segments.iter().map(|segment| match segment {
-            Segment::Var(name) => match self.var(name) {
-                Some(value) => reference::escape(&text_of(value)).into_owned(),
-                None => segment.to_string(),
-            },
-            other => other.to_string(),
-        });
-        Value::String(written.collect())
     }
 }
 
