@@ -17,7 +17,10 @@ pub(crate) async fn lists(
     concurrency: usize,
     owned_types: BTreeSet<String>,
 ) -> Live {
-    let calls: Vec<_> = catalog::all().map(|known| list(client, known.name)).collect();
+    let list = async |type_name: &'static str| {
+        (type_name, client.list(type_name).await.map_err(|error| error.cause()))
+    };
+    let calls: Vec<_> = catalog::all().map(|known| list(known.name)).collect();
     let answers: Vec<_> = stream::iter(calls).buffered(concurrency.max(1)).collect().await;
     let lists_some = answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
     let mut live = Live::default();
@@ -42,10 +45,6 @@ pub(crate) async fn lists(
         }
     }
     live
-}
-
-async fn list(client: &Client, type_name: &'static str) -> (&'static str, Result<Listed, String>) {
-    (type_name, client.list(type_name).await.map_err(|error| error.cause()))
 }
 
 /// Adds an entry of a list. A name that is there already is repeated: which of the two a call would

@@ -19,7 +19,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{self, Invalid};
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
-use crate::observe;
+use crate::observe::{self, Singles};
 use crate::plan::compare::{CompareSettings, Keys};
 use crate::plan::earlier_commits::{EarlierCommits, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
@@ -238,7 +238,11 @@ impl Reconcile<'_> {
         };
         let mut planned = decide(observed, &record.readable);
         if !planned.to_read.is_empty() {
-            self.read_more(observed, &planned.to_read, connection).await;
+            let read = self.read(connection, planned.to_read).await;
+            observed.confirmed.extend(read.found.keys().cloned());
+            observed.singles.extend(read.found);
+            let failed = read.failed.into_iter().map(|(name, error)| (name, error.to_string()));
+            observed.failed.extend(failed);
             planned = decide(observed, &planned.record.readable);
         }
         // A secret that this reconcile proved to be readable lets others of its type be sent back.
@@ -391,8 +395,7 @@ impl Reconcile<'_> {
         let confirmed = reading::to_confirm(desired, &live, record, filter, stateless);
         let due = self.secrets_due(desired, &live, record);
         let wanted = confirmed.union(&due).cloned().collect();
-        let read =
-            observe::singles(&connection.client, wanted, self.target.manager.concurrency).await;
+        let read = self.read(connection, wanted).await;
         let mut failed = BTreeMap::new();
         let mut unverified = Vec::new();
         for (name, error) in read.failed {
@@ -411,7 +414,6 @@ impl Reconcile<'_> {
             ));
         }
         for found in read.found.values() {
-            found.teach_secrets(&self.target.name, &self.engine.redactor);
             // A list that an own answer contradicts is not complete.
             if !live.connections.contains_key(&found.name) {
                 let problem = format!("it lacks `{}`, which GET shows", found.name);
@@ -421,22 +423,14 @@ impl Reconcile<'_> {
         Observed { live, singles: read.found, failed, confirmed }
     }
 
-    /// Reads connections of which a plan has to know more.
-    async fn read_more(
-        &self,
-        observed: &mut Observed,
-        names: &BTreeSet<ConnectionName>,
-        connection: &Connection,
-    ) {
+    /// Reads connections one by one.
+    async fn read(&self, connection: &Connection, names: BTreeSet<ConnectionName>) -> Singles {
         let concurrency = self.target.manager.concurrency;
-        let read = observe::singles(&connection.client, names.clone(), concurrency).await;
+        let read = observe::singles(&connection.client, names, concurrency).await;
         for found in read.found.values() {
             found.teach_secrets(&self.target.name, &self.engine.redactor);
         }
-        observed.confirmed.extend(read.found.keys().cloned());
-        observed.singles.extend(read.found);
-        let failed = read.failed.into_iter().map(|(name, error)| (name, error.to_string()));
-        observed.failed.extend(failed);
+        read
     }
 
     fn secrets_due(

@@ -40,14 +40,8 @@ impl Comparing<'_> {
             Some(then) if sensitive && origin == Origin::Git => Some(then.clone()),
             _ => self.show_live(path, live_value, sensitive),
         };
-        let change = FieldChange {
-            path: path.to_owned(),
-            before,
-            after: Some(show_desired(desired, field, &sent)),
-            base: declared_then.filter(|_| origin == Origin::Both).cloned(),
-            sensitive,
-            origin,
-        };
+        let after = Some(show_desired(desired, field, &sent));
+        let change = self.change(path, before, after, sensitive, origin);
         let treatment = self.treatment(path, field.value(), live_value, origin);
         self.push(change, treatment, Subject::Plain);
     }
@@ -65,14 +59,8 @@ impl Comparing<'_> {
         if older == Some(with_ignored.as_ref().unwrap_or(&field.declared)) {
             return;
         }
-        let change = FieldChange {
-            path: path.to_owned(),
-            before: older.filter(|older| !older.is_null()).cloned(),
-            after: Some(field.declared.clone()),
-            base: None,
-            sensitive: true,
-            origin: Origin::Git,
-        };
+        let after = Some(field.declared.clone());
+        let change = self.change(path, older.cloned(), after, true, Origin::Git);
         let treatment = self.treatment(path, None, None, Origin::Git);
         let subject = if field.is_secret() { Subject::Secret } else { Subject::Plain };
         self.push(change, treatment, subject);
@@ -112,15 +100,23 @@ impl Comparing<'_> {
         let sensitive = holds_env(&older.declared);
         let default = default.map(crate::catalog::Default::to_json);
         let treatment = self.treatment(path, default.as_ref(), live_value, origin);
-        let change = FieldChange {
-            path: path.to_owned(),
-            before: self.show_live(path, live_value, sensitive),
-            after: default,
-            base: (origin == Origin::Both).then(|| older.declared.clone()),
-            sensitive,
-            origin,
-        };
+        let before = self.show_live(path, live_value, sensitive);
+        let change = self.change(path, before, default, sensitive, origin);
         self.push(change, treatment, Subject::Dropped);
+    }
+
+    fn change(
+        &self,
+        path: &str,
+        before: Option<Value>,
+        after: Option<Value>,
+        sensitive: bool,
+        origin: Origin,
+    ) -> FieldChange {
+        let older = self.older(path).filter(|_| origin == Origin::Both);
+        let base = older.map(|older| older.declared.clone()).filter(|base| !base.is_null());
+        let before = before.filter(|before| !before.is_null());
+        FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
 
     pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
@@ -302,14 +298,7 @@ impl Comparing<'_> {
             Treatment::GiveUp if !read_back => Treatment::Write,
             treatment => treatment,
         };
-        let change = FieldChange {
-            path: path.to_owned(),
-            before: Some(before).filter(|b| !b.is_null()),
-            after: Some(field.declared.clone()),
-            base: self.older(path).filter(|_| origin == Origin::Both).map(|b| b.declared.clone()),
-            sensitive: true,
-            origin,
-        };
+        let change = self.change(path, Some(before), Some(field.declared.clone()), true, origin);
         let subject = if read_back { Subject::SecretReadBack } else { Subject::Secret };
         self.push(change, treatment, subject);
     }
