@@ -4,7 +4,6 @@
 //! owned field by field, so each of them is a field of its own here; a list and a free map are
 //! owned whole.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -329,7 +328,15 @@ impl<'a> Resolver<'a> {
         }
         let mut joined = String::new();
         for segment in &segments {
-            joined.push_str(&self.segment(segment)?);
+            match segment {
+                Segment::Text(text) => joined.push_str(text),
+                Segment::Apinizer(_) => joined.push_str(&segment.to_string()),
+                Segment::Var(name) => match self.var(name)? {
+                    Value::String(text) => joined.push_str(text),
+                    other => joined.push_str(&other.to_string()),
+                },
+                Segment::Env(name) => joined.push_str(&self.env(name)?),
+            }
         }
         let is_apinizers = |segment: &Segment<'_>| matches!(segment, Segment::Apinizer(_));
         let is_ours = |segment: &Segment<'_>| matches!(segment, Segment::Env(_) | Segment::Var(_));
@@ -337,18 +344,6 @@ impl<'a> Resolver<'a> {
             return scalar(joined, kind, text);
         }
         Ok(Value::String(joined))
-    }
-
-    fn segment<'t>(&mut self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
-        Ok(match segment {
-            Segment::Text(text) => Cow::Borrowed(text),
-            Segment::Apinizer(_) => Cow::Owned(segment.to_string()),
-            Segment::Var(name) => Cow::Owned(match self.var(name)? {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            }),
-            Segment::Env(name) => Cow::Owned(self.env(name)?),
-        })
     }
 
     fn var(&self, name: &str) -> Result<&'a Value, NoValue> {

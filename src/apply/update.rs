@@ -178,7 +178,12 @@ pub(super) async fn ready_put(
     let view = LiveView { listed, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
     let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.settings));
-    if job.control.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {
+    let has_moved = || {
+        let declared = desired.fields.iter().map(|field| field.path.as_str());
+        let base = owned.iter().flat_map(|owned| owned.base.keys().map(String::as_str));
+        compare::has_moved(desired.connection_type, declared.chain(base), &planned, &fresh)
+    };
+    if job.control.strict && !again && has_moved() {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
     let comparison = job.compare(desired, &view, job.remembered(desired, owned.as_ref()));
@@ -205,18 +210,6 @@ pub(super) async fn ready_put(
         .map_err(|problem| ChangeResult::Blocked(problem.to_string()))?;
     let shown_secrets = proof.shown(&fresh);
     Ok(Put { fresh, comparison, body, shown_secrets })
-}
-
-/// Whether live moved since the plan was made, in what git declares or the base has.
-fn has_moved(
-    desired: &DesiredConnection,
-    owned: Option<&Owned>,
-    planned: &LiveView<'_>,
-    now: &LiveConnection,
-) -> bool {
-    let declared = desired.fields.iter().map(|field| field.path.as_str());
-    let remembered = owned.into_iter().flat_map(|owned| owned.base.keys().map(String::as_str));
-    compare::has_moved(desired.connection_type, declared.chain(remembered), planned, now)
 }
 
 /// Takes an agreement that somebody else made into the memory, without a write.

@@ -177,9 +177,12 @@ pub(crate) fn for_update(
     body["type"] = live.listed.type_name.as_str().into();
     body["name"] = named.as_str().into();
     let kept: BTreeSet<&str> = comparison.kept().collect();
+    let masked = masked_fields(own_type, &body);
     for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
         let is_file = field.field.is_some_and(Field::is_file);
-        if kept.contains(&*field.path) && !is_file && !shows_a_mask(desired, &field.path, &body) {
+        let is_masked =
+            || pointer::steps(&field.path).next().is_some_and(|key| masked.contains(&*key));
+        if kept.contains(&*field.path) && !is_file && !is_masked() {
             continue;
         }
         let (value, shown) = (value_of(desired, field)?, live.get(&field.path));
@@ -281,13 +284,6 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
         }
     }
     Ok(())
-}
-
-fn shows_a_mask(desired: &DesiredConnection, path: &str, body: &Value) -> bool {
-    let key = pointer::steps(path).next().unwrap_or_default();
-    body.get(key.as_ref()).is_some_and(|value| {
-        !hidden::masked_parts(desired.connection_type, &key, value, true).is_empty()
-    })
 }
 
 /// The fields of a body in which a secret is masked.
