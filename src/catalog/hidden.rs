@@ -23,8 +23,6 @@ use crate::pointer::{look_up, put, set, with_texts};
 use crate::reference::{self, Segment};
 use crate::secret::{SENSITIVE, Sensitive};
 
-use scan::hidden_parts;
-
 pub use masked::is_masked_text;
 pub(crate) use masked::{MASK, is_mask, masked_parts};
 pub use scan::secret_parts;
@@ -160,7 +158,7 @@ pub fn literal_secrets(
     fields: &Map<String, Value>,
 ) -> Vec<LiteralSecret> {
     let mut by_pointer: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
-    for part in hidden_parts(connection_type, fields) {
+    for part in secret_parts(connection_type, fields) {
         if part.certainty == Certainty::Plain {
             by_pointer.entry(part.pointer.clone()).or_default().push(part);
         }

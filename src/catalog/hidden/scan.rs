@@ -15,23 +15,7 @@ pub fn secret_parts(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,
 ) -> Vec<SecretPart> {
-    parts_of(connection_type, fields, true)
-}
-
-/// The same without the fields that are secrets of the type.
-pub(super) fn hidden_parts(
-    connection_type: &'static ConnectionType,
-    fields: &Map<String, Value>,
-) -> Vec<SecretPart> {
-    parts_of(connection_type, fields, false)
-}
-
-fn parts_of(
-    connection_type: &'static ConnectionType,
-    fields: &Map<String, Value>,
-    with_fields: bool,
-) -> Vec<SecretPart> {
-    let mut scan = Scan { connection: fields, with_fields, parts: Vec::new() };
+    let mut scan = Scan { connection: fields, parts: Vec::new() };
     for (key, value) in fields {
         let path = child("", key);
         match connection_type.field(key) {
@@ -78,15 +62,12 @@ impl Property<'_> {
 
 struct Scan<'a> {
     connection: &'a Map<String, Value>,
-    /// Whether the fields that are secrets of the type count.
-    with_fields: bool,
     parts: Vec<SecretPart>,
 }
 
 impl Scan<'_> {
     fn field(&mut self, path: &str, field: &'static Field, value: &Value) {
         match field.secrecy {
-            Secrecy::Secret { .. } if !self.with_fields => return,
             Secrecy::Secret { .. } => {
                 let what = format!("the secret `{}`", field.name);
                 self.whole(path, value, &what, &variable(&[field.name]), Certainty::Field);
@@ -223,11 +204,9 @@ impl Scan<'_> {
     fn unknown(&mut self, path: &str, name: &str, value: &Value, suspected: bool) {
         let suspected = suspected || speaks_of_secret(name);
         match value {
-            Value::String(_) if suspected => {
-                let what = format!("the field `{name}`");
-                self.whole(path, value, &what, &variable(&[name]), Certainty::Suspected);
-            }
-            Value::Number(_) if suspected && says_secret(name) => {
+            Value::String(_) | Value::Number(_)
+                if suspected && (value.is_string() || says_secret(name)) =>
+            {
                 let what = format!("the field `{name}`");
                 self.whole(path, value, &what, &variable(&[name]), Certainty::Suspected);
             }
@@ -264,9 +243,8 @@ impl Scan<'_> {
         // A key in PEM form, wherever somebody pasted it.
         if text.contains("PRIVATE KEY-----") {
             let what = format!("the private key in `{top}`");
-            let (range, pointer) = (Some(0..text.len()), path.to_owned());
-            let (label, certainty) = (variable(&[&top, "key"]), Certainty::Plain);
-            self.parts.push(SecretPart { pointer, range, what, label, certainty });
+            let label = variable(&[&top, "key"]);
+            self.whole(path, &Value::from(text), &what, &label, Certainty::Plain);
             return;
         }
         if shape == TextShape::Prose && !text.contains("://") && !text.contains("jdbc:") {
