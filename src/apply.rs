@@ -163,15 +163,10 @@ impl Job<'_> {
     }
 
     /// Counts an attempt that is not made for ever where nothing comes of it.
-    fn count_attempt(
-        &self,
-        desired: &DesiredConnection,
-        attempt: &str,
-        wanted: &serde_json::Value,
-    ) {
-        let key = self.settings.keys.key;
+    fn count_attempt(&self, desired: &DesiredConnection, attempt: &str) {
+        let (key, wanted) = (self.settings.keys.key, all_declared(desired));
         self.ledger.edit_memory(&desired.name, |memory| {
-            memory.count(attempt, wanted, &serde_json::Value::Null, key);
+            memory.count(attempt, &wanted, &serde_json::Value::Null, key);
         });
     }
 }
@@ -293,7 +288,7 @@ impl<'j> Run<'j, '_> {
             (ChangeResult::Done | ChangeResult::Degraded(_), Action::Create, Some(desired))
                 if was_owned =>
             {
-                self.job.count_attempt(desired, attempt::CREATE, &all_declared(desired));
+                self.job.count_attempt(desired, attempt::CREATE);
             }
             (
                 ChangeResult::NotStarted,

@@ -9,7 +9,7 @@ use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
-use crate::plan::{Change, all_declared, attempt};
+use crate::plan::{Change, attempt};
 use crate::record::Intent;
 
 /// Renames a connection in place, and writes git's other changes in the same call.
@@ -91,7 +91,7 @@ async fn after_answer(
         Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment),
         Ok(None) => {
             forget_intent(job, desired);
-            job.count_attempt(desired, attempt::RENAME, &all_declared(desired));
+            job.count_attempt(desired, attempt::RENAME);
             ChangeResult::Blocked("the server accepted the rename and kept the old name".to_owned())
         }
         Err(result) => result,

@@ -12,7 +12,7 @@ use crate::api::ErrorKind;
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
-use crate::plan::{all_declared, attempt, body};
+use crate::plan::{attempt, body};
 use crate::record::Owned;
 use crate::secret::SensitiveValue;
 
@@ -145,7 +145,7 @@ async fn bring_back(
             memory.owned = Some(Owned { id: None, ..owned });
         });
     }
-    job.count_attempt(desired, attempt::REPLACE, &all_declared(desired));
+    job.count_attempt(desired, attempt::REPLACE);
     if is_refused {
         job.ledger.edit_memory(&desired.name, |memory| {
             memory.unstable.get_mut(attempt::REPLACE).into_iter().for_each(|k| k.given_up = true);
