@@ -122,8 +122,9 @@ impl Export {
         let mut names = known::VariableNames::new(prefix, known);
         let mut export = Self::default();
         for (_, connection_type, live) in sorted {
-            let what = format!("the {} connection {:?}", connection_type.name, live.name.as_str());
-            if known.is_shown_in_name(live.name.as_str()) {
+            let name = live.name.as_str();
+            let what = format!("the {} connection {name:?}", connection_type.name);
+            if known.is_shown_in_name(name) {
                 export.passed_over.push(format!(
                     "a connection of type {} cannot be declared: its name shows a value of the \
                      environment",
@@ -131,21 +132,18 @@ impl Export {
                 ));
                 continue;
             }
-            if let Some(problem) = problem_with(live.name.as_str()) {
-                export.passed_over.push(format!("{what} cannot be declared: its name {problem}"));
-                continue;
-            }
-            match document::write(connection_type, live, known, &mut names, full) {
+            let written = match problem_with(name) {
+                Some(problem) => Err(format!("its name {problem}")),
+                None => document::write(connection_type, live, known, &mut names, full),
+            };
+            match written {
                 Ok((text, left_out)) => {
                     let line = |LeftOut { field, why }: LeftOut| {
                         format!("`{}` of {what} is not written: {why}", field.escape_debug())
                     };
                     export.left_out.extend(left_out.into_iter().map(line));
-                    export.documents.push(Exported {
-                        type_name: connection_type.name,
-                        name: live.name.clone(),
-                        text,
-                    });
+                    let (type_name, name) = (connection_type.name, live.name.clone());
+                    export.documents.push(Exported { type_name, name, text });
                 }
                 Err(problem) => {
                     export.passed_over.push(format!("{what} cannot be declared: {problem}"));

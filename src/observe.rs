@@ -78,7 +78,11 @@ pub(crate) async fn singles(
     names: BTreeSet<ConnectionName>,
     concurrency: usize,
 ) -> Singles {
-    let calls: Vec<_> = names.into_iter().map(|name| single(client, name)).collect();
+    let single = async |name: ConnectionName| {
+        let answer = client.get(&name).await;
+        (name, answer)
+    };
+    let calls: Vec<_> = names.into_iter().map(single).collect();
     let mut calls = stream::iter(calls).buffer_unordered(concurrency.max(1));
     let mut singles = Singles::default();
     while let Some((name, answer)) = calls.next().await {
@@ -93,12 +97,4 @@ pub(crate) async fn singles(
         }
     }
     singles
-}
-
-async fn single(
-    client: &Client,
-    name: ConnectionName,
-) -> (ConnectionName, Result<Option<LiveConnection>, CallError>) {
-    let answer = client.get(&name).await;
-    (name, answer)
 }

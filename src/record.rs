@@ -513,11 +513,7 @@ impl Record {
 
     /// Puts another memory in the place of the one that is there.
     pub fn set(&mut self, name: &ConnectionName, memory: Memory) {
-        if memory.is_empty() {
-            self.connections.remove(name);
-        } else {
-            self.connections.insert(name.clone(), Arc::new(memory));
-        }
+        self.edit(name, |known| *known = memory);
     }
 
     /// Forgets all that belongs to a name; whether it was in the inventory.

@@ -48,11 +48,11 @@ fn read(chunk: &str) -> Result<Value, Failure> {
     guard(chunk)?;
     let budget = Budget::default();
     let value = Node::root(&budget).deserialize(serde_yaml::Deserializer::from_str(chunk));
-    let value =
-        value.map_err(|e| budget.failure().unwrap_or_else(|| Failure::from_yaml(&e, chunk)))?;
+    let value = value
+        .map_err(|e| budget.failure.take().unwrap_or_else(|| Failure::from_yaml(&e, chunk)))?;
     // Only the text of a number says whether it was kept exactly.
     let is_lossy =
-        budget.has_floats() && Places::of(chunk, 1).is_some_and(|p| p.lossy_number().is_some());
+        budget.floats.get() && Places::of(chunk, 1).is_some_and(|p| p.lossy_number().is_some());
     if is_lossy { Err(Failure::at_root(Cause::LossyNumber)) } else { Ok(value) }
 }
 
@@ -116,14 +116,6 @@ struct Budget {
 }
 
 impl Budget {
-    fn has_floats(&self) -> bool {
-        self.floats.get()
-    }
-
-    fn failure(&self) -> Option<Failure> {
-        self.failure.borrow_mut().take()
-    }
-
     fn spend<E: Error>(&self, text: usize) -> Result<(), E> {
         self.values.set(self.values.get() + 1);
         self.text.set(self.text.get() + text);
