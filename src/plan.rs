@@ -300,10 +300,13 @@ impl TargetPlan {
         self.notices.push("the target is suspended: nothing is written".to_owned());
     }
 
-    /// Whether it was carried out whole: nothing failed, nothing was held, nothing is left.
+    /// Whether it was carried out whole: nothing failed, nothing was held, nothing is left, and nothing
+    /// waits to be deployed.
     pub fn is_applied(&self) -> bool {
         let is_success =
             |change: &Change| change.result.as_ref().is_some_and(ChangeResult::is_success);
-        self.errors.is_empty() && self.entries.iter().flat_map(Entry::changes).all(is_success)
+        self.errors.is_empty()
+            && !self.has(State::Degraded)
+            && self.entries.iter().flat_map(Entry::changes).all(is_success)
     }
 }

@@ -59,7 +59,7 @@ impl PassResult {
     /// How the reconcile ended, the worst first. `interrupted`: a shutdown or a newer commit asked it to
     /// end.
     pub(super) fn ended_as(&self, interrupted: bool) -> ReconcileOutcome {
-        let Counts { done, adopted, failed, blocked, held, degraded, drifted, not_started, .. } =
+        let Counts { done, adopted, failed, blocked, held, drifted, not_started, .. } =
             Counts::of([&self.plan]);
         let is_left = self.carried_out && not_started > 0;
         if self.refused.is_some() {
@@ -71,14 +71,11 @@ impl PassResult {
             ReconcileOutcome::Suspended
         } else if blocked > 0 {
             ReconcileOutcome::Blocked
-        } else if degraded > 0 {
+        } else if self.plan.has(State::Degraded) {
+            // Also one that waits for its next write: it is still not deployed.
             ReconcileOutcome::Degraded
         } else if held > 0 {
             ReconcileOutcome::Held
-        } else if self.plan.has(State::Degraded) {
-            // A connection that waits for its next write is still not deployed, though this pass had
-            // nothing to do.
-            ReconcileOutcome::Degraded
         } else if not_started > 0 || self.gets_nothing_yet() {
             ReconcileOutcome::Pending
         } else if drifted > 0 {

@@ -105,6 +105,8 @@ fn the_daemon_shows_it_and_waits_before_it_writes_again() {
     let told = daemon.logs().matches("not deployed").count();
     let before = lists();
     eventually("more resyncs", || lists() > before + 1);
+    let target = daemon.status(&world)["targets"][0].clone();
+    assert_eq!(target["commit_applied"], json!(null), "nothing is applied whole: {target}");
     let logs = daemon.logs();
     assert_eq!(logs.matches("not deployed").count(), told, "told once: {logs}");
     assert_eq!(told, 1, "{logs}");
