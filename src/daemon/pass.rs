@@ -1,6 +1,7 @@
 //! One reconcile of one target as the daemon makes it: the newest commit, or the last good one
 //! where the newest is refused; and `run --once`, which makes one of every target.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -252,7 +253,15 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
     let leadership: &dyn Leadership =
         if daemon.writes { engine.leadership.as_ref() } else { &Alone };
     let (engine, source, seen) = (&engine, &source, &seen);
-    let passes = engine.config.targets.iter().map(async |target| {
+    let targets = &engine.config.targets;
+    let ends: BTreeMap<&str, CancellationToken> =
+        targets.iter().map(|target| (target.name.as_str(), CancellationToken::new())).collect();
+    let passes = targets.iter().map(async |target| {
+        let _end = ends.get(&*target.name).cloned().map(CancellationToken::drop_guard);
+        // In the order of `after`: a target sees what the one before it has applied in this run.
+        if let Some(before) = target.after.as_ref().and_then(|after| ends.get(&*after.target)) {
+            before.cancelled().await;
+        }
         let term = match leadership.elected_within(target, ELECTION, &daemon.shutdown).await {
             Ok(term) => term,
             Err(problem) => return nothing(target, Some(problem), false),

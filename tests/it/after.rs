@@ -5,7 +5,7 @@ mod histories;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::faults::Moment;
+use crate::faults::{Fault, Moment};
 use crate::running::{Running, eventually};
 use crate::world::{CHECKOUT, World, refusal};
 
@@ -255,6 +255,40 @@ fn commands_are_not_bound_by_the_order_and_say_so() {
     assert_eq!((two.staging.names(), two.prod.names()), (vec!["a".to_owned()], vec![]));
     two.staging.run(&["apply", "--target", "prod", "--yes"]).code(0).says(note);
     assert_eq!(two.prod.names(), ["a"]);
+}
+
+#[test]
+fn a_single_reconcile_keeps_the_order() {
+    let mut two = Two::new("0s");
+    two.staging.commit_email("a", "port: 25\n");
+    let once = |two: &Two| two.staging.run(&["run", "--once", "--listen", "none"]);
+    once(&two).code(0);
+    assert_eq!((two.staging.names(), two.prod.names()), (vec!["a".into()], vec!["a".into()]));
+    two.staging.control().fail_next(Some(Method::POST), "/b/", refusal("no b here"), 1);
+    two.staging.commit_email("b", "");
+    once(&two).code(1).says("waits until `staging` has applied it whole");
+    assert_eq!(two.prod.names(), ["a"]);
+    two.configure("{target: staging, soak: 1h}");
+    once(&two).code(0).says("waits until");
+    assert_eq!((two.staging.names().len(), two.prod.names().len()), (2, 1));
+}
+
+#[test]
+fn a_commit_that_is_not_deployed_goes_no_further() {
+    let two = Two::new("0s");
+    two.staging.control().fail_next(None, "/a/", Fault::Undeployed, usize::MAX);
+    let commit = two.staging.commit_email("a", "");
+    let daemon = two.start();
+    two.waits(&daemon, &commit);
+    let staging = || daemon.status(&two.staging)["targets"][0].clone();
+    for passes in 1..=2 {
+        eventually("it is looked at", || {
+            staging()["history"].as_array().is_some_and(|all| all.len() == passes)
+        });
+        assert_eq!(staging()["state"], json!("degraded"));
+        daemon.signal("-HUP");
+    }
+    assert!(!two.has_soaked(&commit) && two.prod.names().is_empty());
 }
 
 #[test]
