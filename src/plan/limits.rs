@@ -54,7 +54,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
             due.was_held |= due.over_limit.is_some() || due.lost_path.is_some();
             (due.over_limit, due.lost_path) = (None, None);
         }
-        if let Some(why) = in_words(&due, group.due) {
+        if let Some(why) = in_words(&due, group.due, lost) {
             decision.entry.hold(why);
         }
         let is_worth_keeping = known.is_some() || due != Due::default();
@@ -98,10 +98,18 @@ impl Deletes {
     }
 }
 
-/// Why a due delete is held, where so many are due today: the rule with its numbers.
-fn in_words(due: &Due, due_now: usize) -> Option<Why> {
+/// Why a due delete is held, where so many are due today and this path is lost today: the rule with its
+/// numbers.
+fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
     let Some(over_limit) = &due.over_limit else {
-        return due.lost_path.as_deref().map(lost_path_in_words);
+        let path = due.lost_path.as_ref()?;
+        return Some(match lost {
+            Some(lost) => lost_path_in_words(lost),
+            None => Why::new(format!(
+                "held: the path `{path}` was missing or empty when this became due"
+            ))
+            .advice(ALLOW_DELETES),
+        });
     };
     let OverLimit { due, allowed, inventory } = over_limit;
     if over_limit.is_whole() {

@@ -189,6 +189,25 @@ fn an_empty_path_holds_although_another_path_has_documents() {
 }
 
 #[test]
+fn a_delete_that_a_path_held_says_so_of_a_path_that_is_back() {
+    let mut world = World::new();
+    world.target("paths: [connections, more]");
+    world.write("more/m.yaml", &email("m", ""));
+    world.settle(&["a", "b", "c"]);
+    world.remove("more/m.yaml");
+    world.commit("the folder is gone");
+    world.apply().code(3).says("the path `more` declared connections before");
+    world.write("more/n.yaml", &email("n", ""));
+    world.commit("the folder is back, and m is not");
+    let reason = "the path `more` was missing or empty when this became due";
+    let held = world.apply().code(3).says(reason).says("--allow-deletes");
+    assert!(!held.stdout.contains("empty now"), "{}", held.stdout);
+    assert_eq!(world.names(), ["a", "b", "c", "m", "n"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    assert_eq!(world.names(), ["a", "b", "c", "n"]);
+}
+
+#[test]
 fn a_path_that_empties_while_the_config_changes_holds() {
     let mut world = World::new();
     for name in ["a", "b", "c"] {
