@@ -127,6 +127,14 @@ impl Planned {
         for pattern in settings.run.filter.without_match(entries) {
             notices.push(format!("{pattern} matches no connection"));
         }
+        for name in &settings.run.allow_delete {
+            if self.record.owned(name).is_none() {
+                notices.push(format!(
+                    "`--allow-delete {name}` consents to nothing: the inventory has no connection of \
+                     exactly that name"
+                ));
+            }
+        }
         for type_name in &settings.live.unsupported {
             notices.push(format!(
                 "this version of the server does not know the type {type_name}: its documents are blocked"

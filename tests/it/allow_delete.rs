@@ -75,7 +75,13 @@ fn consent_to_one_name_may_be_repeated_and_frees_nothing_else() {
 #[test]
 fn consent_to_one_name_is_no_glob() {
     let world = not_removed_by_a_commit(&["conn-0", "conn-1"]);
-    world.run(&["apply", "--yes", "--allow-delete", "conn-*"]);
+    let note = "`--allow-delete conn-*` consents to nothing";
+    for output in ["text", "json", "markdown"] {
+        let consent = ["--allow-delete", "conn-*", "--allow-delete", "conn-0", "--output", output];
+        let plan = world.run(&[&["plan"], &consent[..]].concat()).code(3).says(note);
+        assert!(!plan.stdout.contains("`--allow-delete conn-0` consents"), "{}", plan.stdout);
+    }
+    world.run(&["apply", "--yes", "--allow-delete", "conn-*"]).code(3).says(note);
     assert!(world.writes().is_empty());
     assert_eq!(world.names(), ["conn-0", "conn-1", "kept"]);
 }
