@@ -34,8 +34,8 @@ pub struct RetryPolicy {
     /// The same where no server is found that could answer, or it does not speak HTTP, and none
     /// answered before in this run.
     pub give_up_without_server_after: Duration,
-    /// A server that asks for a longer pause is not waited for. Such a pause comes on top of
-    /// `give_up_after`, at most once.
+    /// A server that asks for a longer pause is not waited for. Of the pauses that it asks one call for,
+    /// the longest comes on top of `give_up_after`.
     pub longest_pause: Duration,
     /// Tells the person who waits that calls are made again, and why.
     pub tell: Option<fn(&str)>,
@@ -93,6 +93,8 @@ impl RetryPolicy {
 pub(crate) struct Tries {
     failed: u32,
     failing_since: Option<Instant>,
+    // The longest pause that the server named.
+    named: Duration,
 }
 
 impl Tries {
@@ -248,10 +250,10 @@ impl Retries {
         let own = self.longest_backoff(tries.failed).mul_f64(fastrand::f64());
         // A pause of no length that a server names is no leave to hammer it.
         let wait = error.retry_after.map_or(own, |named| named.max(own));
-        let extra = error.retry_after.map_or(Duration::ZERO, |_| policy.longest_pause);
+        tries.named = tries.named.max(error.retry_after.unwrap_or_default());
         let left = |since: Instant| {
             let failing_for = now.saturating_duration_since(since);
-            let left = give_up_after.saturating_add(extra).saturating_sub(failing_for);
+            let left = give_up_after.saturating_add(tries.named).saturating_sub(failing_for);
             let is_over = left.is_zero() || (error.retry_after.is_some() && wait > left);
             (!is_over).then_some(left)
         };

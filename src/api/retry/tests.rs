@@ -138,6 +138,18 @@ async fn a_named_pause_is_kept_up_to_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_named_pause_comes_on_top_of_the_time() {
+    let (retries, start) = (retries(), Instant::now());
+    let limited = error(ErrorKind::RateLimited, Some(27));
+    let mut tries = Tries::default();
+    // Other calls are answered meanwhile.
+    while retries.pause(&mut tries, &limited).await.is_ok() {
+        retries.answered();
+    }
+    assert_eq!(start.elapsed().as_secs(), 54);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_of_no_length_is_no_leave_to_hammer() {
     let retries = retries();
     let start = Instant::now();
