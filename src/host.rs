@@ -1,6 +1,7 @@
 //! The addresses of servers: which hosts are this machine, so that what is sent there never leaves it,
 //! and what the URLs of a config may hold.
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 /// The names of this machine beside `localhost` and all that is below it.
@@ -51,6 +52,16 @@ pub(crate) fn manager(text: &str) -> Result<ManagerUrl, &'static str> {
     Ok(ManagerUrl { url: url.as_str().trim_end_matches('/').to_owned(), exposed })
 }
 
+/// The text by which two URLs of Managers are compared: those that lead to one server are equal, whatever
+/// their spelling.
+pub(crate) fn to_compare(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else { return url.to_owned() };
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let port = url.port_or_known_default().unwrap_or_default();
+    let path = percent_decode_str(url.path().trim_end_matches('/')).decode_utf8_lossy();
+    format!("{}://{host}:{port}{path}", url.scheme())
+}
+
 fn is_here(url: &Url) -> bool {
     url.host().is_some_and(|host| is_this_machine(&host))
 }
@@ -76,6 +87,16 @@ mod url_tests {
             ["https://Host.example:443/a/", "https://host.example/a", "HTTPS://host.example/a//"]
         {
             assert_eq!(manager(text).unwrap().url, "https://host.example/a", "{text}");
+        }
+    }
+
+    #[test]
+    fn spellings_that_lead_to_one_server_are_compared_as_equal() {
+        for text in ["https://h./%61pi", "https://H:443/api/", "https://h/a%70i"] {
+            assert_eq!(to_compare(text), to_compare("https://h/api"), "{text}");
+        }
+        for other in ["http://h/api", "https://h:8443/api", "https://h/API", "https://h"] {
+            assert_ne!(to_compare(other), to_compare("https://h/api"), "{other}");
         }
     }
 

@@ -201,7 +201,8 @@ fn problem_with(name: &str) -> Option<&'static str> {
 /// Notes what two targets may not share.
 fn check_shared(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
     let of_name = |target: &Target| vec![target.name.clone()];
-    let of_project = |target: &Target| vec![target.manager.url.clone(), target.project.clone()];
+    let of_project =
+        |target: &Target| vec![host::to_compare(&target.manager.url), target.project.clone()];
     let name = || {
         error(&code::CONFIG_DUPLICATE_TARGET, "two targets have this name")
             .help("give each target a name of its own")

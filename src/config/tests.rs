@@ -342,7 +342,9 @@ fn each_mistake_has_its_code() {
         )
     };
     assert_eq!(codes(&twice("prod", "https://b.example")), ["AG612"]);
-    assert_eq!(codes(&twice("other", "https://A.example:443/")), ["AG613"]);
+    for url in ["https://A.example:443/", "https://a.example."] {
+        assert_eq!(codes(&twice("other", url)), ["AG613"], "{url}");
+    }
     assert!(parse(&twice("other", "https://b.example")).is_ok());
 }
 
