@@ -115,6 +115,8 @@ impl TargetState {
 pub(crate) enum Cause {
     /// The daemon started.
     Start,
+    /// SIGHUP: the config is read again too.
+    Reload,
     /// The repository changed.
     Repository,
     /// A file of the working tree changed.
@@ -129,8 +131,6 @@ pub(crate) enum Cause {
     Webhook(IpAddr),
     /// A request to `POST /api/v1/reconcile`, from this address.
     Request(IpAddr),
-    /// SIGHUP: the config is read again too.
-    Reload,
     /// The target was suspended or resumed, by a request from this address.
     Suspension(IpAddr),
     /// The target failed before; with who had asked for that reconcile.

@@ -59,6 +59,15 @@ struct Addressee {
     mailbox: Arc<Mailbox>,
 }
 
+/// The causes and requests of the events for which no order was posted yet.
+#[derive(Clone, Default)]
+struct Unserved {
+    /// Why the source is to be read.
+    causes: BTreeSet<Cause>,
+    /// The targets that somebody asked to reconcile; each waits for a fetch that begins after it.
+    requests: Vec<(String, Request)>,
+}
+
 /// The daemon under one config; a new config starts the next one.
 pub(super) struct SourceLoop {
     source: Source,
@@ -66,8 +75,7 @@ pub(super) struct SourceLoop {
     seen: watch::Sender<Option<Seen>>,
     targets: Vec<Addressee>,
     changes: SourceChanges,
-    // The targets that somebody asked to reconcile; each waits for a fetch that begins after it.
-    requested: Vec<(String, Request)>,
+    unserved: Unserved,
     board: Board,
     began: Instant,
     // The last look failed.
@@ -108,7 +116,7 @@ impl SourceLoop {
             seen: watch::Sender::new(None),
             targets: Vec::new(),
             changes: SourceChanges::Unwatched,
-            requested: previous.map(|previous| previous.requested.clone()).unwrap_or_default(),
+            unserved: previous.map(|previous| previous.unserved.clone()).unwrap_or_default(),
             board: board.clone(),
             began: Instant::now(),
             unreadable: false,
@@ -222,11 +230,14 @@ impl SourceLoop {
             let mut batch = Debounce::gather(first, &mut daemon.events).await;
             self.post_suspensions(&batch);
             if batch.reload {
+                batch.fetch.insert(Cause::Reload);
                 match reload(daemon, redactor) {
-                    Ok(opened) => break Some(opened),
+                    Ok(opened) => {
+                        self.take(batch);
+                        break Some(opened);
+                    }
                     Err(problem) => {
                         warn!("the config is refused, and the old one stays: {problem}");
-                        batch.fetch.insert(Cause::Reload);
                     }
                 }
             }
@@ -252,23 +263,27 @@ impl SourceLoop {
     }
 
     /// Asks for the fetches of a batch, and reads the source for the rest of it.
-    fn serve(&mut self, batch: Batch) {
-        let Batch { mut causes, fetch, requests, .. } = batch;
-        self.requested.extend(requests);
-        match &self.changes {
-            SourceChanges::Fetched(fetches) => fetch.into_iter().for_each(|cause| {
+    fn serve(&mut self, mut batch: Batch) {
+        if let SourceChanges::Fetched(fetches) = &self.changes {
+            std::mem::take(&mut batch.fetch).into_iter().for_each(|cause| {
                 // Without a receiver the daemon is ending.
                 let _ = fetches.send(cause);
-            }),
-            SourceChanges::Watched(_) | SourceChanges::Unwatched => causes.extend(fetch),
+            });
         }
-        if !causes.is_empty() {
-            self.look(causes);
+        self.take(batch);
+        if !self.unserved.causes.is_empty() {
+            self.look();
         }
     }
 
+    /// Notes what a batch asks for.
+    fn take(&mut self, Batch { causes, fetch, requests, .. }: Batch) {
+        self.unserved.causes.extend(causes.into_iter().chain(fetch));
+        self.unserved.requests.extend(requests);
+    }
+
     /// Reads the source and posts orders to the targets.
-    fn look(&mut self, mut causes: BTreeSet<Cause>) {
+    fn look(&mut self) {
         // The first fetch sends an event however it ends. A host that hangs is waited for only
         // briefly: the commits that an earlier run fetched are there.
         let fetch = self.source.mirror().map(Mirror::status);
@@ -276,6 +291,7 @@ impl SourceLoop {
         if is_first && self.began.elapsed() < LOOK_AGAIN {
             return;
         }
+        let mut causes = std::mem::take(&mut self.unserved.causes);
         let is_request = |cause: &Cause| matches!(cause, Cause::Request(_));
         if causes.iter().any(is_request) {
             causes.insert(Cause::Look);
@@ -327,7 +343,7 @@ impl SourceLoop {
         let is_read = |(_, request): &mut (String, Request)| {
             read_at.is_some_and(|read_at| request.at <= read_at.as_microsecond())
         };
-        self.requested.extract_if(.., is_read).collect()
+        self.unserved.requests.extract_if(.., is_read).collect()
     }
 
     /// Posts an order to all targets, first to those that are asked for or whose files changed: for a few
