@@ -156,7 +156,11 @@ async fn reconcile(
     Query(which): Query<Which>,
 ) -> Response {
     match served.site.trigger.reconcile(which.target.as_deref(), from) {
-        Ok(asked) => (StatusCode::ACCEPTED, Json(json!({"request": asked}))).into_response(),
+        Ok(asked) => {
+            let started = served.site.board.status().started;
+            let answer = json!({"request": asked, "started": started});
+            (StatusCode::ACCEPTED, Json(answer)).into_response()
+        }
         Err(error) => refused(&error),
     }
 }

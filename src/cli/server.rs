@@ -245,6 +245,12 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
     };
     loop {
         let status = server.status().await?;
+        if status["started"] != answer["started"] {
+            return Err(CommandError::WithHint(
+                "the daemon was started again before the reconcile ended".to_owned(),
+                "`apinizer-gitops status` shows how its targets stand now".to_owned(),
+            ));
+        }
         let targets = status["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut outcomes = Vec::new();
         for one in targets {

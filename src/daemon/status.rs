@@ -29,6 +29,8 @@ pub(crate) use crate::plan::Counts;
 /// All that is shown, as it was at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
+    /// When the daemon was started: another time is another daemon.
+    pub started: Timestamp,
     /// The source.
     pub source: SourceStatus,
     /// The targets, in the order of the config.
@@ -185,7 +187,8 @@ pub(crate) struct Board {
 
 impl Default for Board {
     fn default() -> Self {
-        let (status, _) = watch::channel(Arc::new(Status::default()));
+        let started = Timestamp::now();
+        let (status, _) = watch::channel(Arc::new(Status { started, ..Status::default() }));
         Self { status: Arc::new(status), watchdog: Watchdog::default() }
     }
 }
@@ -273,8 +276,9 @@ impl TargetStatus {
 /// The body of `/api/v1/status`.
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut body = serializer.serialize_map(Some(3))?;
+        let mut body = serializer.serialize_map(Some(4))?;
         body.serialize_entry("version", env!("CARGO_PKG_VERSION"))?;
+        body.serialize_entry("started", &self.started)?;
         body.serialize_entry("source", &source(&self.source))?;
         body.serialize_entry("targets", &Targets(&self.targets))?;
         body.end()

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::json;
 
 use crate::faults::Moment;
@@ -62,4 +64,60 @@ fn a_pass_of_the_older_config_says_nothing_of_the_newer() {
     let known = target["history"].as_array().unwrap().iter().map(|one| &one["outcome"]);
     let known: Vec<_> = known.filter(|one| **one != json!("in_sync")).collect();
     assert_eq!((known, &target["error"]), (vec![&json!("applied")], &json!(null)), "{target}");
+}
+
+#[test]
+fn a_start_and_a_reload_are_the_cause_of_the_reconcile_that_follows_the_first_fetch() {
+    let mut world = World::new();
+    world.source("url: 'file://{repo}', poll: 1h", "resync: 24h");
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    let causes = |world: &World| {
+        let history = daemon.status(world)["targets"][0]["history"].clone();
+        let all = history.as_array().unwrap().iter().map(|one| one["cause"].clone());
+        all.collect::<Vec<_>>()
+    };
+    eventually("it is created", || world.names() == ["a"]);
+    eventually("it is told", || causes(&world) == ["start"]);
+    world.source("url: 'file://{repo}', poll: 1h", "resync: 23h");
+    daemon.signal("-HUP");
+    eventually("the reload is told", || causes(&world) == ["reload", "start"]);
+}
+
+#[test]
+fn a_request_beside_a_reload_is_answered() {
+    let mut world = World::new();
+    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    let target = one_target(CHECKOUT, "resync: 24h");
+    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{target}"));
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    for _ in 0..5 {
+        let now = jiff::Timestamp::now().as_microsecond();
+        // Both come within one burst of events.
+        assert_eq!(daemon.send(&world, "POST", "/api/v1/reconcile", "admin"), 202);
+        daemon.signal("-HUP");
+        eventually("it is answered", || {
+            daemon.status(&world)["targets"][0]["answered"]["request"].as_i64() >= Some(now)
+        });
+    }
+}
+
+#[test]
+fn a_request_to_a_daemon_that_is_started_again_ends_with_an_error() {
+    let world = World::new();
+    let asked = json!({"request": 1, "started": "2026-11-30T10:00:00Z"});
+    let status = json!({"started": "2026-11-30T10:00:01Z", "targets": [{"name": "default"}]});
+    let routes = Router::new()
+        .route("/api/v1/reconcile", post(Json(asked)))
+        .route("/api/v1/status", get(Json(status)));
+    let address = world.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        format!("http://{address}")
+    });
+    let waits = world.run(&["reconcile", "--wait", "--server", &address]);
+    waits.code(1).says("the daemon was started again before the reconcile ended");
 }

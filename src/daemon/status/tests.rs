@@ -53,6 +53,7 @@ fn every_field_is_where_readers_find_it() {
     };
     let time = Timestamp::new(3, 999).unwrap();
     let board = Board::default();
+    board.status.send_modify(|status| Arc::make_mut(status).started = time);
     board.edit_source(|source| {
         source.is_url = true;
         source.location = "https://h".to_owned();
@@ -89,7 +90,7 @@ fn every_field_is_where_readers_find_it() {
     let expected = concat!(
         r#"{"version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","source":{"url":"https://h","branch":"main","worktree":true,"commit":"aaa","#,
+        r#"","started":"1970-01-01T00:00:03.000000999Z","source":{"url":"https://h","branch":"main","worktree":true,"commit":"aaa","#,
         r#""subject":"Add \"mail\"","author":"Ada <ada@example.com>","time":"1970-01-01T00:00:01Z","#,
         r#""fetched_at":"1970-01-01T00:00:03Z","error":"gone"},"targets":[{"name":"t","project":"p","#,
         r#""url":"u","state":"waiting","suspended":true,"commit_seen":"bbb","commit_applied":"ccc","#,
