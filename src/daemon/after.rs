@@ -1,13 +1,14 @@
-//! One target after another (rule 11): a target with `after` gets a commit only once the target before it
-//! has applied the commit whole for long enough. How long is kept in the first target's state: that
-//! outlives a restart, and another replica may act for that target.
+//! One target after another (rule 11): a target with `after` gets a commit only once its predecessor, the
+//! target that `after` names, has applied the commit whole for long enough. How long is kept in the
+//! predecessor's state: that outlives a restart, and another replica may act for that target. The targets
+//! that come after one are its followers.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::LOCK_TIMEOUT;
-use super::status::{FirstState, ReconcileOutcome, Wait};
+use super::status::{PredecessorState, ReconcileOutcome, Wait};
 use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
@@ -33,19 +34,19 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
     let newest = || Given { seen: Some(seen.clone()), wait: None, problem: None };
     let (Some(after), None) = (&target.after, &seen.refused) else { return newest() };
     let Snapshot::Commit { repository, commit: tip } = &seen.snapshot else { return newest() };
-    let first = first_of(engine, target);
-    let chosen = match &first {
-        Ok(first) => choose(engine, target, after, first, repository, &tip.id),
+    let predecessor = predecessor_of(engine, target);
+    let chosen = match &predecessor {
+        Ok(predecessor) => choose(engine, target, after, predecessor, repository, &tip.id),
         Err(problem) => Err(problem.clone()),
     };
     if matches!(&chosen, Ok(Some(id)) if *id == tip.id) {
         return newest();
     }
-    let first = first.ok();
-    let until = first.as_ref().and_then(|first| due_at(first, after, &tip.id));
+    let predecessor = predecessor.ok();
+    let until = predecessor.as_ref().and_then(|known| due_at(known, after, &tip.id));
     let reason = match &chosen {
         Ok(_) => {
-            let is_suspended = first.as_ref().is_some_and(|first| first.suspended);
+            let is_suspended = predecessor.as_ref().is_some_and(|known| known.suspended);
             in_words(&tip.id, after, until, is_suspended)
         }
         Err(problem) => format!(
@@ -54,9 +55,9 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
             after.target
         ),
     };
-    let first = first.as_ref().map(FirstState::of);
+    let predecessor = predecessor.as_ref().map(PredecessorState::of);
     let (commit, after) = (tip.id.clone(), after.target.clone());
-    let wait = Some(Wait { commit, after, until, reason, first });
+    let wait = Some(Wait { commit, after, until, reason, predecessor });
     let older = |id: CommitId| match source.older(&id) {
         Ok(Some(snapshot)) => Ok(Seen { snapshot, ..seen.clone() }),
         Ok(None) => Err(format!("the repository no longer has commit {}", id.short())),
@@ -74,40 +75,46 @@ fn last_good(engine: &Engine, target: &Target) -> Option<CommitId> {
 }
 
 fn in_words(tip: &CommitId, after: &After, until: Option<Timestamp>, is_suspended: bool) -> String {
-    let (tip, first) = (tip.short(), &after.target);
+    let (tip, predecessor) = (tip.short(), &after.target);
     let soak = jiff::SignedDuration::try_from(after.soak).unwrap_or(jiff::SignedDuration::MAX);
     let long = if after.soak.is_zero() { String::new() } else { format!(" for {soak:#}") };
     match until {
         Some(until) => format!(
-            "commit {tip} waits until {until:.0}: `{first}` has to have applied it whole{long}"
+            "commit {tip} waits until {until:.0}: `{predecessor}` has to have applied it whole{long}"
         ),
         None => {
-            let suspended =
-                if is_suspended { format!(", and `{first}` is suspended") } else { String::new() };
-            format!("commit {tip} waits until `{first}` has applied it whole{long}{suspended}")
+            let suspended = if is_suspended {
+                format!(", and `{predecessor}` is suspended")
+            } else {
+                String::new()
+            };
+            format!(
+                "commit {tip} waits until `{predecessor}` has applied it whole{long}{suspended}"
+            )
         }
     }
 }
 
-/// The state of the target before this one. Blocks.
-fn first_of(engine: &Engine, target: &Target) -> Result<Record, String> {
+/// The state of the predecessor. Blocks.
+fn predecessor_of(engine: &Engine, target: &Target) -> Result<Record, String> {
     let of = |after: &After| engine.config.targets.iter().find(|other| other.name == after.target);
-    let first = target.after.as_ref().and_then(of);
-    let first = first.ok_or("it is not among the targets of this run")?;
-    engine.state_file(first).read().map_err(|error| error.to_string())
+    let predecessor = target.after.as_ref().and_then(of);
+    let predecessor = predecessor.ok_or("it is not among the targets of this run")?;
+    engine.state_file(predecessor).read().map_err(|error| error.to_string())
 }
 
-/// Whether the state of the target before this one is other than when a wait began.
+/// Whether the state of the predecessor is other than when a wait began.
 /// Another replica may hold that target, and tells nobody what it applied. Blocks.
 pub(super) fn has_changed(engine: &Engine, target: &Target, wait: &Wait) -> bool {
-    first_of(engine, target).is_ok_and(|first| wait.first != Some(FirstState::of(&first)))
+    let known = wait.predecessor.as_ref();
+    predecessor_of(engine, target).is_ok_and(|now| known != Some(&PredecessorState::of(&now)))
 }
 
 fn choose(
     engine: &Engine,
     target: &Target,
     after: &After,
-    first: &Record,
+    predecessor: &Record,
     repository: &Repository,
     tip: &CommitId,
 ) -> Result<Option<CommitId>, String> {
@@ -115,17 +122,17 @@ fn choose(
     let good = known.last_good.map(|good| good.commit);
     let reaches =
         |from: &CommitId, to: &CommitId| Ok(repository.reaches(from, to)?.unwrap_or(false));
-    let commit = newest_soaked(&first.soaks, after.soak, tip, good.as_ref(), &reaches);
+    let commit = newest_soaked(&predecessor.soaks, after.soak, tip, good.as_ref(), &reaches);
     commit.map_err(|error| error.to_string())
 }
 
-/// When the first target has applied the newest commit for long enough, if nothing goes wrong.
-fn due_at(first: &Record, after: &After, tip: &CommitId) -> Option<Timestamp> {
-    let is_open = |soak: &&Soak| soak.commit == *tip && !soak.is_over && !first.suspended;
-    let open = first.soaks.last().filter(is_open)?;
+/// When the predecessor has applied the newest commit for long enough, if nothing goes wrong.
+fn due_at(predecessor: &Record, after: &After, tip: &CommitId) -> Option<Timestamp> {
+    let is_open = |soak: &&Soak| soak.commit == *tip && !soak.is_over && !predecessor.suspended;
+    let open = predecessor.soaks.last().filter(is_open)?;
     let seconds = i64::try_from(after.soak.as_secs()).unwrap_or(i64::MAX);
     let due = Timestamp::from_second(open.since.checked_add(seconds)?).ok()?;
-    // A time that is over is none: the first target has not looked since.
+    // A time that is over is none: the predecessor has not looked since.
     (due > Timestamp::now()).then_some(due)
 }
 
@@ -149,8 +156,7 @@ fn newest_soaked(
     Ok(good.cloned())
 }
 
-/// Notes whether a target has applied a commit whole, if others come after it; `true`: they have to look
-/// again. If the newest commit is refused, the last good one no longer counts as applied whole.
+/// Notes whether a target has applied a commit whole, if it has followers; `true`: they have to look again. If the newest commit is refused, the last good one no longer counts as applied whole.
 ///
 /// # Errors
 /// The state cannot be read or written.
@@ -179,13 +185,13 @@ pub(super) async fn note(
     Ok(record.is_some())
 }
 
-/// For how long the targets that come after one want a commit to stand there.
+/// For how long the followers of a target want a commit to stand there.
 fn wanted_after(engine: &Engine, target: &Target) -> Vec<Duration> {
     let all = engine.config.targets.iter().filter_map(|other| other.after.as_ref());
     all.filter(|after| after.target == target.name).map(|after| after.soak).collect()
 }
 
-/// Notes whether a commit stands applied whole now; `true`: targets that come after have to look again.
+/// Notes whether a commit stands applied whole now; `true`: the followers have to look again.
 /// `wanted` are the times for which they want it to stand. Pure.
 fn stand(
     soaks: &mut Vec<Soak>,
@@ -217,8 +223,7 @@ fn stand(
     true
 }
 
-/// How long until a commit has stood applied whole for long enough for the next of the targets that
-/// come after.
+/// How long until a commit has stood applied whole for long enough for the next of the followers.
 pub(super) fn due_in(engine: &Engine, target: &Target) -> Option<Duration> {
     let wanted = wanted_after(engine, target);
     if wanted.is_empty() {
@@ -248,8 +253,8 @@ mod tests {
         ForcePush(usize),
         /// The branch goes back this far.
         Back(usize),
-        /// The first target looks at the newest commit: whether it is applied whole.
-        First(bool),
+        /// The predecessor looks at the newest commit: whether it is applied whole.
+        Look(bool),
         Wait(i64),
     }
 
@@ -258,7 +263,7 @@ mod tests {
             3 => Just(Event::Commit),
             1 => (1..4_usize).prop_map(Event::ForcePush),
             1 => (1..4_usize).prop_map(Event::Back),
-            5 => prop::bool::weighted(0.8).prop_map(Event::First),
+            5 => prop::bool::weighted(0.8).prop_map(Event::Look),
             5 => (1..SOAK + 2).prop_map(Event::Wait),
         ]
     }
@@ -292,7 +297,7 @@ mod tests {
         id.0.parse().unwrap()
     }
 
-    /// Whether looks so far apart, with none between them that says otherwise, show the first target with a
+    /// Whether looks so far apart, with none between them that says otherwise, show the predecessor with a
     /// commit applied whole.
     fn has_soaked(log: &[(i64, usize, bool)], commit: usize) -> bool {
         let mut since = None;
@@ -319,7 +324,7 @@ mod tests {
                     Event::Commit => git.commit_on(git.tip),
                     Event::ForcePush(steps) => git.commit_on(git.back(git.tip, steps)),
                     Event::Back(steps) => git.tip = git.back(git.tip, steps),
-                    Event::First(is_whole) => {
+                    Event::Look(is_whole) => {
                         stand(&mut soaks, &id(git.tip), is_whole, now, &[soak]);
                         log.push((now, git.tip, is_whole));
                     }

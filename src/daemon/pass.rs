@@ -39,8 +39,8 @@ pub(super) struct PassResult {
     pub(super) commit: Option<Commit>,
     /// The newer commit that the target waits to be given.
     pub(super) wait: Option<Wait>,
-    /// Whether the targets that come after have to look again: the commit stands applied whole from now on,
-    /// for long enough, or no more.
+    /// Whether the followers have to look again: the commit stands applied whole from now on, for long enough,
+    /// or no more.
     pub(super) wakes_followers: bool,
     /// Whether the state says for how long the commit has stood applied whole.
     pub(super) is_noted: bool,
@@ -52,7 +52,7 @@ impl PassResult {
         !self.plan.entries.is_empty() || (self.plan.errors.is_empty() && !self.gets_nothing_yet())
     }
 
-    /// Whether the target waits for the one before it and has no commit to stay on.
+    /// Whether the target waits for its predecessor and has no commit to stay on.
     pub(super) fn gets_nothing_yet(&self) -> bool {
         self.wait.is_some() && self.commit.is_none()
     }
@@ -258,9 +258,9 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
         targets.iter().map(|target| (target.name.as_str(), CancellationToken::new())).collect();
     let passes = targets.iter().map(async |target| {
         let _end = ends.get(&*target.name).cloned().map(CancellationToken::drop_guard);
-        // In the order of `after`: a target sees what the one before it has applied in this run.
-        if let Some(before) = target.after.as_ref().and_then(|after| ends.get(&*after.target)) {
-            before.cancelled().await;
+        // In the order of `after`: a target sees what its predecessor has applied in this run.
+        if let Some(predecessor) = target.after.as_ref().and_then(|after| ends.get(&*after.target)) {
+            predecessor.cancelled().await;
         }
         let term = match leadership.elected_within(target, ELECTION, &daemon.shutdown).await {
             Ok(term) => term,

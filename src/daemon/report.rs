@@ -344,7 +344,7 @@ pub(super) fn measure_suspended(target: &str, suspended: bool) {
     metrics::gauge!("apinizer_gitops_suspended", &label).set(f64::from(u8::from(suspended)));
 }
 
-/// Shows since when a target waits for the one before it.
+/// Shows since when a target waits for its predecessor.
 pub(super) fn measure_wait(target: &str, since: Option<Timestamp>) {
     let label = [("target", target.to_owned())];
     let since = since.map_or(0.0, since_1970);

@@ -118,34 +118,34 @@ pub(crate) struct Trouble {
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether the commit that was seen is refused, so that the last good one is kept up.
     pub refused: bool,
-    /// The wait for the target before it, and since when it waits.
+    /// The wait for the predecessor, and since when it waits.
     pub wait: Option<(Wait, Timestamp)>,
 }
 
-/// The wait of a target for the one before it.
+/// The wait of a target for its predecessor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wait {
     /// The newest commit.
     pub(crate) commit: CommitId,
-    /// The target that comes first.
+    /// Its predecessor: the target that comes first.
     pub(crate) after: String,
     /// When that target has applied the commit for long enough, if nothing goes wrong; `None`: it has
     /// not applied the commit whole, or not known.
     pub(crate) until: Option<Timestamp>,
     /// Why it waits, in words.
     pub(crate) reason: String,
-    /// The state of that target; `None`: it could not be read.
-    pub(super) first: Option<FirstState>,
+    /// The state of the predecessor; `None`: it could not be read.
+    pub(super) predecessor: Option<PredecessorState>,
 }
 
 /// The part of a target's state that those after it wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FirstState {
+pub(crate) struct PredecessorState {
     last: Option<Soak>,
     suspended: bool,
 }
 
-impl FirstState {
+impl PredecessorState {
     /// That part of a record.
     pub(super) fn of(record: &Record) -> Self {
         Self { last: record.soaks.last().cloned(), suspended: record.suspended }

@@ -33,8 +33,7 @@ const LONGEST_SLOT: Duration = Duration::from_secs(1);
 /// The pause before a suspension that could not be saved is tried again.
 const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pause between two looks at the state of the target before this one, where another replica may
-/// hold that.
+/// The pause between two looks at the state of the predecessor, for which another replica may act.
 const WAIT_PAUSE: Duration = Duration::from_secs(3);
 
 /// How many targets are reconciled at once, as long as that takes no longer than `LONGEST_SLOT`: what
@@ -162,7 +161,7 @@ impl TargetLoop {
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = awaited.filter(|_| !is_interrupted);
             answers.iter().for_each(|request| self.mailbox.answered(request));
-            // Without replicas the target before this one wakes it, so nothing is polled.
+            // Without replicas the predecessor wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
             let next_in = due.after;
             let ended =
@@ -202,7 +201,7 @@ impl TargetLoop {
     }
 
     /// Waits until a reconcile is due and has a slot: for an order, for the time of the next one or for
-    /// a change of the target before this one; `None`: the term is over.
+    /// a change of the predecessor; `None`: the term is over.
     async fn due(
         &self,
         next: Option<(Instant, Cause)>,
@@ -223,7 +222,7 @@ impl TargetLoop {
             () = over.cancelled() => return None,
             () = self.mailbox.posted() => None,
             cause = time_comes => Some(cause),
-            () = self.first_has_changed(wait) => Some(Cause::After),
+            () = self.predecessor_has_changed(wait) => Some(Cause::After),
         };
         // Waiting for others is no standstill.
         self.watched.expect(LONGEST_PASS);
@@ -242,8 +241,8 @@ impl TargetLoop {
         }
     }
 
-    /// Waits until the state of the target before this one says more than it did.
-    async fn first_has_changed(&self, wait: Option<Wait>) {
+    /// Waits until the state of the predecessor says more than it did.
+    async fn predecessor_has_changed(&self, wait: Option<Wait>) {
         let Some(wait) = wait else { return std::future::pending().await };
         let has_changed = || super::after::has_changed(&self.engine, &self.target, &wait);
         loop {
@@ -282,7 +281,6 @@ impl TargetLoop {
     }
 
     fn due_facts(&self, cause: Cause, failures: u32, result: &PassResult) -> DueFacts {
-        let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
         let due_in = || super::after::due_in(&self.engine, &self.target);
@@ -293,7 +291,7 @@ impl TargetLoop {
             after_resync,
             failures,
             asker: cause.asker(),
-            refused,
+            credentials_refused: result.credentials_refused,
             degraded_in,
             soaked_in,
         }
@@ -349,10 +347,10 @@ pub(super) struct DueFacts {
     /// Who asked for the last one.
     pub(super) asker: Option<Asker>,
     /// Whether the last one failed because the server refused the credentials.
-    pub(super) refused: bool,
+    pub(super) credentials_refused: bool,
     /// When something that was saved but not deployed is due.
     pub(super) degraded_in: Option<Duration>,
-    /// When a commit has stood applied whole for long enough for a target that comes after.
+    /// When a commit has stood applied whole for long enough for a follower.
     pub(super) soaked_in: Option<Duration>,
 }
 
@@ -362,7 +360,7 @@ impl DueFacts {
     /// them all is not asked by all at once; later ones stay apart.
     pub(super) fn next(&self, chance: f64) -> NextDue {
         let cause = Cause::Retry(self.asker);
-        if self.refused {
+        if self.credentials_refused {
             let pause = FIRST_REFUSED_PAUSE
                 .saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)))
                 .min(self.resync.max(LONGEST_REFUSED_PAUSE));
@@ -419,7 +417,7 @@ mod tests {
             after_resync: true,
             failures,
             asker: None,
-            refused: true,
+            credentials_refused: true,
             degraded_in: Some(Duration::ZERO),
             soaked_in: None,
         };
@@ -438,7 +436,7 @@ mod tests {
             after_resync: true,
             failures: 0,
             asker: None,
-            refused: false,
+            credentials_refused: false,
             degraded_in: None,
             soaked_in: None,
         };
