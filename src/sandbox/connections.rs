@@ -143,7 +143,7 @@ impl ApiCalls<'_> {
         }
         let deployed = self.deployed(&incoming.body);
         let new = Stored::new(incoming.body, "api").ok_or(Refusal::BadBody)?;
-        self.store.put(self.options.seed, &path.project, old.map(Stored::key).as_ref(), new);
+        self.store.put(&path.project, old.map(Stored::key).as_ref(), new);
         Ok(self.options.dialect().written(deployed))
     }
 

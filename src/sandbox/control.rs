@@ -42,7 +42,7 @@ impl Control {
         let new = Stored::new(body, CONSOLE)?;
         let mut store = self.server.store();
         let old = store.get(project, &new.name).map(Stored::key);
-        store.put(self.server.options().seed, project, old.as_ref(), new);
+        store.put(project, old.as_ref(), new);
         self.server.save(&store);
         Some(())
     }
@@ -72,7 +72,7 @@ impl Control {
         let (key, mut body) = (stored.key(), stored.body());
         change(&mut body);
         let Some(new) = Stored::new(body, user) else { return false };
-        store.put(self.server.options().seed, project, Some(&key), new);
+        store.put(project, Some(&key), new);
         self.server.save(&store);
         true
     }
@@ -129,8 +129,7 @@ impl Control {
         self.server.log().count
     }
 
-    /// Changes the options of the running server. A change of address, data file or seed has
-    /// no effect.
+    /// Changes the options of the running server. A change of address or data file has no effect.
     pub fn alter(&self, change: impl FnOnce(&mut Options)) {
         self.server.alter(change);
     }

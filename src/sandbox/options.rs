@@ -22,8 +22,6 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The file that keeps the connections; without one they live in memory.
     pub data: Option<PathBuf>,
-    /// The ids and the cipher texts depend on it.
-    pub seed: u64,
     /// All that `probe` can find out.
     pub profile: Profile,
     /// Who may call, and what there is to call.
@@ -99,7 +97,6 @@ impl Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             data: None,
-            seed: 0,
             profile,
             access: Access::default(),
             ids: Ids::Everywhere,

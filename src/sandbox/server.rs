@@ -289,11 +289,6 @@ impl LoggedCall {
     pub fn body(&self) -> Option<SensitiveValue> {
         serde_json::from_slice(&self.body).ok().map(SensitiveValue::new)
     }
-
-    /// Method and path, as tests like to compare them.
-    pub fn line(&self) -> String {
-        format!("{} {}", self.method, self.path)
-    }
 }
 
 impl fmt::Display for LoggedCall {

@@ -124,16 +124,10 @@ impl Store {
     }
 
     /// Stores a connection in the place of `old`, keeping its id, or as a new one.
-    pub(super) fn put(
-        &mut self,
-        seed: u64,
-        project: &str,
-        old: Option<&StoredKey>,
-        mut new: Stored,
-    ) {
+    pub(super) fn put(&mut self, project: &str, old: Option<&StoredKey>, mut new: Stored) {
         match old.and_then(|old| self.take(project, old)) {
             Some(replaced) => (new.id, new.created) = (replaced.id, replaced.created),
-            None => new.id = self.new_id(seed),
+            None => new.id = self.new_id(),
         }
         self.restore(project, new);
     }
@@ -158,9 +152,9 @@ impl Store {
     }
 
     /// An id as the Manager's database gives them: 24 hexadecimal digits.
-    fn new_id(&mut self, seed: u64) -> String {
+    fn new_id(&mut self) -> String {
         self.last_id += 1;
-        format!("{:08x}{:016x}", seed & 0xffff_ffff, self.last_id)
+        format!("{:024x}", self.last_id)
     }
 }
 

@@ -117,12 +117,12 @@ fn masked(options: &Options, mask: Mask, value: &Value) -> Option<String> {
         Mask::Nothing => None,
         Mask::Asterisks => Some("********".to_owned()),
         Mask::OtherText if options.fresh_nonces => Some(cipher_text(fastrand::u64(..), value)),
-        Mask::OtherText => Some(cipher_text(options.seed, value)),
+        Mask::OtherText => Some(cipher_text(0, value)),
     }
 }
 
-fn cipher_text(seed: u64, value: &Value) -> String {
-    let digits = hmac_sha256(&seed.to_be_bytes(), value.to_string().as_bytes());
+fn cipher_text(nonce: u64, value: &Value) -> String {
+    let digits = hmac_sha256(&nonce.to_be_bytes(), value.to_string().as_bytes());
     format!("{{cipher}}{digits:.32}")
 }
 

@@ -179,7 +179,7 @@ fn writes(world: &World) -> Vec<(String, Value)> {
     writes
         .map(|call| {
             let who = call.body().map(|body| body.expose()["description"].clone());
-            (call.line(), who.unwrap_or_default())
+            (format!("{} {}", call.method, call.path), who.unwrap_or_default())
         })
         .collect()
 }
