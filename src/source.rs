@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use crate::name::CommitId;
 
@@ -170,7 +169,7 @@ impl Source {
     /// A revision that is named, brought from the server where the source is a url.
     pub(crate) async fn revision(&self, rev: &str) -> Result<Seen, SourceError> {
         let fetched = match self.mirror() {
-            Some(mirror) => mirror.fetch_revision(rev, &CancellationToken::new()).await?.0,
+            Some(mirror) => mirror.fetch_revision(rev).await?.0,
             None => rev.to_owned(),
         };
         tokio::task::block_in_place(|| {
@@ -182,7 +181,7 @@ impl Source {
 
     fn seen(&self, repository: Arc<Repository>, commit: Commit) -> Seen {
         let refused = self.verify.as_ref().and_then(|wanted| {
-            let checked = verify(&repository, &commit.id, wanted, &CancellationToken::new());
+            let checked = verify(&repository, &commit.id, wanted);
             checked.err().map(|error| error.to_string())
         });
         Seen { branch: None, snapshot: Snapshot::Commit { repository, commit }, refused }

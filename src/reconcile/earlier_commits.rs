@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
 use super::load::{LoadedTarget, declared_below, load_target};
 use super::{Engine, blocking};
@@ -282,9 +281,7 @@ impl CommitReader<'_> {
     /// Where only signed commits are applied, only signed ones consent.
     fn is_trusted(&self, repository: &Arc<Repository>, id: &CommitId) -> bool {
         let wanted = self.engine.config.source.verify.as_ref();
-        wanted.is_none_or(|wanted| {
-            source::verify(repository, id, wanted, &CancellationToken::new()).is_ok()
-        })
+        wanted.is_none_or(|wanted| source::verify(repository, id, wanted).is_ok())
     }
 
     /// The names that a commit removed. What a merge removed is missing in it and was there in all

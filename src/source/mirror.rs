@@ -147,13 +147,10 @@ impl Mirror {
     ///
     /// # Errors
     /// Neither the server nor the mirror has it.
-    pub async fn fetch_revision(
-        &self,
-        rev: &str,
-        ending: &CancellationToken,
-    ) -> Result<CommitId, SourceError> {
+    pub async fn fetch_revision(&self, rev: &str) -> Result<CommitId, SourceError> {
         let (mirror, rev) = (self.clone(), rev.to_owned());
-        self.in_background(ending, move |stop| mirror.inner.revision(&rev, stop)).await
+        self.in_background(&CancellationToken::new(), move |stop| mirror.inner.revision(&rev, stop))
+            .await
     }
 
     /// The same as [`fetch`](Self::fetch), blocking.

@@ -279,7 +279,7 @@ async fn a_fetch_that_is_dropped_lets_go_of_the_mirror() {
     let dropped = tokio::time::timeout(Duration::from_millis(1), mirror.fetch(&never)).await;
     drop(dropped);
     assert_eq!(mirror.fetch(&never).await.unwrap(), tip);
-    assert_eq!(mirror.fetch_revision("main", &never).await.unwrap(), tip);
+    assert_eq!(mirror.fetch_revision("main").await.unwrap(), tip);
 }
 
 const SAID: &str = "ref: refs/heads/trunk\tHEAD\naaa\tHEAD\nbbb\trefs/heads/x/refs/heads/main\n\

@@ -38,7 +38,7 @@ fn sign(git: &Fixture, key: &str, message: &str) -> CommitId {
 }
 
 fn check(git: &Fixture, id: &CommitId, wanted: &Verify) -> Result<(), SourceError> {
-    verify(&Repository::open(&git.at).unwrap(), id, wanted, &CancellationToken::new())
+    verify(&Repository::open(&git.at).unwrap(), id, wanted)
 }
 
 #[test]
