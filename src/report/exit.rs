@@ -35,21 +35,12 @@ pub fn of_plan(plan: &Plan) -> u8 {
 /// The exit code of what was applied: 1 wins over 3.
 pub fn of_outcomes(outcomes: &[TargetPlan]) -> u8 {
     let results = || outcomes.iter().flat_map(TargetPlan::results);
-    let is_bad = |result: &ChangeResult| match result {
-        ChangeResult::Degraded(_)
-        | ChangeResult::Failed(_)
-        | ChangeResult::Blocked(_)
-        | ChangeResult::NotStarted => true,
-        ChangeResult::Done
-        | ChangeResult::NotNeeded
-        | ChangeResult::Held(_)
-        | ChangeResult::Reported => false,
-    };
+    let is_held = |result: &ChangeResult| matches!(result, ChangeResult::Held(_));
     if outcomes.iter().any(|outcome| !outcome.errors.is_empty())
-        || results().any(|(_, result)| is_bad(result))
+        || results().any(|(_, result)| !result.is_success() && !is_held(result))
     {
         FAILED
-    } else if results().any(|(_, result)| matches!(result, ChangeResult::Held(_))) {
+    } else if results().any(|(_, result)| is_held(result)) {
         HELD
     } else {
         DONE
