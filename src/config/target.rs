@@ -200,23 +200,20 @@ fn problem_with(name: &str) -> Option<&'static str> {
 
 /// Notes what two targets may not share.
 fn check_shared(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
-    let of_name = |target: &Target| vec![target.name.clone()];
-    let of_project =
-        |target: &Target| vec![host::to_compare(&target.manager.url), target.project.clone()];
-    let name = || {
+    let names = built.iter().map(|(target, at)| (target.name.clone(), at.place_of("name")));
+    reader.problems.refuse_twice(names, &|| {
         error(&code::CONFIG_DUPLICATE_TARGET, "two targets have this name")
             .help("give each target a name of its own")
-    };
-    let project = || {
+    });
+    let projects = built.iter().map(|(target, at)| {
+        let url = host::to_compare(&target.manager.url);
+        ((url, target.project.clone()), at.place_of("project"))
+    });
+    reader.problems.refuse_twice(projects, &|| {
         let message = "two targets have this URL and project, and would undo each other's changes";
         error(&code::CONFIG_SAME_PROJECT, message)
             .help("merge them into one target with the `paths` of both")
-    };
-    let names = built.iter().map(|(target, fields)| (of_name(target), fields.place_of("name")));
-    reader.problems.refuse_twice(names, &name);
-    let projects =
-        built.iter().map(|(target, fields)| (of_project(target), fields.place_of("project")));
-    reader.problems.refuse_twice(projects, &project);
+    });
 }
 
 /// A stable digest of what decides which documents a target reads: its name and its paths.
