@@ -163,8 +163,10 @@ async fn newest_or_last_good(pass: TargetPass<'_>) -> PassResult {
             let prepared = reconcile::prepare(engine, target, &snapshot, options).await;
             finish(engine, prepared, options).await
         }
-        Some(Err(error)) => nothing(target, Some(error.to_string()), is_suspended(engine, target)),
-        _ => nothing(target, None, is_suspended(engine, target)),
+        other => {
+            let error = other.and_then(Result::err).map(|error| error.to_string());
+            nothing(target, error, is_suspended(engine, target))
+        }
     };
     result.plan.diagnostics = diagnostics;
     result.plan.count_matches(&target.rules);
@@ -203,7 +205,7 @@ fn is_suspended(engine: &Engine, target: &Target) -> bool {
 }
 
 /// The result for a target that could not be looked at.
-pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -> PassResult {
+fn nothing(target: &Target, error: Option<String>, suspended: bool) -> PassResult {
     let plan = TargetPlan { errors: error.into_iter().collect(), ..reconcile::plan_of(target) };
     PassResult { plan, suspended, carried_out: true, ..PassResult::default() }
 }

@@ -42,7 +42,7 @@ pub(super) struct Reporter {
 pub(super) struct Ended<'a> {
     pub(super) seen: &'a Seen,
     pub(super) outcome: ReconcileOutcome,
-    /// The newer commit that ended it.
+    /// The newer commit that ended its retries.
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
     /// The request that it answers.
@@ -166,10 +166,8 @@ impl Reporter {
             before: status.target(name),
         };
         match &ended.newer {
-            Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
-                log.cut_short(&result, newer);
-            }
-            _ => log.outcome(&result, ended.outcome),
+            Some(newer) => log.cut_short(&result, newer),
+            None => log.outcome(&result, ended.outcome),
         }
         // A newer config may have pointed the name elsewhere meanwhile.
         if !self.board.shows(&self.key) {
@@ -226,12 +224,12 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
     let errors = &result.plan.errors;
     status.trouble.error = match &ended.newer {
-        Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
+        Some(newer) => {
             let ended = format!("a newer commit, {}, ended the retries of this one", newer.short());
             let retried = retried(&result.plan);
             Some(retried.map_or(ended.clone(), |retried| format!("{retried}; {ended}")))
         }
-        _ => (!errors.is_empty()).then(|| errors.join("; ")),
+        None => (!errors.is_empty()).then(|| errors.join("; ")),
     };
     let sent = result.plan.changes().into_iter().filter(|change| change.was_sent());
     let changes = sent.take(MOST_CHANGES).cloned().collect();
@@ -299,8 +297,7 @@ pub(super) fn measure(
         .increment(u64::try_from(news.drifted.len()).unwrap_or(u64::MAX));
     let now = Timestamp::now();
     if result.went_well(outcome) {
-        metrics::gauge!("apinizer_gitops_last_success_timestamp_seconds", &label())
-            .set(since_1970(now));
+        gauge("apinizer_gitops_last_success_timestamp_seconds", target).set(since_1970(now));
     }
     if let Some(committed) = committed.filter(|_| news.is_newly_applied) {
         let seconds = (now.as_second() - committed).max(0);
@@ -327,28 +324,26 @@ pub(super) fn measure(
     };
     set_counts(target, |state| count(&|entry| entry.state == state));
     let deletes_held = count(&|entry| entry.state == State::Held && entry.deletes());
-    metrics::gauge!("apinizer_gitops_deletes_held", &label()).set(deletes_held);
+    gauge("apinizer_gitops_deletes_held", target).set(deletes_held);
 }
 
 /// Takes back the counts of a target: another replica counts for it from now on.
 pub(super) fn take_back(target: &str) {
     set_counts(target, |_| 0.0);
-    metrics::gauge!("apinizer_gitops_deletes_held", "target" => target.to_owned()).set(0.0);
+    gauge("apinizer_gitops_deletes_held", target).set(0.0);
     measure_suspended(target, false);
     measure_wait(target, None);
 }
 
 /// Shows whether a target is suspended.
 pub(super) fn measure_suspended(target: &str, suspended: bool) {
-    let label = [("target", target.to_owned())];
-    metrics::gauge!("apinizer_gitops_suspended", &label).set(f64::from(u8::from(suspended)));
+    gauge("apinizer_gitops_suspended", target).set(f64::from(u8::from(suspended)));
 }
 
 /// Shows since when a target waits for its predecessor.
 pub(super) fn measure_wait(target: &str, since: Option<Timestamp>) {
-    let label = [("target", target.to_owned())];
     let since = since.map_or(0.0, since_1970);
-    metrics::gauge!("apinizer_gitops_waits_since_timestamp_seconds", &label).set(since);
+    gauge("apinizer_gitops_waits_since_timestamp_seconds", target).set(since);
 }
 
 /// A moment as Prometheus has it.
@@ -356,11 +351,15 @@ pub(super) fn since_1970(moment: Timestamp) -> f64 {
     moment.as_duration().as_secs_f64()
 }
 
+/// A gauge of one target.
+fn gauge(name: &'static str, target: &str) -> metrics::Gauge {
+    metrics::gauge!(name, "target" => target.to_owned())
+}
+
 fn set_counts(target: &str, count: impl Fn(State) -> f64) {
-    let label = || [("target", target.to_owned())];
     for state in State::ALL {
         let labels = [("target", target.to_owned()), ("state", state.as_str().to_owned())];
         metrics::gauge!("apinizer_gitops_connections", &labels).set(count(state));
     }
-    metrics::gauge!("apinizer_gitops_not_converging", &label()).set(count(State::NotConverging));
+    gauge("apinizer_gitops_not_converging", target).set(count(State::NotConverging));
 }

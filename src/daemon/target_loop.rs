@@ -149,7 +149,7 @@ impl TargetLoop {
             self.mailbox.begin(commit, options.stop.clone());
             // On the heap while it lasts: a task at rest would keep its room, some 40 KiB a target.
             let result = Box::pin(self.pass(&seen, &options, slot)).await;
-            let newer = self.mailbox.end();
+            let ended_by = self.mailbox.end();
             if result.wakes_followers {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
@@ -159,6 +159,7 @@ impl TargetLoop {
             let due = self.due_facts(cause, failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
+            let newer = ended_by.filter(|_| is_interrupted);
             let answers = awaited.filter(|_| !is_interrupted);
             answers.iter().for_each(|request| self.mailbox.answered(request));
             // Without replicas the predecessor wakes it, so nothing is polled.
