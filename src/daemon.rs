@@ -13,11 +13,11 @@ mod log;
 mod mailbox;
 mod news;
 mod outcome;
-mod pass;
 mod report;
 mod source_loop;
 pub(crate) mod status;
 mod target_loop;
+mod target_reconcile;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,8 +42,8 @@ use source_loop::SourceLoop;
 pub(crate) use event::{Events, RequestError, Trigger};
 pub(crate) use log::LogThrottle;
 pub(crate) use outcome::Cause;
-pub(crate) use pass::once;
 pub(crate) use status::Board;
+pub(crate) use target_reconcile::once;
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);

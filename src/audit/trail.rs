@@ -159,8 +159,8 @@ impl Trail {
     }
 
     /// The part of one run, which is of a commit and made for a cause.
-    pub(crate) fn pass(self: &Arc<Self>, commit: Option<&CommitId>, asked: &Asked) -> PassTrail {
-        PassTrail {
+    pub(crate) fn of_run(self: &Arc<Self>, commit: Option<&CommitId>, asked: &Asked) -> RunTrail {
+        RunTrail {
             trail: Arc::clone(self),
             commit: commit.cloned(),
             asked: asked.clone(),
@@ -278,7 +278,7 @@ impl Inner {
 
 /// One run on a target, for its trail.
 #[derive(Debug)]
-pub(crate) struct PassTrail {
+pub(crate) struct RunTrail {
     trail: Arc<Trail>,
     commit: Option<CommitId>,
     asked: Asked,
@@ -286,7 +286,7 @@ pub(crate) struct PassTrail {
     authors: BTreeMap<ConnectionName, String>,
 }
 
-impl PassTrail {
+impl RunTrail {
     /// Tells the drift that a plan found.
     pub(crate) fn found(&self, plan: &TargetPlan) {
         for change in plan.entries.iter().flat_map(Entry::changes) {

@@ -37,7 +37,7 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let edited = file.edit(args.lock_timeout, "forget", forget).await;
     term.give_back().await;
     let (forgotten, unknown) = edited.map_err(CommandError::failed)?;
-    let trail = session.engine.trail(target, true).pass(None, &context.asked("forget"));
+    let trail = session.engine.trail(target, true).of_run(None, &context.asked("forget"));
     for name in &forgotten {
         let then = if declared.contains(name) {
             "git still declares it, or renames a connection from it, so the next run adopts it again"

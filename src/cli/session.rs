@@ -156,7 +156,7 @@ impl Session {
         if let Some(asked) = &self.asked {
             for target in &self.engine.config.targets {
                 let commit = snapshot.commit().map(|commit| &commit.id);
-                self.engine.trail(target, true).pass(commit, asked).refused(&refused);
+                self.engine.trail(target, true).of_run(commit, asked).refused(&refused);
             }
         }
         Err(CommandError::Failed(refused))

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::pass::PassResult;
 use super::status::{Counts, ReconcileOutcome, TargetStatus, Wait};
+use super::target_reconcile::TargetResult;
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
@@ -74,7 +74,7 @@ pub(super) fn retried(plan: &TargetPlan) -> Option<String> {
 
 impl TargetLog<'_> {
     /// Logs how the reconcile ended.
-    pub(super) fn outcome(&self, result: &PassResult, outcome: ReconcileOutcome) {
+    pub(super) fn outcome(&self, result: &TargetResult, outcome: ReconcileOutcome) {
         let (target, commit, now) = (self.target, self.short(), Instant::now());
         self.warnings(&result.plan.diagnostics);
         debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.as_str());
@@ -128,7 +128,7 @@ impl TargetLog<'_> {
     }
 
     /// Logs that a newer commit ended the retries of this one.
-    pub(super) fn cut_short(&self, result: &PassResult, newer: &CommitId) {
+    pub(super) fn cut_short(&self, result: &TargetResult, newer: &CommitId) {
         let (target, commit, newer) = (self.target, self.short(), newer.short());
         let retried = retried(&result.plan);
         info!(target, commit, newer, retried, "a newer commit ended the retries of this one");
@@ -149,7 +149,7 @@ impl TargetLog<'_> {
         self.throttle.count((self.commit.cloned(), kind), Instant::now())
     }
 
-    fn failures(&self, result: &PassResult) {
+    fn failures(&self, result: &TargetResult) {
         let (target, commit) = (self.target, self.short());
         for (state, words) in TROUBLE {
             self.connections(result, state, words);
@@ -185,7 +185,7 @@ impl TargetLog<'_> {
 
     /// Logs the connections in one state: a line for each that is new, and every 5 minutes one for
     /// all that stay, however many take turns.
-    fn connections(&self, result: &PassResult, state: State, words: &str) {
+    fn connections(&self, result: &TargetResult, state: State, words: &str) {
         let (target, commit) = (self.target, self.short());
         let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
@@ -221,7 +221,7 @@ fn pending(entries: &[Entry]) -> usize {
 
 impl FailureKind {
     /// The kind of what is wrong with a target as a whole.
-    fn of(result: &PassResult) -> Self {
+    fn of(result: &TargetResult) -> Self {
         match result.failed_step {
             _ if result.refused.is_some() => Self::Refused,
             _ if result.credentials_refused => Self::Credentials,
@@ -325,20 +325,20 @@ mod tests {
         }
     }
 
-    /// A server that fails other lists and other connections at each pass, every 20 seconds.
+    /// A server that fails other lists and other connections at each reconcile, every 20 seconds.
     #[tokio::test(start_paused = true)]
     async fn failures_that_take_turns_are_logged_by_kind() {
         let lines = Lines::default();
         let (throttle, asked) = (TargetThrottle::default(), Asked::default());
-        for pass in 0..30 {
+        for round in 0..30 {
             let entry = |name: &str| Entry::new(name.into(), "email".to_owned(), State::Failed);
-            let names = if pass % 2 == 0 { ["a", "b"] } else { ["c", "d"] };
+            let names = if round % 2 == 0 { ["a", "b"] } else { ["c", "d"] };
             let plan = TargetPlan {
                 entries: names.map(entry).into(),
-                errors: vec![format!("the list of type {pass} is not complete")],
+                errors: vec![format!("the list of type {round} is not complete")],
                 ..TargetPlan::default()
             };
-            let result = PassResult { plan, ..PassResult::default() };
+            let result = TargetResult { plan, ..TargetResult::default() };
             let log = TargetLog {
                 target: "t",
                 commit: None,

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::pass::PassResult;
 use super::status::ReconcileOutcome;
+use super::target_reconcile::TargetResult;
 use crate::config::{NotifyEvent, TargetKey};
 use crate::name::{CommitId, ConnectionName};
 use crate::notify::{Notice, NoticeSubject};
@@ -37,7 +37,7 @@ struct ToldNews {
 
 /// The news after one reconcile.
 #[derive(Debug, Default)]
-pub(super) struct PassNews {
+pub(super) struct News {
     /// A commit has been applied whole that had not been before.
     pub(super) is_newly_applied: bool,
     /// The changes of connections that drifted since the last look.
@@ -58,10 +58,10 @@ impl NewsMemory {
     pub(super) fn learn(
         &self,
         target: &TargetKey,
-        result: &PassResult,
+        result: &TargetResult,
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
-    ) -> PassNews {
+    ) -> News {
         let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         memories.entry(target.clone()).or_default().learn(result, outcome, commit)
     }
@@ -77,12 +77,12 @@ impl NewsMemory {
 impl ToldNews {
     fn learn(
         &mut self,
-        result: &PassResult,
+        result: &TargetResult,
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
-    ) -> PassNews {
+    ) -> News {
         use ReconcileOutcome::{Blocked, Degraded, Failed, Interrupted, Refused};
-        let mut news = PassNews::default();
+        let mut news = News::default();
         if outcome == Interrupted {
             return news;
         }
@@ -121,7 +121,7 @@ impl ToldNews {
     }
 
     /// The changes with a field that drifted since the last look.
-    fn newly_drifted(&mut self, result: &PassResult) -> Vec<Change> {
+    fn newly_drifted(&mut self, result: &TargetResult) -> Vec<Change> {
         let mut new = Vec::new();
         let mut still = BTreeMap::new();
         for change in result.plan.changes() {
@@ -151,9 +151,9 @@ pub(super) fn notice(
     event: NotifyEvent,
     (target, source): (&TargetKey, &str),
     commit: Option<&Commit>,
-    result: &PassResult,
+    result: &TargetResult,
     outcome: ReconcileOutcome,
-    news: &PassNews,
+    news: &News,
 ) -> Notice {
     let errors = &result.plan.errors;
     let tells_errors = event == NotifyEvent::Failed && !errors.is_empty();
@@ -169,7 +169,7 @@ pub(super) fn notice(
     }
 }
 
-fn subjects(event: NotifyEvent, result: &PassResult, news: &PassNews) -> Vec<NoticeSubject> {
+fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<NoticeSubject> {
     let subject = |change: &Change, what, why| NoticeSubject {
         type_name: change.type_name.clone(),
         name: change.name.clone(),
@@ -252,15 +252,15 @@ mod tests {
         entry
     }
 
-    fn passed(entries: Vec<Entry>) -> PassResult {
+    fn looked_at(entries: Vec<Entry>) -> TargetResult {
         let plan = TargetPlan { entries, ..TargetPlan::default() };
-        PassResult { plan, carried_out: true, ..PassResult::default() }
+        TargetResult { plan, carried_out: true, ..TargetResult::default() }
     }
 
-    fn failing() -> PassResult {
-        let mut passed = passed(Vec::new());
-        passed.plan.errors.push("the API is down".to_owned());
-        passed
+    fn failing() -> TargetResult {
+        let mut result = looked_at(Vec::new());
+        result.plan.errors.push("the API is down".to_owned());
+        result
     }
 
     #[derive(Default)]
@@ -269,18 +269,18 @@ mod tests {
     impl Told {
         fn of(
             &mut self,
-            passed: &PassResult,
+            result: &TargetResult,
             outcome: ReconcileOutcome,
             at: &str,
         ) -> Vec<NotifyEvent> {
-            self.0.learn(passed, outcome, Some(&commit(at))).events
+            self.0.learn(result, outcome, Some(&commit(at))).events
         }
     }
 
     #[test]
     fn a_commit_is_applied_once() {
         let mut told = Told::default();
-        let applied = PassResult { applied: true, ..passed(Vec::new()) };
+        let applied = TargetResult { applied: true, ..looked_at(Vec::new()) };
         assert_eq!(told.of(&applied, ReconcileOutcome::Applied, "a"), [NotifyEvent::Applied]);
         assert!(told.of(&applied, ReconcileOutcome::InSync, "a").is_empty());
         assert_eq!(told.of(&applied, ReconcileOutcome::InSync, "b"), [NotifyEvent::Applied]);
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_for_each_commit_and_so_is_its_end() {
         let mut told = Told::default();
-        let fine = passed(Vec::new());
+        let fine = looked_at(Vec::new());
         assert!(told.of(&fine, ReconcileOutcome::InSync, "a").is_empty());
         assert_eq!(told.of(&failing(), ReconcileOutcome::Failed, "a"), [NotifyEvent::Failed]);
         assert!(told.of(&failing(), ReconcileOutcome::Failed, "a").is_empty());
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn drift_is_told_when_it_comes_up() {
         let mut told = Told::default();
-        let kept = |path| passed(vec![written(drifted("a", path), ChangeResult::Reported)]);
+        let kept = |path| looked_at(vec![written(drifted("a", path), ChangeResult::Reported)]);
         assert_eq!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
         assert!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a").is_empty());
         // A target that cannot be looked at has not recovered.
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(recovered, [NotifyEvent::Recovered]);
         assert_eq!(told.of(&kept("/host"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
         // Drift that was corrected and comes again is news; a write that fails is the same drift.
-        let corrected = passed(vec![written(drifted("a", "/host"), ChangeResult::Done)]);
+        let corrected = looked_at(vec![written(drifted("a", "/host"), ChangeResult::Done)]);
         assert!(told.of(&corrected, ReconcileOutcome::Applied, "a").is_empty());
         assert_eq!(told.of(&corrected, ReconcileOutcome::Applied, "a"), [NotifyEvent::Drift]);
     }
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn what_is_held_is_told_when_it_grows() {
         let mut told = Told::default();
-        let with = |names: &[&str]| passed(names.iter().map(|name| held(name)).collect());
+        let with = |names: &[&str]| looked_at(names.iter().map(|name| held(name)).collect());
         assert_eq!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a"), [NotifyEvent::Held]);
         assert!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a").is_empty());
         assert_eq!(told.of(&with(&["a", "b"]), ReconcileOutcome::Held, "b"), [NotifyEvent::Held]);

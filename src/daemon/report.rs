@@ -10,12 +10,12 @@ use tracing::warn;
 use super::event::Suspension;
 use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, retried};
 use super::mailbox::Awaited;
-use super::news::{self, NewsMemory, PassNews};
+use super::news::{self, News, NewsMemory};
 use super::outcome::Cause;
-use super::pass::PassResult;
 use super::status::{
     Board, Counts, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble,
 };
+use super::target_reconcile::TargetResult;
 use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, ShownPast, Trail};
 use crate::config::TargetKey;
 use crate::leadership::Standby;
@@ -130,7 +130,7 @@ impl Reporter {
     /// The target is suspended or resumed from now on.
     pub(super) fn suspended(&self, suspension: Suspension) {
         let Suspension { suspended, from } = suspension;
-        self.trail.pass(None, &Cause::Suspension(from).asked()).suspended(suspended);
+        self.trail.of_run(None, &Cause::Suspension(from).asked()).suspended(suspended);
         measure_suspended(&self.key.name, suspended);
         self.show_past(|_| ());
     }
@@ -149,7 +149,7 @@ impl Reporter {
     }
 
     /// A reconcile ended.
-    pub(super) fn report(&self, result: PassResult, ended: &Ended<'_>) {
+    pub(super) fn report(&self, result: TargetResult, ended: &Ended<'_>) {
         // Taken out of the result, which goes to the board.
         let commit = result.commit.clone();
         let commit = commit.as_ref();
@@ -196,7 +196,7 @@ impl Reporter {
 }
 
 /// Shows a reconcile on the board.
-fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
+fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let commit = result.commit.clone();
     let id = commit.as_ref().map(|commit| commit.id.clone());
     let now = Timestamp::now();
@@ -246,7 +246,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     show_plan(status, result);
 }
 
-fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
+fn state_of(result: &TargetResult, outcome: ReconcileOutcome) -> TargetState {
     match outcome {
         _ if result.suspended => TargetState::Suspended,
         ReconcileOutcome::Refused => TargetState::Refused,
@@ -262,7 +262,7 @@ fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
 }
 
 /// Shows the entries of a reconcile.
-fn show_plan(status: &mut TargetStatus, result: PassResult) {
+fn show_plan(status: &mut TargetStatus, result: TargetResult) {
     status.trouble.refused = result.refused.is_some();
     let looked_at = result.was_looked_at();
     status.trouble.notices = result.plan.notices;
@@ -282,9 +282,9 @@ fn show_plan(status: &mut TargetStatus, result: PassResult) {
 /// seconds since 1970.
 pub(super) fn measure(
     target: &str,
-    result: &PassResult,
+    result: &TargetResult,
     outcome: ReconcileOutcome,
-    news: &PassNews,
+    news: &News,
     duration: Duration,
     committed: Option<i64>,
 ) {

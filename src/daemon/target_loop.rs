@@ -15,9 +15,11 @@ use tracing::debug;
 use super::Watched;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::{Asker, Cause};
-use super::pass::{PassResult, TargetPass, options, pass, set_suspended};
 use super::report::{Ended, Reporter};
 use super::status::{ReconcileOutcome, Wait};
+use super::target_reconcile::{
+    TargetReconcile, TargetResult, options, reconcile_target, set_suspended,
+};
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::State;
@@ -25,7 +27,7 @@ use crate::reconcile::{Engine, RunOptions};
 use crate::source::{Commit, Seen, Source};
 
 /// How long one reconcile may take before the probe calls it stuck.
-const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
+const LONGEST_RECONCILE: Duration = Duration::from_secs(15 * 60);
 
 /// How long a reconcile keeps its slot at most, for which other targets wait.
 const LONGEST_SLOT: Duration = Duration::from_secs(1);
@@ -141,14 +143,14 @@ impl TargetLoop {
             let awaited = self.mailbox.awaited();
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let (time, started) = (Timestamp::now(), Instant::now());
-            self.watched.expect(LONGEST_PASS);
+            self.watched.expect(LONGEST_RECONCILE);
             self.reporter.begins();
             let cause = Cause::of(&causes);
             let options = options(self.writes, cause.asked(), term);
             let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
             self.mailbox.begin(commit, options.stop.clone());
             // On the heap while it lasts: a task at rest would keep its room, some 40 KiB a target.
-            let result = Box::pin(self.pass(&seen, &options, slot)).await;
+            let result = Box::pin(self.reconcile(&seen, &options, slot)).await;
             let ended_by = self.mailbox.end();
             if result.wakes_followers {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
@@ -175,19 +177,20 @@ impl TargetLoop {
 
     /// Reconciles. One that takes long, since the server is slow or much is written, keeps no other
     /// target waiting.
-    async fn pass(
+    async fn reconcile(
         &self,
         seen: &Seen,
         options: &RunOptions,
         slot: OwnedSemaphorePermit,
-    ) -> PassResult {
+    ) -> TargetResult {
         let Self { engine, target, source, .. } = self;
-        let mut pass = std::pin::pin!(pass(TargetPass { engine, target, source, seen, options }));
+        let reconcile = TargetReconcile { engine, target, source, seen, options };
+        let mut reconcile = std::pin::pin!(reconcile_target(reconcile));
         tokio::select! {
-            result = &mut pass => return result,
+            result = &mut reconcile => return result,
             () = tokio::time::sleep(LONGEST_SLOT) => drop(slot),
         }
-        pass.await
+        reconcile.await
     }
 
     /// Shows the commit that an earlier run of the daemon applied last.
@@ -226,7 +229,7 @@ impl TargetLoop {
             () = self.predecessor_has_changed(wait) => Some(Cause::After),
         };
         // Waiting for others is no standstill.
-        self.watched.expect(LONGEST_PASS);
+        self.watched.expect(LONGEST_RECONCILE);
         let slot = tokio::select! {
             biased;
             () = over.cancelled() => return None,
@@ -271,7 +274,7 @@ impl TargetLoop {
                 && let Err(error) =
                     set_suspended(&self.engine, &self.target, suspension.suspended).await
             {
-                self.watched.expect(LONGEST_PASS);
+                self.watched.expect(LONGEST_RECONCILE);
                 self.reporter.suspension_not_saved(&error);
                 return false;
             }
@@ -281,7 +284,7 @@ impl TargetLoop {
         true
     }
 
-    fn due_facts(&self, cause: Cause, failures: u32, result: &PassResult) -> DueFacts {
+    fn due_facts(&self, cause: Cause, failures: u32, result: &TargetResult) -> DueFacts {
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
         let due_in = || super::after::due_in(&self.engine, &self.target);

@@ -26,7 +26,7 @@ pub async fn carry_out(
     let Prepared { target, plan, ready, commit, refused, .. } = prepared;
     let mut plan = plan.without_calls();
     let trail = engine.trail(target, options.base.is_none());
-    let mut trail = trail.pass(commit.as_ref().map(|commit| &commit.id), &options.asked);
+    let mut trail = trail.of_run(commit.as_ref().map(|commit| &commit.id), &options.asked);
     let Some(ready) = ready else {
         if refused {
             trail.refused(&plan.errors.join("; "));

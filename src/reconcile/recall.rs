@@ -78,7 +78,7 @@ impl Reconcile<'_> {
             blocking(|| file.write(record))?;
         }
         let commit = snapshot.commit().map(|commit| &commit.id);
-        engine.trail(target, true).pass(commit, &options.asked).lost_state(time, LOST_STATE);
+        engine.trail(target, true).of_run(commit, &options.asked).lost_state(time, LOST_STATE);
         Ok(())
     }
 

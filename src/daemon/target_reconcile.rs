@@ -21,7 +21,7 @@ use crate::source::{Commit, Seen, Source, SourceError};
 
 /// The result of one reconcile.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PassResult {
+pub(super) struct TargetResult {
     pub(super) plan: TargetPlan,
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
@@ -46,7 +46,7 @@ pub(super) struct PassResult {
     pub(super) is_noted: bool,
 }
 
-impl PassResult {
+impl TargetResult {
     /// Whether live could be looked at, so that the entries are those of now.
     pub(super) fn was_looked_at(&self) -> bool {
         !self.plan.entries.is_empty() || (self.plan.errors.is_empty() && !self.gets_nothing_yet())
@@ -97,7 +97,7 @@ impl PassResult {
 
 /// One reconcile that is to be made.
 #[derive(Clone, Copy)]
-pub(super) struct TargetPass<'a> {
+pub(super) struct TargetReconcile<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) source: &'a Source,
@@ -107,21 +107,21 @@ pub(super) struct TargetPass<'a> {
 }
 
 /// Makes one reconcile, up to what ends it.
-pub(super) async fn pass(pass: TargetPass<'_>) -> PassResult {
-    let commit = pass.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
-    let span = tracing::debug_span!("reconcile", target_name = %pass.target.name, commit);
-    given_commit(pass).instrument(span).await
+pub(super) async fn reconcile_target(reconcile: TargetReconcile<'_>) -> TargetResult {
+    let commit = reconcile.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
+    let span = tracing::debug_span!("reconcile", target_name = %reconcile.target.name, commit);
+    given_commit(reconcile).instrument(span).await
 }
 
 /// Reconciles with the commit that the target may be given: `after` may keep the newest one back.
-async fn given_commit(pass: TargetPass<'_>) -> PassResult {
-    let TargetPass { engine, target, source, options, .. } = pass;
-    let give = || after::give(engine, source, target, pass.seen);
+async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
+    let TargetReconcile { engine, target, source, options, .. } = reconcile;
+    let give = || after::give(engine, source, target, reconcile.seen);
     // Only a target that comes after another one reads anything here.
     let given = if target.after.is_some() { tokio::task::block_in_place(give) } else { give() };
     let Given { seen, wait, problem } = given;
     let mut result = match &seen {
-        Some(seen) => newest_or_last_good(TargetPass { seen, ..pass }).await,
+        Some(seen) => newest_or_last_good(TargetReconcile { seen, ..reconcile }).await,
         None => nothing(target, problem, is_suspended(engine, target)),
     };
     result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
@@ -141,8 +141,8 @@ async fn given_commit(pass: TargetPass<'_>) -> PassResult {
     result
 }
 
-async fn newest_or_last_good(pass: TargetPass<'_>) -> PassResult {
-    let TargetPass { engine, target, source, seen, options } = pass;
+async fn newest_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
+    let TargetReconcile { engine, target, source, seen, options } = reconcile;
     let (reason, diagnostics) = match &seen.refused {
         Some(reason) => (reason.clone(), Vec::new()),
         None => {
@@ -154,7 +154,7 @@ async fn newest_or_last_good(pass: TargetPass<'_>) -> PassResult {
         }
     };
     let refused = seen.snapshot.commit().map(|commit| &commit.id);
-    engine.trail(target, options.writes).pass(refused, &options.asked).refused(&reason);
+    engine.trail(target, options.writes).of_run(refused, &options.asked).refused(&reason);
     // The drift of the last good commit is still corrected.
     let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
     let older = good.map(|good| tokio::task::block_in_place(|| source.older(&good.commit)));
@@ -176,26 +176,26 @@ async fn newest_or_last_good(pass: TargetPass<'_>) -> PassResult {
     result
 }
 
-async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &RunOptions) -> PassResult {
+async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &RunOptions) -> TargetResult {
     let target = prepared.target;
     let suspended = prepared.is_suspended().unwrap_or_else(|| is_suspended(engine, target));
-    let result = PassResult {
+    let result = TargetResult {
         suspended,
         credentials_refused: prepared.credentials_refused,
         failed_step: prepared.failed_step,
-        ..PassResult::default()
+        ..TargetResult::default()
     };
     if !options.writes || suspended {
         let trail = engine.trail(target, options.writes);
         let commit = prepared.commit.as_ref().map(|commit| &commit.id);
-        let trail = trail.pass(commit, &options.asked);
+        let trail = trail.of_run(commit, &options.asked);
         trail.found(&prepared.plan);
         trail.ended(&prepared.plan, &options.requests.filter, false);
-        return PassResult { plan: prepared.plan.without_calls(), ..result };
+        return TargetResult { plan: prepared.plan.without_calls(), ..result };
     }
     let silent = |_: &Change, _: &ChangeResult| {};
     let plan = carry_out(engine, prepared, options, false, &silent).await;
-    PassResult { applied: plan.is_applied(), plan, carried_out: true, ..result }
+    TargetResult { applied: plan.is_applied(), plan, carried_out: true, ..result }
 }
 
 /// Whether a target that was not looked at is suspended. One whose state cannot be read is shown
@@ -205,9 +205,9 @@ fn is_suspended(engine: &Engine, target: &Target) -> bool {
 }
 
 /// The result for a target that could not be looked at.
-fn nothing(target: &Target, error: Option<String>, suspended: bool) -> PassResult {
+fn nothing(target: &Target, error: Option<String>, suspended: bool) -> TargetResult {
     let plan = TargetPlan { errors: error.into_iter().collect(), ..reconcile::plan_of(target) };
-    PassResult { plan, suspended, carried_out: true, ..PassResult::default() }
+    TargetResult { plan, suspended, carried_out: true, ..TargetResult::default() }
 }
 
 /// The options of a reconcile of the daemon, for as long as it has the right to act.
@@ -258,7 +258,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
     let targets = &engine.config.targets;
     let ends: BTreeMap<&str, CancellationToken> =
         targets.iter().map(|target| (target.name.as_str(), CancellationToken::new())).collect();
-    let passes = targets.iter().map(async |target| {
+    let reconciles = targets.iter().map(async |target| {
         let _end = ends.get(&*target.name).cloned().map(CancellationToken::drop_guard);
         // In the order of `after`: a target sees what its predecessor has applied in this run.
         if let Some(predecessor) = target.after.as_ref().and_then(|after| ends.get(&*after.target)) {
@@ -276,7 +276,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
             ..options(daemon.writes, daemon.asked.clone(), &term)
         };
         let result = tokio::select! {
-            result = pass(TargetPass { engine, target, source, seen, options }) => result,
+            result = reconcile_target(TargetReconcile { engine, target, source, seen, options }) => result,
             () = too_long_after(&daemon.shutdown) => {
                 let problem = format!("some calls did not end within {} s and are left", FINISHING.as_secs());
                 nothing(target, Some(problem), false)
@@ -285,8 +285,8 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
         term.give_back().await;
         result
     });
-    let results = futures_util::future::join_all(passes).await;
-    let ended = |mut result: PassResult| {
+    let results = futures_util::future::join_all(reconciles).await;
+    let ended = |mut result: TargetResult| {
         if result.suspended {
             result.plan.hold_suspended();
         }
