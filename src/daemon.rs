@@ -1,7 +1,7 @@
 //! The daemon: keeps every target equal to git for as long as it runs.
 //!
 //! Everything that happens is an [`event`](Trigger) in one channel. One task, the `SourceLoop`,
-//! receives the events, debounces them (`Debounce`), reads the source and posts orders. One task for each
+//! receives the events, debounces them (`gather`), reads the source and posts orders. One task for each
 //! target, its `TargetLoop`, has a `Mailbox` for these orders and reconciles. A `Reporter` tells board,
 //! log, metrics and receivers how each reconcile ended. So a target that is down holds no other back, and
 //! an event only says that there is something to look at.

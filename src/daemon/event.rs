@@ -184,13 +184,6 @@ const WINDOW: Duration = Duration::from_millis(10);
 /// The longest wait for the end of a burst.
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// A burst of events.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Debounce {
-    first: Instant,
-    last: Instant,
-}
-
 /// The requests of the events of one burst.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
@@ -206,31 +199,18 @@ pub(super) struct Batch {
     pub(super) suspensions: Vec<(String, Suspension)>,
 }
 
-impl Debounce {
-    fn start(now: Instant) -> Self {
-        Self { first: now, last: now }
-    }
-
-    fn extend(&mut self, now: Instant) {
-        self.last = now;
-    }
-
-    fn ends_at(&self) -> Instant {
-        (self.last + WINDOW).min(self.first + LONGEST)
-    }
-
-    /// Gathers the events of a burst, from its first one until it is over.
-    pub(super) async fn gather(first: DaemonEvent, events: &mut Events) -> Batch {
-        let mut burst = Self::start(Instant::now());
-        let mut batch = Batch::default();
-        batch.add(first);
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(burst.ends_at()) => return batch,
-                event = events.next() => {
-                    batch.add(event);
-                    burst.extend(Instant::now());
-                }
+/// The debounce: gathers the events of a burst, from its first one until it is over.
+pub(super) async fn gather(event: DaemonEvent, events: &mut Events) -> Batch {
+    let first = Instant::now();
+    let mut last = first;
+    let mut batch = Batch::default();
+    batch.add(event);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until((last + WINDOW).min(first + LONGEST)) => return batch,
+            event = events.next() => {
+                batch.add(event);
+                last = Instant::now();
             }
         }
     }
@@ -287,15 +267,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_ends_after_a_pause_or_after_the_longest_wait() {
-        let start = Instant::now();
-        let mut burst = Debounce::start(start);
-        assert_eq!(burst.ends_at(), start + Duration::from_millis(10));
-        burst.extend(start + Duration::from_millis(8));
-        assert_eq!(burst.ends_at(), start + Duration::from_millis(18));
-        for millis in (0..200).step_by(5) {
-            burst.extend(start + Duration::from_millis(millis));
+        let (trigger, mut events) = Trigger::channel(Board::default());
+        for (pause, ends_after) in [(8, 100), (60, 10)] {
+            let sender = trigger.clone();
+            let burst = tokio::spawn(async move {
+                for _ in 0..20 {
+                    sender.wake(Cause::Repository);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+            });
+            let first = events.next().await;
+            let start = Instant::now();
+            gather(first, &mut events).await;
+            assert_eq!(start.elapsed(), Duration::from_millis(ends_after), "{pause} ms");
+            burst.abort();
+            while events.take().is_some() {}
         }
-        assert_eq!(burst.ends_at(), start + Duration::from_millis(100));
     }
 
     #[tokio::test(start_paused = true)]
@@ -306,13 +293,13 @@ mod tests {
         }
         trigger.reload();
         let first = events.next().await;
-        let batch = Debounce::gather(first, &mut events).await;
+        let batch = gather(first, &mut events).await;
         assert_eq!(batch.causes, BTreeSet::from([Cause::Repository]));
         assert!(batch.reload && batch.fetch.is_empty());
         let webhook = Cause::Webhook([127, 0, 0, 1].into());
         trigger.fetch_and_reconcile(webhook);
         let first = events.next().await;
-        let batch = Debounce::gather(first, &mut events).await;
+        let batch = gather(first, &mut events).await;
         assert_eq!(batch, Batch { fetch: [webhook].into(), ..Batch::default() });
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
 
-use super::event::{Batch, DaemonEvent, Debounce, Request};
+use super::event::{Batch, DaemonEvent, Request, gather};
 use super::fetch_loop::{FetchLoop, SourceReporter};
 use super::mailbox::{Awaited, Mailbox, Order};
 use super::news::NewsMemory;
@@ -227,7 +227,7 @@ impl SourceLoop {
                 () = tokio::time::sleep(again) => DaemonEvent::Wake(Cause::Look),
             };
             watched.expect(LONGEST_LOOK);
-            let mut batch = Debounce::gather(first, &mut daemon.events).await;
+            let mut batch = gather(first, &mut daemon.events).await;
             self.post_suspensions(&batch);
             if batch.reload {
                 batch.fetch.insert(Cause::Reload);
