@@ -95,8 +95,8 @@ impl Client {
         if let Some(password) = settings.proxy.as_ref().and_then(Proxy::password) {
             redactor.learn(password.expose());
         }
-        let places = settings.concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        let places_to_come = if settings.proxy.is_some() { places - 1 } else { 0 };
+        let slots = settings.concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        let slots_to_come = if settings.proxy.is_some() { slots - 1 } else { 0 };
         let exchange = Exchange {
             http: shared.http(&settings, addresses.is_plain())?,
             target: settings.target,
@@ -107,9 +107,9 @@ impl Client {
                 timeout: settings.timeout,
             },
             max_response: settings.max_response,
-            places: Semaphore::new(places - places_to_come),
-            places_at_host: shared.places(addresses.host(), places),
-            places_to_come: AtomicUsize::new(places_to_come),
+            slots: Semaphore::new(slots - slots_to_come),
+            slots_at_host: shared.slots(addresses.host(), slots),
+            slots_to_come: AtomicUsize::new(slots_to_come),
             pace: Pace::default(),
         };
         let retries = Retries::new(RetryPolicy::command(), CancellationToken::new());

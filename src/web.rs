@@ -57,13 +57,13 @@ struct Served {
     keys: AccessKeys,
     /// Whether only this machine can reach the listener.
     is_loopback: bool,
-    /// The places of those who follow the events.
+    /// The slots of those who follow the events.
     events: Arc<Semaphore>,
 }
 
 fn routes(site: Site, keys: AccessKeys, is_loopback: bool, ending: CancellationToken) -> Router {
-    let places = Arc::new(Semaphore::new(MOST_READERS));
-    let served = Arc::new(Served { site, keys, is_loopback, events: places });
+    let slots = Arc::new(Semaphore::new(MOST_READERS));
+    let served = Arc::new(Served { site, keys, is_loopback, events: slots });
     let guarded = Router::new()
         .route("/", get(page::page))
         .route("/fragment", get(page::fragment))
@@ -196,15 +196,15 @@ async fn events(
     State(served): State<Arc<Served>>,
     Extension(ending): Extension<CancellationToken>,
 ) -> Response {
-    let Ok(place) = Arc::clone(&served.events).try_acquire_owned() else {
+    let Ok(slot) = Arc::clone(&served.events).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the events already\n")
             .into_response();
     };
     let mut reader = served.site.board.subscribe();
     // The page may have been drawn before this reader was there.
     reader.mark_changed();
-    let following = (reader, ending, place);
-    let stream = stream::unfold(following, |(mut reader, ending, place)| async move {
+    let following = (reader, ending, slot);
+    let stream = stream::unfold(following, |(mut reader, ending, slot)| async move {
         tokio::select! {
             () = ending.cancelled() => return None,
             changed = reader.changed() => changed.ok()?,
@@ -215,7 +215,7 @@ async fn events(
         }
         reader.mark_unchanged();
         let event: Result<Event, Infallible> = Ok(Event::default().event("changed").data("status"));
-        Some((event, (reader, ending, place)))
+        Some((event, (reader, ending, slot)))
     });
     Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }

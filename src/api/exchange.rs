@@ -52,12 +52,12 @@ pub(super) struct Exchange {
     pub(super) target: String,
     pub(super) route: Route,
     pub(super) max_response: u64,
-    pub(super) places: Semaphore,
+    pub(super) slots: Semaphore,
     /// Those of all targets at the host.
-    pub(super) places_at_host: Arc<Semaphore>,
-    /// Places that the first answer opens: a proxy that refuses is asked once, since more calls
+    pub(super) slots_at_host: Arc<Semaphore>,
+    /// Slots that the first answer opens: a proxy that refuses is asked once, since more calls
     /// could lock an account.
-    pub(super) places_to_come: AtomicUsize,
+    pub(super) slots_to_come: AtomicUsize,
     pub(super) pace: Pace,
 }
 
@@ -69,12 +69,12 @@ impl Exchange {
         authorization: Option<&HeaderValue>,
         retries: &Retries,
     ) -> Result<Answer, Failure> {
-        // The place is held while the server asks for a pause, so that those who queue for one
+        // The slot is held while the server asks for a pause, so that those who queue for one
         // wait too.
-        let _place = place(&self.places, retries).await?;
+        let _slot = slot(&self.slots, retries).await?;
         self.pace.ready(retries.longest_pause(), retries.ending()).await?;
-        // The place at the host comes last: a target that waits for its own pause blocks no other.
-        let _place_at_host = place(&self.places_at_host, retries).await?;
+        // The slot at the host comes last: a target that waits for its own pause blocks no other.
+        let _slot_at_host = slot(&self.slots_at_host, retries).await?;
         // As late as can be: other calls may have failed for good meanwhile, and time has passed.
         if let Some(cause) = retries.stopped() {
             let kind = if cause.is_transient() { ErrorKind::Unreachable } else { cause.kind };
@@ -109,7 +109,7 @@ impl Exchange {
             _ => "error".to_owned(),
         };
         if answer.is_ok() {
-            self.places.add_permits(self.places_to_come.swap(0, Ordering::Relaxed));
+            self.slots.add_permits(self.slots_to_come.swap(0, Ordering::Relaxed));
         }
         span.record("http.response.status_code", &status);
         self.note(call, &status, started.elapsed());
@@ -205,15 +205,12 @@ impl Exchange {
     }
 }
 
-/// Waits for a place; the end of the run ends the wait.
-async fn place<'p>(
-    places: &'p Semaphore,
-    retries: &Retries,
-) -> Result<SemaphorePermit<'p>, Failure> {
+/// Waits for a slot; the end of the run ends the wait.
+async fn slot<'p>(slots: &'p Semaphore, retries: &Retries) -> Result<SemaphorePermit<'p>, Failure> {
     tokio::select! {
         biased;
         () = retries.ending().cancelled() => Err(Failure::run_ends()),
-        place = places.acquire() => place.map_err(|_| Failure::run_ends()),
+        slot = slots.acquire() => slot.map_err(|_| Failure::run_ends()),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The settings of a client for its target: its addresses, and the HTTP client that is made from them
-//! with its TLS, trust and deadlines. Targets share HTTP clients, and the places at one host.
+//! with its TLS, trust and deadlines. Targets share HTTP clients, and the slots at one host.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -272,7 +272,7 @@ impl ServerCertVerifier for Trust {
 #[derive(Default)]
 pub(crate) struct SharedClients {
     http: Mutex<HashMap<Way, reqwest::Client>>,
-    hosts: Mutex<HashMap<String, HostPlaces>>,
+    hosts: Mutex<HashMap<String, HostSlots>>,
 }
 
 /// The settings that an HTTP client is made from.
@@ -285,9 +285,9 @@ struct Way {
     proxy: Option<String>,
 }
 
-/// The places for calls to one host.
-struct HostPlaces {
-    places: Arc<Semaphore>,
+/// The slots for calls to one host.
+struct HostSlots {
+    slots: Arc<Semaphore>,
     count: usize,
 }
 
@@ -313,16 +313,16 @@ impl SharedClients {
         Ok(http)
     }
 
-    /// The places of a host, at least so many as a target of it may take.
-    pub(super) fn places(&self, host: &str, count: usize) -> Arc<Semaphore> {
+    /// The slots of a host, at least so many as a target of it may take.
+    pub(super) fn slots(&self, host: &str, count: usize) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let none = || HostPlaces { places: Arc::new(Semaphore::new(0)), count: 0 };
+        let none = || HostSlots { slots: Arc::new(Semaphore::new(0)), count: 0 };
         let known = hosts.entry(host.to_owned()).or_insert_with(none);
         if count > known.count {
-            known.places.add_permits(count - known.count);
+            known.slots.add_permits(count - known.count);
             known.count = count;
         }
-        Arc::clone(&known.places)
+        Arc::clone(&known.slots)
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! Anybody may open a connection, so its cost is bounded before anything else is looked at: the time
 //! to send a head, the size of it, how long it lives, and how many there are. `axum::serve` bounds
-//! none of these. A new connection always finds a place, since it may be a probe: where all are
+//! none of these. A new connection always finds a slot, since it may be a probe: where all are
 //! taken, it takes that of the connection that has been waited for the longest.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -38,7 +38,7 @@ const MOST_HEADERS: usize = 64;
 /// The most connections at once; one more ends another.
 pub(super) const MOST_CONNECTIONS: usize = 256;
 
-/// How long a connection may live, so that one that is read slowly does not hold its place for
+/// How long a connection may live, so that one that is read slowly does not hold its slot for
 /// ever. A page that follows events connects again by itself.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
@@ -131,7 +131,7 @@ pub(super) async fn serve(
 ) {
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let routes = routes(site, keys, is_loopback, ending.clone());
-    let places = ConnectionPlaces::default();
+    let slots = ConnectionSlots::default();
     let throttle = LogThrottle::default();
     let connections = TaskTracker::new();
     loop {
@@ -150,12 +150,12 @@ pub(super) async fn serve(
         };
         let routes = routes.clone();
         let (ending, shutdown) = (ending.clone(), shutdown.clone());
-        let place = places.take();
+        let slot = slots.take();
         let peer = Peer(address.ip().to_canonical());
         connections.spawn(async move {
             tokio::select! {
-                () = place.taken.cancelled() => debug!("a connection made room for another"),
-                () = answer((stream, peer), routes, ending, shutdown, &place) => {}
+                () = slot.taken.cancelled() => debug!("a connection made room for another"),
+                () = answer((stream, peer), routes, ending, shutdown, &slot) => {}
             }
         });
     }
@@ -164,60 +164,62 @@ pub(super) async fn serve(
     connections.wait().await;
 }
 
-/// The places of the connections, in the order in which they came.
+/// The slots of the connections.
 #[derive(Clone, Default)]
-struct ConnectionPlaces(Arc<Mutex<TakenPlaces>>);
+struct ConnectionSlots(Arc<Mutex<TakenSlots>>);
 
 #[derive(Default)]
-struct TakenPlaces {
+struct TakenSlots {
     next: u64,
-    /// By number, those whose request has not come yet.
-    waiting: BTreeMap<u64, CancellationToken>,
-    asked: BTreeMap<u64, CancellationToken>,
+    /// By whether a request has come, and by number.
+    taken: BTreeMap<(bool, u64), CancellationToken>,
 }
 
-/// The place of one connection, until it is dropped or another connection takes it.
-struct ConnectionPlace {
-    places: ConnectionPlaces,
+/// The slot of one connection, until it is dropped or another connection takes it.
+struct ConnectionSlot {
+    slots: ConnectionSlots,
     number: u64,
-    /// Cancelled when another connection takes the place.
+    /// Cancelled when another connection takes the slot.
     taken: CancellationToken,
 }
 
-impl ConnectionPlaces {
-    /// Takes a place. Where there is none, the oldest connection without a request loses its own;
+impl ConnectionSlots {
+    /// Takes a slot. Where there is none, the oldest connection without a request loses its own;
     /// where all have asked, the oldest of them, which is read slowly or follows events.
-    fn take(&self) -> ConnectionPlace {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.waiting.len() + places.asked.len() >= MOST_CONNECTIONS {
-            let loser = places.waiting.pop_first().or_else(|| places.asked.pop_first());
-            if let Some((_, taken)) = loser {
-                taken.cancel();
-            }
+    fn take(&self) -> ConnectionSlot {
+        let mut slots = self.lock();
+        if slots.taken.len() >= MOST_CONNECTIONS
+            && let Some((_, loser)) = slots.taken.pop_first()
+        {
+            loser.cancel();
         }
-        let number = places.next;
-        places.next += 1;
+        let number = slots.next;
+        slots.next += 1;
         let taken = CancellationToken::new();
-        places.waiting.insert(number, taken.clone());
-        ConnectionPlace { places: self.clone(), number, taken }
+        slots.taken.insert((false, number), taken.clone());
+        ConnectionSlot { slots: self.clone(), number, taken }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TakenSlots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ConnectionPlace {
+impl ConnectionSlot {
     /// Notes that a request has come.
     fn asked(&self) {
-        let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(taken) = places.waiting.remove(&self.number) {
-            places.asked.insert(self.number, taken);
+        let mut slots = self.slots.lock();
+        if let Some(taken) = slots.taken.remove(&(false, self.number)) {
+            slots.taken.insert((true, self.number), taken);
         }
     }
 }
 
-impl Drop for ConnectionPlace {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.waiting.remove(&self.number);
-        places.asked.remove(&self.number);
+        let mut slots = self.slots.lock();
+        slots.taken.remove(&(false, self.number));
+        slots.taken.remove(&(true, self.number));
     }
 }
 
@@ -227,7 +229,7 @@ async fn answer(
     routes: Router,
     ending: CancellationToken,
     shutdown: CancellationToken,
-    place: &ConnectionPlace,
+    slot: &ConnectionSlot,
 ) {
     let mut server = http1::Builder::new();
     server
@@ -240,7 +242,7 @@ async fn answer(
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        place.asked();
+        slot.asked();
         begins.cancel();
         routes.call(request)
     });
