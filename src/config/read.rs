@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -168,7 +167,7 @@ impl Reader<'_> {
             KeyKind::Duration(least) => self.parsed(name, node, |text| {
                 let duration = parse_duration(text)?;
                 if duration < *least {
-                    return Err(format!("the least is {}", shown_duration(*least)));
+                    return Err(format!("the least is {least:?}"));
                 }
                 Ok(Typed::Duration(duration))
             }),
@@ -336,13 +335,6 @@ fn either(groups: &[&[&str]]) -> String {
 
 fn together(group: &[&str]) -> String {
     group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
-}
-
-fn shown_duration(duration: Duration) -> String {
-    match duration.as_millis() {
-        whole if whole % 1000 == 0 => format!("{}s", whole / 1000),
-        milliseconds => format!("{milliseconds}ms"),
-    }
 }
 
 /// Advice on references.
