@@ -215,11 +215,16 @@ pub(super) async fn suspension(
 ) -> Result<(), CommandError> {
     let server = DaemonClient::find(args.server.as_deref(), context)?;
     server.post(verb, args.target.as_deref()).await?;
+    say_taken(&format!("{verb}s"), args, context);
+    Ok(())
+}
+
+/// Says that the daemon took a request.
+fn say_taken(does: &str, args: &DaemonArgs, context: &Context) {
     if !context.global.quiet {
         let which = args.target.as_deref().unwrap_or("every target");
-        context.say(&format!("the daemon {verb}s {which}"));
+        context.say(&format!("the daemon {does} {which}"));
     }
-    Ok(())
 }
 
 /// Runs `reconcile`; 0 once it is asked for, with `--wait` once the newest commit is in force on
@@ -232,10 +237,7 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
     let server = DaemonClient::find(server.as_deref(), context)?;
     let answer = server.post("reconcile", target.as_deref()).await?;
     if !args.wait {
-        if !context.global.quiet {
-            let which = target.as_deref().unwrap_or("every target");
-            context.say(&format!("the daemon reconciles {which}"));
-        }
+        say_taken("reconciles", &args.daemon, context);
         return Ok(DONE);
     }
     let Some(request) = answer["request"].as_i64() else {
