@@ -212,16 +212,6 @@ impl Board {
         &self.watchdog
     }
 
-    /// Whether the source loop and the loop of each target made progress recently: what `/healthz`
-    /// answers.
-    ///
-    /// # Errors
-    /// The names of those that did not.
-    pub(crate) fn heartbeat(&self) -> Result<(), Vec<String>> {
-        let late = self.watchdog.late();
-        if late.is_empty() { Ok(()) } else { Err(late) }
-    }
-
     /// Changes what is said of the source; an equal text wakes nobody.
     pub(crate) fn edit_source(&self, change: impl FnOnce(&mut SourceStatus)) {
         self.status.send_if_modified(|status| {
@@ -259,17 +249,12 @@ impl Board {
                 .map(|target| {
                     let key = TargetKey::of(target);
                     let same = known.iter().find(|known| known.key == key);
-                    same.map_or_else(|| Arc::new(TargetStatus::of(key)), Arc::clone)
+                    // Of a new one nothing is known yet.
+                    let new = || TargetStatus { key: key.clone(), ..TargetStatus::default() };
+                    same.map_or_else(|| Arc::new(new()), Arc::clone)
                 })
                 .collect();
         });
-    }
-}
-
-impl TargetStatus {
-    /// A target of which nothing is known yet.
-    fn of(key: TargetKey) -> Self {
-        Self { key, ..Self::default() }
     }
 }
 

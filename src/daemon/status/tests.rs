@@ -70,7 +70,8 @@ fn every_field_is_where_readers_find_it() {
         last_reconcile: Some(time),
         trouble: Trouble { notices: vec!["a notice".to_owned()], ..Trouble::default() },
         connections: Arc::new(vec![connection("x", true), connection("y", false)]),
-        ..TargetStatus::of(TargetKey { name: "t".into(), project: "p".into(), url: "u".into() })
+        key: TargetKey { name: "t".into(), project: "p".into(), url: "u".into() },
+        ..TargetStatus::default()
     };
     target.past.remember(PastReconcile {
         ended: Reconciled {
