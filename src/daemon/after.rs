@@ -13,7 +13,7 @@ use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
 use crate::record::{Record, Soak};
-use crate::source::{Repository, Seen, Snapshot, Source, SourceError};
+use crate::source::{Seen, Snapshot, Source, SourceError};
 use crate::state::StateError;
 
 /// How many commits are remembered that a target applied whole.
@@ -35,9 +35,16 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
     let (Some(after), None) = (&target.after, &seen.refused) else { return newest() };
     let Snapshot::Commit { repository, commit: tip } = &seen.snapshot else { return newest() };
     let predecessor = predecessor_of(engine, target);
-    let chosen = match &predecessor {
-        Ok(predecessor) => choose(engine, target, after, predecessor, repository, &tip.id),
-        Err(problem) => Err(problem.clone()),
+    let known = engine.state_file(target).read().map_err(|error| error.to_string());
+    let good = known.map(|known| known.last_good.map(|good| good.commit));
+    let reaches =
+        |from: &CommitId, to: &CommitId| Ok(repository.reaches(from, to)?.unwrap_or(false));
+    let chosen = match (&predecessor, &good) {
+        (Ok(Record { soaks, .. }), Ok(good)) => {
+            newest_soaked(soaks, after.soak, &tip.id, good.as_ref(), &reaches)
+                .map_err(|error| error.to_string())
+        }
+        (Err(problem), _) | (_, Err(problem)) => Err(problem.clone()),
     };
     if matches!(&chosen, Ok(Some(id)) if *id == tip.id) {
         return newest();
@@ -63,15 +70,11 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
         Ok(None) => Err(format!("the repository no longer has commit {}", id.short())),
         Err(error) => Err(error.to_string()),
     };
-    let chosen = chosen.unwrap_or_else(|_| last_good(engine, target));
+    let chosen = chosen.unwrap_or_else(|_| good.unwrap_or_default());
     match chosen.map(older).transpose() {
         Ok(seen) => Given { seen, wait, problem: None },
         Err(problem) => Given { seen: None, wait, problem: Some(problem) },
     }
-}
-
-fn last_good(engine: &Engine, target: &Target) -> Option<CommitId> {
-    engine.state_file(target).read().ok()?.last_good.map(|good| good.commit)
 }
 
 fn in_words(tip: &CommitId, after: &After, until: Option<Timestamp>, is_suspended: bool) -> String {
@@ -108,22 +111,6 @@ fn predecessor_of(engine: &Engine, target: &Target) -> Result<Record, String> {
 pub(super) fn has_changed(engine: &Engine, target: &Target, wait: &Wait) -> bool {
     let known = wait.predecessor.as_ref();
     predecessor_of(engine, target).is_ok_and(|now| known != Some(&PredecessorState::of(&now)))
-}
-
-fn choose(
-    engine: &Engine,
-    target: &Target,
-    after: &After,
-    predecessor: &Record,
-    repository: &Repository,
-    tip: &CommitId,
-) -> Result<Option<CommitId>, String> {
-    let known = engine.state_file(target).read().map_err(|error| error.to_string())?;
-    let good = known.last_good.map(|good| good.commit);
-    let reaches =
-        |from: &CommitId, to: &CommitId| Ok(repository.reaches(from, to)?.unwrap_or(false));
-    let commit = newest_soaked(&predecessor.soaks, after.soak, tip, good.as_ref(), &reaches);
-    commit.map_err(|error| error.to_string())
 }
 
 /// When the predecessor has applied the newest commit for long enough, if nothing goes wrong.
