@@ -223,7 +223,7 @@ fn moment(time: Timestamp) -> Markup {
 /// A moment to come; `over` takes its place once it has passed.
 fn moment_to_come(time: Timestamp, over: &str) -> Markup {
     html! {
-        time datetime=(time) data-over=(over) { @if time > Timestamp::now() { (time) } @else { (over) } }
+        time datetime=(time) data-over=(over) { @if time > Timestamp::now() { (format!("{time:.0}")) } @else { (over) } }
     }
 }
 

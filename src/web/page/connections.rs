@@ -322,7 +322,7 @@ fn difference(leaf: &Leaf) -> Markup {
             LeafKind::Base(text) => { span.side { "base " } (text) }
             LeafKind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
             LeafKind::Hidden(text) => { (text) " " span.quiet { "(another value)" } }
-            LeafKind::Lines(lines) => { pre tabindex="0" { @for line in lines { (line_of(line)) } } }
+            LeafKind::Lines(lines) => { span.side { "- live, + git" } pre tabindex="0" { @for line in lines { (line_of(line)) } } }
         }
     }
 }

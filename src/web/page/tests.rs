@@ -4,7 +4,7 @@ use crate::daemon::status::{TargetState, TargetStatus};
 use crate::diagnostic::code;
 use crate::document::{Diagnostic, Mark};
 use crate::name::CommitId;
-use crate::plan::Entry;
+use crate::plan::{Action, Change, Entry, FieldChange, Origin};
 use crate::source::Commit;
 
 fn with_connections(count: usize) -> Status {
@@ -157,4 +157,19 @@ fn a_search_hides_the_cards_of_targets_without_a_match() {
         [3, 2, 0],
         "a single target needs no card"
     );
+}
+
+#[test]
+fn the_lines_of_a_long_text_say_which_are_live() {
+    let mut status = with_connections(1);
+    let target = Arc::make_mut(&mut status.targets[0]);
+    let entry = &mut Arc::make_mut(&mut target.connections)[0];
+    let mut change = Change::bare(Action::Update, "email".to_owned(), entry.name.clone());
+    let (before, after) = (Some("a\nb\nc".into()), Some("a\nx\nc".into()));
+    let path = "/description".to_owned();
+    let origin = Origin::Git;
+    change.fields = vec![FieldChange { path, before, after, base: None, sensitive: false, origin }];
+    entry.change = Some(change);
+    let text = content(&status, &Shown::default()).into_string();
+    assert!(text.contains("- live, + git") && text.contains("line added"), "{text}");
 }
