@@ -16,6 +16,8 @@ pub(super) const LONGEST: usize = 64_000;
 const RESERVE: usize = 500;
 /// The longest line of a block, in bytes; longer ones are cut.
 const LONGEST_LINE: usize = 2000;
+/// The most sentences of one list: they stand above the changes, which are to be seen as well.
+const MOST_SENTENCES: usize = 20;
 
 const OPEN: &str = "```diff\n";
 const CLOSE: &str = "```\n";
@@ -66,17 +68,17 @@ impl Comment {
         self.list("Errors", &[of_all(|target| &target.errors), invalid].concat());
     }
 
-    /// Writes as many of the sentences as have room, at most twenty, as a list of code spans.
+    /// Writes as many of the sentences as have room, up to a limit, as a list of code spans.
     pub(super) fn list(&mut self, title: &str, sentences: &[String]) {
         if sentences.is_empty() || !self.line(&format!("\n**{title}**\n")) {
             return;
         }
-        for sentence in sentences.iter().take(20) {
+        for sentence in sentences.iter().take(MOST_SENTENCES) {
             if !self.line(&format!("- {}", escape::code_span(sentence))) {
                 return;
             }
         }
-        let more = sentences.len().saturating_sub(20);
+        let more = sentences.len().saturating_sub(MOST_SENTENCES);
         if more > 0 {
             self.line(&format!("- and {more} more"));
         }

@@ -11,6 +11,9 @@ use crate::name::CommitId;
 /// How many commits one reading of the history may cover.
 const MOST_COMMITS: usize = 10_000;
 
+/// How many more may be looked at for it: those that both commits reach, where histories are far apart.
+const MOST_SEEN: usize = 50 * MOST_COMMITS;
+
 /// How wrong the clocks of committers may be against each other, in seconds.
 const CLOCK_SKEW: i64 = 24 * 60 * 60;
 
@@ -124,7 +127,7 @@ impl<'a> Walk<'a> {
             if self.open.is_empty() && time < oldest.saturating_sub(CLOCK_SKEW) {
                 break;
             }
-            if found.len() >= MOST_COMMITS || self.good.len() > 50 * MOST_COMMITS {
+            if found.len() >= MOST_COMMITS || self.good.len() > MOST_SEEN {
                 self.complete = false;
                 break;
             }

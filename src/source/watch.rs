@@ -24,6 +24,10 @@ use crate::source::SourceError;
 use crate::source::files::{is_document, is_hidden, normal};
 use crate::source::object_database::Layout;
 
+/// How often the folders to watch are worked out for one change: each time they may have moved on. The next
+/// look of the daemon finds what is missed then.
+const MOST_ATTEMPTS: usize = 8;
+
 /// How soon after a folder appeared it is looked at again: what was put into it before it was
 /// watched made no event.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
@@ -175,7 +179,7 @@ impl<F: Fn(Wake)> Worker<F> {
     /// Watches what has to be watched now. Between looking and watching things may move on, so
     /// it looks again until nothing did.
     fn settle(&mut self) {
-        for _ in 0..8 {
+        for _ in 0..MOST_ATTEMPTS {
             let watched = WatchedFolders::make(&self.location, &self.files);
             if watched == self.watched && !matches!(self.backend, Backend::None) {
                 return;
