@@ -97,6 +97,11 @@ impl Environment {
         Ok(value)
     }
 
+    /// Whether any value is to be read from a file.
+    pub(crate) fn names_files(&self) -> bool {
+        self.variables.keys().any(|name| name.ends_with("_FILE"))
+    }
+
     /// The plain text of a variable that is no secret: `STATE_DIRECTORY`, `NO_COLOR` and the like.
     pub fn plain(&self, name: &str) -> Option<&str> {
         self.set(name).map(Sensitive::expose)

@@ -14,10 +14,6 @@ mod traces;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How many threads wait for git and the disk at once. Each keeps memory of its own: without a limit a
-/// daemon of 300 targets had 123 of them on a busy machine, and needed 590 MiB in place of 300.
-const MOST_THREADS: usize = 32;
-
 fn main() -> ExitCode {
     let arguments = match cli::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
@@ -39,10 +35,7 @@ fn main() -> ExitCode {
         .map_err(|error| (error, Default::default()))
         .and_then(|context| {
             let style = context.style_stderr();
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .max_blocking_threads(MOST_THREADS)
-                .build();
+            let runtime = tokio::runtime::Runtime::new();
             let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), style))?;
             let traces = logging::start(&context, is_daemon, &runtime);
             // On a worker, where the connections are that it waits for: on a thread of its own it

@@ -184,6 +184,10 @@ pub struct Owned {
     /// `protect` as it was last declared; it outlives its document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
+    /// The name that its document renamed it from, or had no need to, when live was last compared with it:
+    /// that rename is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<ConnectionName>,
     /// When its secrets were last written or read back, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets_checked: Option<i64>,

@@ -234,6 +234,21 @@ impl StateFile {
         Ok(record)
     }
 
+    /// Reads the record on a thread of its own, so that a disk that hangs holds up no other target.
+    /// `block_in_place` would start a thread for the tasks beside it each time: a busy machine made 123 of
+    /// them for 300 targets, and since each keeps memory of its own the daemon took 590 MiB, not 300.
+    ///
+    /// # Errors
+    /// As of [`StateFile::read`].
+    pub(crate) async fn read_aside(&self) -> Result<Record, StateError> {
+        let file = self.clone();
+        let read = tokio::task::spawn_blocking(move || file.read()).await;
+        read.unwrap_or_else(|_| {
+            let source = io::Error::other("reading broke off");
+            Err(StateError::Read { place: self.place(), source })
+        })
+    }
+
     /// Replaces the file as a whole: a new file beside it, fsync, rename, fsync of the folder.
     /// Whenever the process ends, there is the old file or the new one. Whoever writes holds the
     /// lock.

@@ -155,6 +155,7 @@ pub(super) fn remember(
             id,
             base: Arc::new(base),
             protect: desired.options.protect,
+            renamed_from: desired.options.renamed_from.clone(),
             secrets_checked: desired.declares_secret().then_some(job.control.now),
             shown_secrets: known.shown_secrets,
             last_change: Some(job.control.now),

@@ -224,6 +224,7 @@ fn agree(
         type_name: fresh.type_name.clone(),
         id: fresh.id.clone(),
         protect: desired.options.protect,
+        renamed_from: desired.options.renamed_from.clone(),
         base: comparison.base,
         ..owned.unwrap_or_default()
     };

@@ -134,7 +134,7 @@ impl TargetLoop {
     /// Acts for the target until the term is over.
     async fn act(&self, term: &Term) {
         if let Ok(_slot) = self.slots.any.acquire().await {
-            self.show_last_applied();
+            self.show_last_applied().await;
         }
         let (mut failures, mut wait) = (0, None);
         // A replica that is elected looks at once; else the start is an order.
@@ -158,7 +158,7 @@ impl TargetLoop {
             }
             let outcome = result.ended_as(options.stop.is_cancelled());
             failures = failures_after(outcome, failures);
-            let due = self.due_facts(cause, failures, &result).next(fastrand::f64());
+            let due = self.due_facts(cause, failures, &result).await.next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
@@ -194,8 +194,8 @@ impl TargetLoop {
     }
 
     /// Shows the commit that an earlier run of the daemon applied last.
-    fn show_last_applied(&self) {
-        let record = tokio::task::block_in_place(|| self.engine.state_file(&self.target).read());
+    async fn show_last_applied(&self) {
+        let record = self.engine.state_file(&self.target).read_aside().await;
         let Some(id) = record.ok().and_then(|record| record.last_applied) else { return };
         // Its subject is in the repository, unless that cannot be read or no longer has it.
         let known = tokio::task::block_in_place(|| self.source.older(&id)).ok().flatten();
@@ -284,9 +284,9 @@ impl TargetLoop {
         true
     }
 
-    fn due_facts(&self, cause: Cause, failures: u32, result: &TargetResult) -> DueFacts {
+    async fn due_facts(&self, cause: Cause, failures: u32, result: &TargetResult) -> DueFacts {
         let waits = result.plan.has(State::Degraded);
-        let degraded_in = if waits { self.degraded_in() } else { None };
+        let degraded_in = if waits { self.degraded_in().await } else { None };
         let due_in = || super::after::due_in(&self.engine, &self.target);
         let soaked_in = if failures == 0 && result.is_noted { due_in() } else { None };
         let after_resync = cause == Cause::Resync;
@@ -302,9 +302,9 @@ impl TargetLoop {
     }
 
     /// How long until a connection that was saved but not deployed is due to be written again.
-    fn degraded_in(&self) -> Option<Duration> {
+    async fn degraded_in(&self) -> Option<Duration> {
         let file = self.engine.state_file(&self.target);
-        let record = tokio::task::block_in_place(|| file.read()).ok()?;
+        let record = file.read_aside().await.ok()?;
         let now = Timestamp::now().as_second();
         // One that is overdue after a reconcile could not be written by it (blocked, suspended, a
         // dry run), so it waits for the next one like everything else.

@@ -89,12 +89,6 @@ impl EarlierCommits {
         matches!(self.last_good, LastGood::Missing)
     }
 
-    /// Whether the last good commit declared a rename; `true` where that cannot be known.
-    pub(crate) fn declared_rename(&self, new: &ConnectionName, old: &ConnectionName) -> bool {
-        let renamed_from = |then: &DeclaredThen| then.renamed_from.as_ref() == Some(old);
-        self.is_last_good_missing() || self.declared_then(new).is_some_and(renamed_from)
-    }
-
     /// The absent path that declared a part of a connection, or of the one that it is to be renamed from.
     pub(crate) fn absent_layer_of(
         &self,

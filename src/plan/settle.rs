@@ -78,7 +78,7 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
         record.free(from);
         previous
     });
-    let Intent { type_name, mut base, protect, .. } = intent;
+    let Intent { type_name, from, mut base, protect, .. } = intent;
     // Whether a masked secret arrived is not known, so it does not count as sent.
     if let Some(own_type) = crate::catalog::find(&type_name) {
         for secret in own_type.secrets() {
@@ -90,6 +90,7 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
         id: view.id().cloned(),
         base: Arc::new(base),
         protect,
+        renamed_from: from,
         last_change: previous.as_ref().and_then(|owned| owned.last_change),
         last_commit: previous.and_then(|owned| owned.last_commit),
         ..Owned::default()

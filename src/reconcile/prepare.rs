@@ -137,12 +137,15 @@ impl Reconcile<'_> {
         let Self { engine, target, snapshot, .. } = *self;
         let is_stateless = self.options.base.is_some();
         let Opened { connection, loaded, .. } = opened;
+        let commit = snapshot.commit().map(|commit| &commit.id);
         let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
         let concurrency = target.manager.concurrency;
         let lists = observe::lists(&connection.client, concurrency, owned_types);
         let earlier = async {
             let reader = CommitReader { engine, target, snapshot, loaded, is_stateless };
-            let earlier = blocking(|| reader.ask(record));
+            let is_new = record.last_good.as_ref().map(|good| &good.commit) != commit;
+            // Of a commit that is known there is nothing to ask git for.
+            let earlier = if is_new { blocking(|| reader.ask(record)) } else { reader.ask(record) };
             let earlier = earlier.map_err(|error| (Step::EarlierCommits, error.to_string()))?;
             tell_missing_paths(loaded, record, is_stateless, prepared)
                 .map_err(|problem| (Step::Load, problem))?;
@@ -355,7 +358,8 @@ impl Reconcile<'_> {
             prepared.plan.notices.push(notice);
         }
         let resolution = self.engine.resolution(self.target, self.options);
-        blocking(|| desired::resolve(documents, &resolution))
+        let resolve = || desired::resolve(documents, &resolution);
+        if self.engine.environment.names_files() { blocking(resolve) } else { resolve() }
     }
 
     /// Makes an error of the whole target of lists of which none could be read.

@@ -44,7 +44,7 @@ impl Reconcile<'_> {
                 engine.config.state_dir.display()
             ));
         }
-        let record = blocking(|| file.read()).map_err(|error| error.to_string())?;
+        let record = file.read_aside().await.map_err(|error| error.to_string())?;
         if let Some(lost_at) = record.lost_at {
             self.tell_lost_state(lost_at, &record, prepared).map_err(|error| error.to_string())?;
         }
@@ -136,6 +136,7 @@ fn record_of_base(
             type_name: connection.connection_type.name.to_owned(),
             base: Arc::new(base_of(connection, keys, true)),
             protect: connection.options.protect,
+            renamed_from: connection.options.renamed_from.clone(),
             ..Owned::default()
         };
         let memory = Memory { owned: Some(owned), ..Memory::default() };

@@ -338,6 +338,20 @@ fn a_rename_that_is_done_does_not_take_a_later_connection() {
 }
 
 #[test]
+fn a_rename_that_cannot_be_made_stays_blocked() {
+    let world = World::settled(&["new", "other"]);
+    world.make(json!({"type": "ftp", "name": "old", "host": "h", "protocol": "FTP"}));
+    assert!(world.control().remove(PROJECT, "new"));
+    world.commit_email("new", "x-gitops: {renamedFrom: old}\n");
+    world.forget_calls();
+    // Also at the next reconcile, which no longer reads that commit for the first time.
+    for _ in 0..2 {
+        world.apply().code(1).says("that is of type ftp");
+        assert!(world.writes().is_empty());
+    }
+}
+
+#[test]
 fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
     let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
     world.settle(&["old", "other"]);

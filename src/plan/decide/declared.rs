@@ -283,6 +283,7 @@ impl<'a> Compared<'a> {
         owned.type_name.clone_from(&view.listed.type_name);
         owned.id = view.id().cloned().or(owned.id);
         owned.base = Arc::clone(&comparison.base);
+        owned.renamed_from.clone_from(&desired.options.renamed_from);
         if view.own.is_some() && desired.declares_secret() {
             owned.secrets_checked = Some(settings.judge.now);
         }

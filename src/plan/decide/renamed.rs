@@ -121,20 +121,20 @@ fn is_to_be_renamed(rows: &Rows<'_>, settings: &Settings<'_>, name: &ConnectionN
     row.is_some_and(|row| row.ours(&settings.compare).is_some())
 }
 
-/// Whether the rename was made before: an earlier commit declared it, and the new name is known as
-/// another connection than the one that has the old name now, which was made after the rename.
+/// Whether the rename was made before, and the new name is known as another connection than the one that
+/// has the old name now: that one was made after the rename.
 fn was_renamed_before(
     rows: &Rows<'_>,
     settings: &Settings<'_>,
     new: &ConnectionName,
     old: &ConnectionName,
 ) -> bool {
-    let known = rows.get(new).and_then(|row| row.owned()?.id.as_ref());
+    let known = rows.get(new).and_then(Row::owned);
+    let known = known.filter(|owned| owned.renamed_from.as_ref() == Some(old));
     let shown = rows.get(old).and_then(|row| row.view()?.id());
-    let is_another = known.zip(shown).is_some_and(|(known, shown)| known != shown);
-    is_another
-        && !is_to_be_renamed(rows, settings, old)
-        && settings.earlier.declared_rename(new, old)
+    let is_another =
+        known.and_then(|owned| owned.id.as_ref()).zip(shown).is_some_and(|(id, shown)| id != shown);
+    is_another && !is_to_be_renamed(rows, settings, old)
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.

@@ -268,7 +268,7 @@ pub(crate) fn put(
 
 /// A secret that git does not declare: as it is shown if this pass proves that to be its value, or
 /// left out where it has no use.
-fn keep_secret(
+pub(crate) fn keep_secret(
     run: &Run<'_>,
     kind: Kind,
     body: &mut Map<String, Value>,

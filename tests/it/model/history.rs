@@ -210,7 +210,8 @@ impl History {
             let base = fields.map(|(f, v)| (f.clone(), agreed(name, f, v))).collect();
             let secret = SecretKnown::default();
             let (kind, protect) = (document.kind, document.protect);
-            let owned = Owned { kind, id: None, base, protect, secret };
+            let renamed_from = document.renamed_from.clone();
+            let owned = Owned { kind, id: None, base, protect, renamed_from, secret };
             (name.clone(), owned)
         });
         Memory {

@@ -28,6 +28,8 @@ pub(crate) struct Owned {
     pub(crate) id: Option<String>,
     pub(crate) base: BTreeMap<String, Agreed>,
     pub(crate) protect: bool,
+    /// The rename that its document declared when it was compared, which is done.
+    pub(crate) renamed_from: Option<String>,
     pub(crate) secret: SecretKnown,
 }
 

@@ -58,11 +58,14 @@ impl Run<'_> {
         is_ours && !self.loaded.documents.contains_key(name)
     }
 
-    /// Whether the new name is known as a connection that is not what has the old name now.
+    /// Whether the rename is done, and the new name is known as a connection that is not what has the old
+    /// name now.
     fn was_renamed(&self, new: &str, old: &str) -> bool {
         let Some(live) = self.sight.live.get(old) else { return false };
-        let known = self.before.owned.get(new).and_then(|owned| owned.id.as_ref());
-        known.is_some_and(|id| *id != live.id) && !self.is_to_be_renamed(old)
+        let known = self.before.owned.get(new);
+        let known = known.filter(|owned| owned.renamed_from.as_deref() == Some(old));
+        known.and_then(|owned| owned.id.as_ref()).is_some_and(|id| *id != live.id)
+            && !self.is_to_be_renamed(old)
     }
 
     /// Whether the rename is planned.

@@ -301,7 +301,8 @@ impl Run<'_> {
         let is_kept = self.keeps_protection(name, name, document)
             || old.is_some_and(|old| self.keeps_protection(old, name, document));
         let protect = document.protect || is_kept;
-        let owned = Owned { kind: document.kind, id, base, protect, secret };
+        let renamed_from = document.renamed_from.clone();
+        let owned = Owned { kind: document.kind, id, base, protect, renamed_from, secret };
         self.memory.owned.insert(name.to_owned(), owned);
     }
 
@@ -504,7 +505,18 @@ impl Run<'_> {
         let ours = self.ours(name, live).filter(|owned| owned.kind == live_kind);
         let asked = Asked::of(document, self.sight.settings, self.sight.env);
         let is_exact = self.sight.flags.allow_delete.iter().any(|asked| asked == name);
-        ours.is_some() && (is_exact || self.before.refused.get(name) != Some(&asked))
+        let is_refused = !is_exact && self.before.refused.get(name) == Some(&asked);
+        ours.is_some_and(|owned| !is_refused && self.could_be_restored(&owned, live))
+    }
+
+    /// Whether the old connection could be made again: its secret is in the base, is shown, or has no use.
+    fn could_be_restored(&self, owned: &Owned, live: &Live) -> bool {
+        let mut body = live.body.clone();
+        !owned.kind.has_secret()
+            || owned.base.contains_key(SECRET)
+            || self.may_be_readable(owned.kind, live, false)
+            || fields::keep_secret(self, owned.kind, &mut body, owned.secret.shown.as_ref())
+                .is_some()
     }
 
     fn left_out(&mut self, name: &str, document: &Document) {
