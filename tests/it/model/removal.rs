@@ -162,12 +162,13 @@ pub(crate) fn lost_paths(
     loaded: &Loaded,
 ) -> BTreeSet<&'static str> {
     let Some(good) = &before.good else { return BTreeSet::new() };
-    let declared_something = good.touched.iter().filter(|(_, names)| !names.is_empty());
     let is_empty = |count: &Option<usize>| count.unwrap_or(0) == 0;
+    let had_documents = |path: &str| good.loaded.counts.get(path).is_some_and(|n| !is_empty(n));
+    let declared_something =
+        good.touched.iter().filter(|(path, names)| !names.is_empty() || had_documents(path));
     let is_mistyped = loaded.counts.iter().any(|(path, count)| {
-        let had_documents = good.loaded.counts.get(path).is_some_and(|then| !is_empty(then));
         let is_known = declared_something.clone().any(|(known, _)| known == path);
-        is_empty(count) && !had_documents && !is_known
+        is_empty(count) && !had_documents(path) && !is_known
     });
     let is_lost = |path: &&'static str| match loaded.counts.get(path) {
         Some(count) => is_empty(count),
