@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -83,14 +84,20 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     for change in entries.filter_map(|entry| entry.change.as_ref()) {
         checked_first.entry(change.type_name.as_str()).or_insert(&change.name);
     }
+    let (failed_to_save, is_over) = (CancellationToken::new(), CancellationToken::new());
     let run = Run {
         job,
         entries: &plan.entries,
         checked_first,
-        failed_to_save: CancellationToken::new(),
+        failed_to_save: failed_to_save.clone(),
         not_done: BTreeSet::new(),
     };
-    let mut results = run.all().await;
+    let run = async {
+        let results = run.all().await;
+        is_over.cancel();
+        results
+    };
+    let (mut results, ()) = tokio::join!(run, keep_saving(job, &is_over, &failed_to_save));
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
             // A consent is for one change; the next one needs its own, even if it is the same.
@@ -110,6 +117,21 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     }
     create::learn_ids(job, &plan.entries).await;
     job.ledger.save().await
+}
+
+/// The pause between two looks whether answers that came in are to be saved.
+const SAVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Saves what answers said while other calls are on their way. An answer saves only where the last save
+/// is long enough ago, and the next answer may be half a minute off: a process that ends meanwhile would
+/// forget that a name was deleted, or that a connection was not deployed.
+async fn keep_saving(job: &Job<'_>, is_over: &CancellationToken, failed: &CancellationToken) {
+    // A save is never broken off: the next one would write beside it.
+    while is_over.run_until_cancelled(tokio::time::sleep(SAVE_PAUSE)).await.is_some() {
+        if job.ledger.save_if_due().await.is_err() {
+            failed.cancel();
+        }
+    }
 }
 
 /// Notes every create and rename in one go: a crash between a call and its answer must leave no

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use apinizer_gitops::testing::sandbox::Options;
+use apinizer_gitops::testing::sandbox::{Ids, Options};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::faults::Moment;
-use crate::running::Applying;
+use crate::running::{Applying, eventually};
 use crate::world::{CANARY, World, email_body};
 
 /// Kills an apply while its first write is held, before or after the server carried it out. An
@@ -75,4 +75,25 @@ fn a_done_rename_leaves_the_note_of_who_takes_its_old_name() {
     world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["b"]);
+}
+
+/// A save may wait for a later answer; while that call hangs, there is none.
+#[test]
+fn what_was_answered_is_saved_while_another_call_hangs() {
+    let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+    let kept = (0..10).map(|number| format!("kept-{number}")).collect::<Vec<_>>();
+    let names: Vec<&str> = kept.iter().map(String::as_str).chain(["a", "b", "c"]).collect();
+    world.settle(&names);
+    world.commit_without(&["a", "b", "c"]);
+    let gate = world.control().gate(Some(Method::DELETE), "/connections/a/", Moment::After);
+    let applying = Applying::start(&world);
+    eventually("a delete hangs", || gate.arrived() > 0);
+    eventually("the others are in the state", || {
+        ["b", "c"].iter().all(|name| !world.state().contains(&format!("\"{name}\":{{\"owned")))
+    });
+    assert!(applying.kill());
+    world.make(email_body("c"));
+    let theirs = world.live("c");
+    world.apply().code(0);
+    assert_eq!(world.live("c"), theirs);
 }
