@@ -223,6 +223,7 @@ impl History {
                     .iter()
                     .map(|path| (*path, self.commits[at].tree.touched_by(path)))
                     .collect(),
+                lost: BTreeSet::new(),
             }),
             stateless: true,
             ..Memory::default()

@@ -73,6 +73,8 @@ pub(crate) struct Good {
     /// The names that each path touched when it last declared something, of paths that are read
     /// and of those that an earlier commit was read with.
     pub(crate) touched: BTreeMap<&'static str, BTreeSet<String>>,
+    /// The paths that were lost with it and that nobody consented to.
+    pub(crate) lost: BTreeSet<&'static str>,
 }
 
 #[derive(Clone, Debug, Default)]

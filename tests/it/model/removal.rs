@@ -163,19 +163,21 @@ pub(crate) fn lost_paths(
 ) -> BTreeSet<&'static str> {
     let Some(good) = &before.good else { return BTreeSet::new() };
     let is_empty = |count: &Option<usize>| count.unwrap_or(0) == 0;
-    let had_documents = |path: &str| good.loaded.counts.get(path).is_some_and(|n| !is_empty(n));
-    let declared_something =
-        good.touched.iter().filter(|(path, names)| !names.is_empty() || had_documents(path));
-    let is_mistyped = loaded.counts.iter().any(|(path, count)| {
-        let is_known = declared_something.clone().any(|(known, _)| known == path);
-        is_empty(count) && !had_documents(path) && !is_known
-    });
+    let with_names = good.touched.iter().filter(|(_, names)| !names.is_empty());
+    let with_documents = good.loaded.counts.iter().filter(|(_, count)| !is_empty(count));
+    let with_names = with_names.map(|(path, _)| path).chain(&good.lost);
+    let declared_something: BTreeSet<&'static str> =
+        with_documents.map(|(path, _)| path).chain(with_names).copied().collect();
+    let is_mistyped = loaded
+        .counts
+        .iter()
+        .any(|(path, count)| is_empty(count) && !declared_something.contains(path));
     let is_lost = |path: &&'static str| match loaded.counts.get(path) {
         Some(count) => is_empty(count),
         None => is_mistyped && !sight.settings.paths.contains(path),
     };
     let empty = loaded.counts.iter().filter(|(_, count)| before.stateless && is_empty(count));
-    let lost = declared_something.map(|(path, _)| path).filter(|path| is_lost(path));
+    let lost = declared_something.iter().filter(|path| is_lost(path));
     lost.chain(empty.map(|(path, _)| path)).copied().collect()
 }
 

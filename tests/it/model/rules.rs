@@ -204,7 +204,10 @@ impl Run<'_> {
         }
         if whole && !self.sight.flags.narrow() {
             let touched = removal::touched(&self);
-            self.memory.good = Some(Good { commit: tip, loaded: self.loaded.clone(), touched });
+            let is_consented = removal::consents_to_lost_paths(self.sight, self.before);
+            let lost = if is_consented { BTreeSet::new() } else { self.lost_paths.clone() };
+            let loaded = self.loaded.clone();
+            self.memory.good = Some(Good { commit: tip, loaded, touched, lost });
             if apply_exit == 0 {
                 self.memory.applied = Some(tip);
             }
