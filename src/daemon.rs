@@ -199,21 +199,19 @@ pub(crate) struct Watched {
 impl Watched {
     /// The task is alive, and will say so again within this time.
     pub(crate) fn expect(&self, within: Duration) {
-        // A wait that ends beyond what the clock can tell ends never.
-        let Some(by) = Instant::now().checked_add(within.saturating_add(GRACE)) else { return };
-        let mut tasks = self.watchdog.tasks();
-        match tasks.by_id.get_mut(&self.id) {
-            Some((_, known)) => *known = by,
-            None => {
-                tasks.by_id.insert(self.id, (self.name.clone(), by));
-            }
-        }
+        let by = Instant::now() + within + GRACE;
+        self.watchdog.tasks().by_id.insert(self.id, (self.name.clone(), by));
+    }
+
+    /// The task waits for an order, however long none comes.
+    pub(crate) fn rest(&self) {
+        self.watchdog.tasks().by_id.remove(&self.id);
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.watchdog.tasks().by_id.remove(&self.id);
+        self.rest();
     }
 }
 
@@ -232,6 +230,11 @@ impl Watchdog {
         let now = Instant::now();
         let tasks = self.tasks();
         tasks.by_id.values().filter(|(_, by)| *by < now).map(|(name, _)| name.clone()).collect()
+    }
+
+    #[cfg(test)]
+    fn is_idle(&self) -> bool {
+        self.tasks().by_id.is_empty()
     }
 
     fn tasks(&self) -> MutexGuard<'_, Expected> {

@@ -141,7 +141,11 @@ impl TargetLoop {
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         while let Some((causes, slot)) = self.due(next.take(), wait.take(), term.over()).await {
             let awaited = self.mailbox.awaited();
-            let Some(seen) = self.seen.borrow().clone() else { continue };
+            let Some(seen) = self.seen.borrow().clone() else {
+                // Nothing was read of the source yet. An order comes once it can be read.
+                self.watched.rest();
+                continue;
+            };
             let (time, started) = (Timestamp::now(), Instant::now());
             self.watched.expect(LONGEST_RECONCILE);
             self.reporter.begins();
@@ -230,18 +234,28 @@ impl TargetLoop {
         };
         // Waiting for others is no standstill.
         self.watched.expect(LONGEST_RECONCILE);
-        let slot = tokio::select! {
-            biased;
-            () = over.cancelled() => return None,
-            slot = self.slots.take(&self.mailbox) => slot.ok()?,
-        };
-        let mut causes = self.mailbox.take();
-        causes.extend(cause);
-        // A reconcile that does not know of a suspension would write against it.
-        tokio::select! {
-            biased;
-            () = over.cancelled() => None,
-            () = self.suspend_as_ordered() => Some((causes, slot)),
+        let mut causes = BTreeSet::from_iter(cause);
+        loop {
+            // A reconcile that does not know of a suspension would write against it. One that cannot
+            // be saved holds no slot.
+            let ready = async {
+                self.suspend_as_ordered().await;
+                self.slots.take(&self.mailbox).await
+            };
+            let slot = tokio::select! {
+                biased;
+                () = over.cancelled() => return None,
+                slot = ready => slot.ok()?,
+            };
+            causes.extend(self.mailbox.take());
+            if over.is_cancelled() {
+                // They are for the loop of the next config.
+                self.mailbox.post(&Order { causes, ..Order::default() });
+                return None;
+            }
+            if self.mailbox.suspension().is_none() {
+                return Some((causes, slot));
+            }
         }
     }
 
@@ -402,8 +416,61 @@ pub(super) fn spread(time: Duration, share: f64, chance: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, FlagSource, TargetKey};
+    use crate::daemon::news::NewsMemory;
+    use crate::daemon::status::Board;
+    use crate::environment::Environment;
+    use crate::leadership::Alone;
+    use crate::notify::Notifier;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_expected_of_a_target_that_waits_for_the_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = FlagSource {
+            repo: Some(folder.path().to_owned()),
+            paths: Vec::new(),
+            url: Some("https://apinizer.example.com".to_owned()),
+            project: Some("shop".to_owned()),
+        };
+        let environment = Environment::new([("APINIZER_TOKEN".to_owned(), "t".to_owned())]);
+        let mut config = Config::from_flags(&flags, &environment).unwrap();
+        config.state_dir = folder.path().join("state");
+        let engine = Arc::new(Engine::new(config, environment));
+        let target = engine.config.targets[0].clone();
+        let (board, mailbox) = (Board::default(), Arc::<Mailbox>::default());
+        let (notifier, _senders) = Notifier::start(&[], &engine.environment, &engine.redactor);
+        let trail = engine.trail(&target, true);
+        let key = TargetKey::of(&target);
+        let reporter = Reporter::new(key, "", &board, &NewsMemory::default(), &notifier, trail);
+        // Nothing was read yet.
+        let seen = watch::Sender::new(None);
+        let ending = CancellationToken::new();
+        let target_loop = TargetLoop {
+            source: engine.source().unwrap(),
+            seen: seen.subscribe(),
+            mailbox: Arc::clone(&mailbox),
+            followers: Vec::new(),
+            slots: Arc::default(),
+            watched: board.watchdog().watch("target"),
+            reporter,
+            writes: true,
+            leadership: Arc::new(Alone),
+            ending: ending.clone(),
+            target,
+            engine,
+        };
+        let running = tokio::spawn(target_loop.run());
+        mailbox.post(&Order { causes: BTreeSet::from([Cause::Start]), ..Order::default() });
+        let long = Instant::now() + MINUTE;
+        while !(mailbox.is_empty() && board.watchdog().is_idle()) && Instant::now() < long {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(board.watchdog().is_idle(), "no order comes before the source was read");
+        ending.cancel();
+        running.await.unwrap();
+    }
 
     #[test]
     fn pauses_grow_up_to_the_resync() {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::running::{Running, eventually};
 use crate::world::{World, email};
 
-const TARGETS: usize = 20;
+pub(crate) const TARGETS: usize = 20;
 
 /// How many calls a target may make at once.
 const CONCURRENCY: usize = 3;
 
-fn project(number: usize) -> String {
+pub(crate) fn project(number: usize) -> String {
     format!("project-{number:02}")
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::json;
 
+use apinizer_gitops::testing::state::StateFile;
+
 use crate::faults::Fault;
+use crate::fleet::{TARGETS, fleet, project};
 use crate::history::events;
 use crate::running::{Running, eventually};
 use crate::world::{CHECKOUT, World, one_target, refusal};
@@ -201,4 +204,27 @@ fn a_suspension_that_cannot_be_saved_holds_the_target() {
     std::fs::remove_dir(&in_the_way).unwrap();
     eventually("it is remembered", || target()["state"] == json!("suspended"));
     assert!(world.writes().is_empty());
+}
+
+#[test]
+fn targets_whose_suspension_cannot_be_saved_keep_no_other_waiting() {
+    let world = fleet();
+    let daemon = Running::start(&world, &[]);
+    eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
+    // More of them than targets are reconciled at once.
+    for number in 0..6 {
+        let state = StateFile::of(&world.state_dir(), &world.url(), &project(number));
+        std::fs::create_dir(state.path().with_extension("new")).unwrap();
+        let path = format!("/api/v1/suspend?target=target-{number:02}");
+        assert_eq!(daemon.send(&world, "POST", &path, "admin"), 202);
+    }
+    eventually("it is said", || daemon.logs().matches("could not be remembered").count() >= 6);
+    world.forget_calls();
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/reconcile", "admin"), 202);
+    let calls = |number| {
+        let calls = world.control().calls();
+        calls.iter().any(|call| call.path.contains(&project(number)))
+    };
+    eventually("all others are looked at", || (6..TARGETS).all(calls));
+    assert!(!(0..6).any(calls));
 }
