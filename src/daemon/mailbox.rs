@@ -144,11 +144,6 @@ impl Mailbox {
         }
     }
 
-    /// Takes the requests to suspend or resume the target.
-    pub(super) fn take_suspensions(&self) -> VecDeque<Suspension> {
-        std::mem::take(&mut self.inner().suspensions)
-    }
-
     /// Takes why a reconcile is due.
     pub(super) fn take(&self) -> BTreeSet<Cause> {
         let mut inner = self.inner();
@@ -159,11 +154,6 @@ impl Mailbox {
     /// The last request for a reconcile that is not answered yet.
     pub(super) fn awaited(&self) -> Option<Awaited> {
         self.inner().awaited.clone()
-    }
-
-    /// Sets the request that waits for an answer.
-    pub(super) fn set_awaited(&self, awaited: Option<Awaited>) {
-        self.inner().awaited = awaited;
     }
 
     /// A reconcile answers this request; a newer one still waits.

@@ -148,8 +148,13 @@ impl SourceLoop {
         // A process that writes nothing needs no right to.
         let leadership: Arc<dyn Leadership> =
             if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
+        // A target keeps its mailbox: the older loop may end before it serves what was ordered.
+        let mailbox_of = |target| {
+            let known = previous.and_then(|previous| previous.mailbox_of(&TargetKey::of(target)));
+            (target, known.unwrap_or_default())
+        };
         let mailboxes: Vec<(&Target, Arc<Mailbox>)> =
-            engine.config.targets.iter().map(|target| (target, Arc::default())).collect();
+            engine.config.targets.iter().map(mailbox_of).collect();
         let slots = Arc::new(Slots::default());
         for (target, mailbox) in &mailboxes {
             let key = TargetKey::of(target);
@@ -157,12 +162,6 @@ impl SourceLoop {
             let trail = engine.trail(target, daemon.writes);
             let reporter =
                 Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
-            // The older loop may end before it acts on a suspension that was accepted, or answers a
-            // request.
-            if let Some(previous) = previous.and_then(|previous| previous.mailbox_of(&key)) {
-                previous.take_suspensions().into_iter().for_each(|one| mailbox.suspend(one));
-                mailbox.set_awaited(previous.awaited());
-            }
             let comes_after = |other: &Target| {
                 other.after.as_ref().is_some_and(|after| after.target == target.name)
             };
@@ -198,9 +197,9 @@ impl SourceLoop {
         self.changes = SourceChanges::Fetched(fetches);
     }
 
-    fn mailbox_of(&self, key: &TargetKey) -> Option<&Mailbox> {
+    fn mailbox_of(&self, key: &TargetKey) -> Option<Arc<Mailbox>> {
         let target = self.targets.iter().find(|target| target.key == *key);
-        target.map(|target| target.mailbox.as_ref())
+        target.map(|target| Arc::clone(&target.mailbox))
     }
 
     /// Serves events until the shutdown (`None`) or until there is a new config.
