@@ -30,7 +30,7 @@ pub use crate::cli::args::Command;
 pub use crate::cli::args::GlobalArgs;
 pub use crate::cli::context::Context;
 use crate::report::exit::DONE;
-use crate::report::{Style, wrapped};
+use crate::report::{Style, escape, wrapped};
 
 /// Reads a command line, the program's name first.
 ///
@@ -118,13 +118,12 @@ impl CommandError {
     /// The text for stderr.
     pub fn text(&self, style: &Style) -> String {
         let error = if style.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
-        match self {
-            Self::Failed(message) => fitted(&format!("{error}: {message}"), style),
-            Self::WithHint(message, hint) => {
-                fitted(&format!("{error}: {message}\nhint: {hint}"), style)
-            }
-            Self::Shown(text) => text.clone(),
-        }
+        let (message, hint) = match self {
+            Self::Failed(message) => (message, String::new()),
+            Self::WithHint(message, hint) => (message, format!("\nhint: {hint}")),
+            Self::Shown(text) => return text.clone(),
+        };
+        fitted(&format!("{error}: {}", escape::lines(&format!("{message}{hint}"))), style)
     }
 }
 

@@ -65,11 +65,9 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     if !stale.as_ref().is_ok_and(Vec::is_empty) {
         drop(prepared);
         term.give_back().await;
-        let lines: Vec<String> = stale?.iter().map(|line| format!("  {line}")).collect();
-        context.say(&format!(
-            "held: the plan no longer fits, and nothing was applied:\n{}\nMake a new plan and apply that.",
-            lines.join("\n")
-        ));
+        context.say("held: the plan no longer fits, and nothing was applied:");
+        stale?.iter().for_each(|line| context.say_line(&format!("  {line}")));
+        context.say("Make a new plan and apply that.");
         return Ok(HELD);
     }
     let mut outcomes =

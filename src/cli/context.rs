@@ -10,7 +10,7 @@ use crate::audit::Asked;
 use crate::config::{Config, FILE_NAME, FlagSource, Location, Resolve};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
-use crate::report::{Style, diagnostics};
+use crate::report::{Style, diagnostics, escape};
 
 /// The context of every verb.
 #[derive(Clone, Debug)]
@@ -183,6 +183,11 @@ impl Context {
     /// Says something to the person at stderr.
     pub fn say(&self, text: &str) {
         say(text);
+    }
+
+    /// Says one line, which may hold texts of a server or a file.
+    pub fn say_line(&self, line: &str) {
+        say(&escape::plain(line));
     }
 }
 

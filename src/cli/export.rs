@@ -56,7 +56,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
         context.say("no connection of the target matches");
     }
     for line in export.passed_over.iter().chain(&export.left_out) {
-        context.say(&format!("warning: {line}"));
+        context.say_line(&format!("warning: {line}"));
     }
     if !problems.is_empty() {
         context.say(&diagnostics::text(&problems, &context.style_stderr()));
@@ -138,7 +138,7 @@ fn known_references(
         match tokio::task::block_in_place(load) {
             Ok(loaded) => documents = loaded.contents.documents,
             Err(error) if context.global.verbose > 0 => {
-                context.say(&format!("the documents in git cannot be read: {error}"));
+                context.say_line(&format!("the documents in git cannot be read: {error}"));
             }
             Err(_) => {}
         }

@@ -87,9 +87,8 @@ fn scratch(config: &Config, target: &Target, project: &str) -> Result<Target, Co
 
 fn tell(leftovers: &[ConnectionName], context: &Context) {
     if !leftovers.is_empty() {
-        let names: Vec<&str> = leftovers.iter().map(ConnectionName::as_str).collect();
-        let names = names.join("\n  ");
-        context.say(&format!("An earlier probe left these, which are deleted first:\n  {names}"));
+        context.say("An earlier probe left these, which are deleted first:");
+        leftovers.iter().for_each(|name| context.say_line(&format!("  {name}")));
     }
 }
 
@@ -122,7 +121,7 @@ fn show(
         })),
     }
     for refusal in refusals {
-        context.say(&format!("refused: {refusal}"));
+        context.say_line(&format!("refused: {refusal}"));
     }
     if let Some(file) = &args.out {
         std::fs::write(file, profile.to_yaml()).map_err(|error| {

@@ -47,7 +47,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         if let Some(problem) = errors.first() {
             return Err(CommandError::Failed(format!("{name}: {problem}")));
         }
-        notices.iter().for_each(|notice| context.say(&format!("note: {name}: {notice}")));
+        notices.iter().for_each(|notice| context.say_line(&format!("note: {name}: {notice}")));
     }
     let mut pulled = Pulled {
         session: &session,
@@ -99,7 +99,7 @@ fn tell(
         let readers: Vec<&str> = readers.map(|(name, _)| name.as_str()).collect();
         if let [_, _, ..] = readers[..] {
             let (path, readers) = (&change.path, readers.join(", "));
-            context.say(&format!("note: {path} is read for several targets: {readers}"));
+            context.say_line(&format!("note: {path} is read for several targets: {readers}"));
         }
     }
     let did = if is_check { "would change" } else { "changed" };
@@ -199,12 +199,12 @@ impl Pulled<'_> {
         let mut export = Export::of(&live, &known, prefix(target), false);
         export.leave_out_known(&engine.redactor);
         for line in export.passed_over.iter().chain(&export.left_out) {
-            context.say(&format!("warning: {line}"));
+            context.say_line(&format!("warning: {line}"));
         }
         for variable in &export.variables {
             variable.value.iter().for_each(|value| engine.redactor.learn(value.expose()));
             let (name, about) = (&variable.name, &variable.about);
-            context.say(&format!("a new document refers to ${{env:{name}}}: {about}"));
+            context.say_line(&format!("a new document refers to ${{env:{name}}}: {about}"));
         }
         self.declared.extend(export.documents.iter().map(|document| document.name.clone()));
         let path_of = |name: &str| folder.join(name).to_string_lossy().into_owned();

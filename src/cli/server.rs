@@ -11,8 +11,8 @@ use crate::cli::CommandError;
 use crate::cli::args::{DaemonArgs, Output, ReconcileArgs, StatusArgs};
 use crate::cli::context::Context;
 use crate::config::{Config, Resolve};
-use crate::report;
 use crate::report::exit::{DONE, failed_if};
+use crate::report::{self, escape};
 use crate::secret::Sensitive;
 
 /// How long an answer may take.
@@ -261,7 +261,7 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
             }
         }
         if let Some(outcomes) = outcomes.into_iter().collect::<Option<Vec<_>>>() {
-            outcomes.iter().for_each(|(line, _)| context.print(line));
+            outcomes.iter().for_each(|(line, _)| context.print(&escape::plain(line)));
             let is_success = !outcomes.is_empty() && outcomes.iter().all(|(_, success)| *success);
             return Ok(failed_if(!is_success));
         }

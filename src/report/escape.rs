@@ -23,6 +23,11 @@ pub(crate) fn plain(text: &str) -> String {
     shown
 }
 
+/// The same of a text of several lines, which stay.
+pub(crate) fn lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
 /// A text as a code span of markdown, in which nothing has a meaning.
 pub(super) fn code_span(text: &str) -> String {
     let text = clipped(&plain(text));

@@ -205,6 +205,17 @@ fn a_name_that_lists_show_twice_is_left_out_alone() {
 }
 
 #[test]
+fn a_name_of_the_server_does_not_steer_the_terminal() {
+    let world = World::settled(&["a"]);
+    let name = "b\u{1b}[2Jc";
+    world.make(email_body(name));
+    let twice = Fault::ListedTwice(name.to_owned());
+    world.control().fail_next(Some(Method::GET), "type=email", twice, usize::MAX);
+    let said = world.run(&["export"]).code(1).says("warning: `b\\u{1b}[2Jc` cannot be declared");
+    assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
+}
+
+#[test]
 fn a_certificate_that_the_server_hides_is_offered_or_declared() {
     let mut world = World::with(Options::default());
     world.control().alter(|options| {
