@@ -7,7 +7,7 @@ use std::hash::{Hash, RandomState};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, BuildError};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -39,6 +39,9 @@ const SHORTEST_PACKED: usize = 3;
 
 /// Shorter numbers are ports and counts that anything may have.
 const SHORTEST_NUMBER: usize = 4;
+
+/// Longer words are not looked into: it takes seconds to find what a secret may look like in them.
+const LONGEST_READ: usize = 64 * 1024;
 
 #[derive(Default)]
 struct KnownSecrets {
@@ -88,7 +91,11 @@ impl Redactor {
 
     /// Replaces every known secret in a text, in whatever form it stands there.
     pub fn redact(&self, text: &str) -> String {
-        let Some(searcher) = self.searcher() else { return text.to_owned() };
+        let searcher = match self.searcher() {
+            Ok(Some(searcher)) => searcher,
+            Ok(None) => return text.to_owned(),
+            Err(_) => return SENSITIVE.to_owned(),
+        };
         let mut found: Vec<Range<usize>> = Vec::new();
         each_reading(text, &mut |reading| {
             let length = reading.bytes.len();
@@ -112,6 +119,14 @@ impl Redactor {
         redacted
     }
 
+    /// The same of words that another program says: of a huge text only its size is told.
+    pub(crate) fn redact_words(&self, text: &str) -> String {
+        if text.len() > LONGEST_READ {
+            return format!("(a text of {} bytes)", text.len());
+        }
+        self.redact(text)
+    }
+
     /// Whether a text that somebody typed shows a known secret, in whatever form.
     pub fn is_shown_in(&self, text: &str) -> bool {
         self.is_shown(text, SHORTEST_WORD)
@@ -124,7 +139,9 @@ impl Redactor {
     }
 
     fn is_shown(&self, text: &str, shortest_word: usize) -> bool {
-        let Some(searcher) = self.searcher() else { return false };
+        // Where secrets cannot be looked for, any text may show one.
+        let Ok(searcher) = self.searcher() else { return true };
+        let Some(searcher) = searcher else { return false };
         let mut is_shown = false;
         each_reading(text, &mut |reading| {
             is_shown = is_shown || shows(&searcher, &reading.bytes, shortest_word);
@@ -148,19 +165,18 @@ impl Redactor {
         }
     }
 
-    fn searcher(&self) -> Option<Arc<AhoCorasick>> {
+    /// Finds the known secrets; `None`: there are none.
+    fn searcher(&self) -> Result<Option<Arc<AhoCorasick>>, BuildError> {
         {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known.all().next()?;
-            if let Some(searcher) = &known.searcher {
-                return Some(Arc::clone(searcher));
+            if known.searcher.is_some() || known.all().next().is_none() {
+                return Ok(known.searcher.clone());
             }
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let built =
-            AhoCorasick::new(known.all().flat_map(|secret| forms(secret))).ok().map(Arc::new);
-        known.searcher.clone_from(&built);
-        built
+        let built = AhoCorasick::new(known.all().flat_map(|secret| forms(secret)))?;
+        known.searcher = Some(Arc::new(built));
+        Ok(known.searcher.clone())
     }
 }
 

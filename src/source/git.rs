@@ -286,7 +286,7 @@ fn end(child: &mut Child) {
 
 /// The words of a child, fit for a message: no secret, no user info, no control characters, short.
 fn presentable(text: &str, redactor: &Redactor) -> String {
-    let text = redactor.redact(&without_user_info(text, ""));
+    let text = redactor.redact_words(&without_user_info(text, ""));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let joined = lines.collect::<Vec<_>>().join("; ");
     let mut shown: String =
@@ -330,6 +330,14 @@ mod tests {
         let call = Git::to("sleep", LONG).args(&["-c", "alias.hang=!sleep 600", "hang"]);
         let Err(error) = call.run(&stop) else { panic!("it ended by itself") };
         assert!(matches!(error, SourceError::Stopped { .. }), "{error}");
+    }
+
+    #[test]
+    fn of_a_huge_failure_only_the_size_is_told() {
+        let script = "alias.fail=!head -c 70000 /dev/zero | tr '\\0' x >&2; false";
+        let call = Git::to("try", LONG).args(&["-c", script, "fail"]);
+        let Err(error) = call.succeed(&CancellationToken::new()) else { panic!("it succeeded") };
+        assert_eq!(error.to_string(), "git failed to try: (a text of 70000 bytes)");
     }
 
     #[test]
