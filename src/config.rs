@@ -91,7 +91,8 @@ pub enum Resolve {
     Known,
 }
 
-/// A text that holds `${env:NAME}` references and, in a secret key, nothing else.
+/// A text that is kept as it is written, with or without `${env:NAME}` references; in a secret key it
+/// holds nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretText(pub String);
 

@@ -6,9 +6,8 @@
 //! plan is carried out (`apply`) and the result is told (`report`). `reconcile` is that
 //! one pass; commands (`cli`) and the `daemon` both call it.
 //!
-//! `catalog`, `document`, `rules`, `reference`, `secret`, `desired`, `live` and `plan` are the pure core:
-//! they take values and return values, and import neither the client, nor the web server, nor
-//! the command line.
+//! The pure core, whose modules ARCHITECTURE.md lists, takes values and returns values. It imports neither
+//! the client, nor the web server, nor the command line.
 
 mod api;
 mod apply;

@@ -209,7 +209,7 @@ pub struct GlobalArgs {
         help_heading = DISPLAY
     )]
     pub log_format: LogFormat,
-    /// Show places and every name; log more: -v what is done, -vv each call, -vvv everything.
+    /// Show every name below a reason; log more: -v what is done, -vv each call, -vvv everything.
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = DISPLAY)]
     pub verbose: u8,
     /// Log nothing but errors, and show no progress.

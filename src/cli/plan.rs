@@ -47,7 +47,8 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
         };
         save(file, &plan, &prepared, options)?;
     }
-    // The process ends with the plan: to take all that it knows apart first would only take time.
+    // The process ends with the plan, but for `demo`, where it stays in memory. Freeing it first would
+    // only take time.
     std::mem::forget((plan, prepared));
     std::mem::forget(session);
     Ok(code)

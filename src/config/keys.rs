@@ -47,8 +47,8 @@ pub(super) enum KeyKind {
     Text,
     /// A text as it is written: `${...}` in it stays text.
     Plain,
-    /// A text that may be a reference, for a user's name.
-    User,
+    /// A text that is kept as it is written, with or without references.
+    Kept,
     /// References only; the name to suggest.
     Secret(&'static str),
     /// A duration of at least this.
@@ -212,7 +212,7 @@ static TARGET: Section = Section {
         key("url", KeyKind::Text, "The URL of the Apinizer Manager.").required(),
         key("project", KeyKind::Text, "The Apinizer project, case-sensitive.").required(),
         key("token", KeyKind::Secret("APINIZER_TOKEN"), "A bearer token of the Management API."),
-        key("username", KeyKind::User, "The user of a client-credentials token."),
+        key("username", KeyKind::Kept, "The user of a client-credentials token."),
         key("password", KeyKind::Secret("APINIZER_PASSWORD"), "The password of a client-credentials token."),
         key("paths", KeyKind::Texts, "The folders of the repository to read; later ones patch earlier ones.").or("[\"connections\"]"),
         key("vars", KeyKind::Vars, "Plain values for ${var:NAME}; they are shown like any other."),
@@ -317,7 +317,7 @@ static NOTIFY: Section = Section {
         .required(),
         key(
             "url",
-            KeyKind::User,
+            KeyKind::Kept,
             "Where it is sent: the URL of a slack or webhook receiver, which is a secret, or the repository's address on a git host.",
         )
         .required(),

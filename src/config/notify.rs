@@ -50,7 +50,7 @@ pub enum NotifyEvent {
     Failed,
     /// Live moved away from git.
     Drift,
-    /// A rule holds deletes or replaces back.
+    /// A change has become held.
     Held,
     /// All is well again after a failure or a hold.
     Recovered,

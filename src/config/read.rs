@@ -162,7 +162,7 @@ impl Reader<'_> {
         match &key.kind {
             KeyKind::Text => self.text(name, node).map(Typed::Text),
             KeyKind::Plain => self.plain(name, node).map(Typed::Text),
-            KeyKind::User => self.user(name, node).map(Typed::Secret),
+            KeyKind::Kept => self.kept(name, node).map(Typed::Secret),
             KeyKind::Secret(example) => self.secret(name, example, node).map(Typed::Secret),
             KeyKind::Duration(least) => self.parsed(name, node, |text| {
                 let duration = parse_duration(text)?;
@@ -389,8 +389,8 @@ impl Reader<'_> {
         Some(Text { value: written.clone(), written, resolved: true })
     }
 
-    /// Reads a user's name: text or references, kept as it is written.
-    fn user(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
+    /// Reads text or references, kept as they are written.
+    fn kept(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
         let written = self.scalar(name, node)?;
         let segments = self.segments(name, &written, &node.pointer)?;
         if segments.iter().any(|segment| matches!(segment, Segment::Var(_) | Segment::Apinizer(_)))

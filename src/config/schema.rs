@@ -81,7 +81,7 @@ fn kind(kind: &KeyKind) -> Value {
     let or_reference =
         |schema: Value| json!({"anyOf": [schema, {"type": "string", "pattern": REFERENCE}]});
     match kind {
-        KeyKind::Text | KeyKind::Plain | KeyKind::User => json!({"type": "string", "minLength": 1}),
+        KeyKind::Text | KeyKind::Plain | KeyKind::Kept => json!({"type": "string", "minLength": 1}),
         KeyKind::Secret(example) => json!({
             "type": "string",
             "pattern": ONLY_REFERENCES,

@@ -102,7 +102,7 @@ impl Trigger {
     /// Suspends a target, or all of them, or resumes: a suspended one is looked at and not written.
     ///
     /// # Errors
-    /// There is no such target.
+    /// There is no such target, or the daemon is ending.
     pub(crate) fn suspend(
         &self,
         target: Option<&str>,
@@ -113,11 +113,11 @@ impl Trigger {
         self.request(DaemonEvent::Suspend { targets: self.named(target)?, suspension })
     }
 
-    /// Asks for a reconcile of a target, or of all of them, after a fetch; the moment by which its
-    /// outcome is found on the board.
+    /// Asks for a reconcile of a target, or of all of them, after a fetch. Returns the moment of the
+    /// request, which its answer on the board carries.
     ///
     /// # Errors
-    /// There is no such target.
+    /// There is no such target, or the daemon is ending.
     pub(crate) fn reconcile(
         &self,
         target: Option<&str>,

@@ -127,11 +127,11 @@ impl TargetLog<'_> {
         }
     }
 
-    /// Logs that a newer commit ended the retries of this one.
+    /// Logs that a newer commit ended this reconcile.
     pub(super) fn cut_short(&self, result: &TargetResult, newer: &CommitId) {
         let (target, commit, newer) = (self.target, self.short(), newer.short());
         let retried = retried(&result.plan);
-        info!(target, commit, newer, retried, "a newer commit ended the retries of this one");
+        info!(target, commit, newer, retried, "a newer commit ended the reconcile of this one");
     }
 
     /// Whether this is the first reconcile that waits for the commit.

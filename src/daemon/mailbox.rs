@@ -1,7 +1,7 @@
 //! The orders for the loop of one target.
 //!
 //! Orders that come while a reconcile is under way are kept for the next one, so nothing is lost
-//! and many become one. A newer commit also ends the retries of an older one.
+//! and many become one. A newer commit also ends the reconcile of an older one.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -42,7 +42,7 @@ pub(super) struct Reporter {
 pub(super) struct Ended<'a> {
     pub(super) seen: &'a Seen,
     pub(super) outcome: ReconcileOutcome,
-    /// The newer commit that ended its retries.
+    /// The newer commit that ended it.
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
     /// The request that it answers.
@@ -225,7 +225,8 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let errors = &result.plan.errors;
     status.trouble.error = match &ended.newer {
         Some(newer) => {
-            let ended = format!("a newer commit, {}, ended the retries of this one", newer.short());
+            let ended =
+                format!("a newer commit, {}, ended the reconcile of this one", newer.short());
             let retried = retried(&result.plan);
             Some(retried.map_or(ended.clone(), |retried| format!("{retried}; {ended}")))
         }

@@ -212,7 +212,7 @@ impl Board {
         &self.watchdog
     }
 
-    /// Changes what is said of the source; an equal text wakes nobody.
+    /// Changes the status of the source. An edit that changes nothing wakes no reader.
     pub(crate) fn edit_source(&self, change: impl FnOnce(&mut SourceStatus)) {
         self.status.send_if_modified(|status| {
             let mut source = status.source.clone();

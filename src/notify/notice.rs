@@ -136,7 +136,7 @@ impl Notice {
             }
             NotifyEvent::Drift => format!("drift on {}", count("connection", "connections")),
             NotifyEvent::Held => {
-                format!("{} held back", count("delete or replace is", "deletes or replaces are"))
+                format!("{} held back", count("change is", "changes are"))
             }
             NotifyEvent::Recovered if self.target.is_none() => {
                 "the source can be read again".to_owned()

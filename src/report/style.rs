@@ -18,7 +18,7 @@ pub struct Style {
     pub is_terminal: bool,
     /// Whether the live connections that git neither declares nor owns are listed.
     pub list_unmanaged: bool,
-    /// Whether the place of each document is shown, and each name below a reason.
+    /// Whether each name below a reason is shown, and each target that is in sync.
     pub verbose: bool,
     /// Whether each change is one line, without its differences.
     pub summary: bool,

@@ -3,7 +3,7 @@
 //! Anybody may open a connection, so its cost is bounded before anything else is looked at: the time
 //! to send a head, the size of it, how long it lives, and how many there are. `axum::serve` bounds
 //! none of these. A new connection always finds a slot, since it may be a probe: where all are
-//! taken, it takes that of the connection that has been waited for the longest.
+//! taken, the oldest connection without a request loses its slot, or the oldest of all.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -138,7 +138,7 @@ fn a_replace_whose_delete_was_sent_is_finished() {
 }
 
 #[test]
-fn a_newer_commit_ends_the_retries_of_an_older_one() {
+fn a_newer_commit_ends_the_reconcile_of_an_older_one() {
     let mut world = World::new();
     world.target("resync: 10m");
     world.commit_email("a", "");
@@ -159,13 +159,15 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
     // That the reconcile ended is said once, by the newer commit.
     let said_once = || {
         for error in interrupted() {
-            assert_eq!(error.matches("ended the retries").count(), 1, "{error}");
+            assert_eq!(error.matches("ended the reconcile").count(), 1, "{error}");
             let others = ["the run is ending", "not sent"];
             assert!(others.iter().all(|words| !error.contains(words)), "{error}");
         }
     };
     said_once();
-    eventually("logged", || daemon.logs().contains("a newer commit ended the retries of this one"));
+    eventually("logged", || {
+        daemon.logs().contains("a newer commit ended the reconcile of this one")
+    });
     world.control().clear_faults();
     eventually("the newer commit", || world.live("a")["port"] == json!(2));
     let puts = || -> Vec<_> {
