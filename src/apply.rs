@@ -139,7 +139,7 @@ async fn keep_saving(job: &Job<'_>, is_over: &CancellationToken, failed: &Cancel
 /// cannot be written stops the run before its first call; where none does it is left as it is.
 fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
     let changes = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
-    let sent: Vec<&Change> = changes.filter(|change| change.is_sent()).collect();
+    let sent: Vec<&Change> = changes.filter(|change| change.needs_call()).collect();
     if sent.is_empty() {
         return;
     }
@@ -329,7 +329,7 @@ impl<'j> Run<'j, '_> {
 
     async fn make(&self, change: &Change) -> ChangeResult {
         let job = self.job;
-        if !change.is_sent() {
+        if !change.needs_call() {
             return change.without_call();
         }
         let is_ending = job.control.stop.is_cancelled() || job.client.retries().stopped().is_some();

@@ -26,6 +26,7 @@ use crate::secret::Sensitive;
 use crate::source::{Repository, Verify};
 
 mod fields;
+mod flags;
 mod keys;
 mod load;
 mod notify;
@@ -37,9 +38,9 @@ mod schema;
 mod target;
 
 pub(crate) use crate::source::CONFIG_FILE as FILE_NAME;
+pub(crate) use flags::FlagSource;
 pub(crate) use notify::{NotifyEvent, NotifyKind};
 pub(crate) use quantity::{parse_duration, parse_listen, parse_max_deletes, parse_size};
-pub(crate) use schema::FlagSource;
 pub use schema::schema;
 pub(crate) use target::config_digest;
 

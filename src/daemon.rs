@@ -15,6 +15,7 @@ mod news;
 mod outcome;
 mod report;
 mod source_loop;
+mod source_report;
 pub(crate) mod status;
 mod target_loop;
 mod target_reconcile;
@@ -121,12 +122,8 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     Ok(())
 }
 
-// The tasks of one config.
-//
-// When another config comes into force they finish what they began, and those of the new one begin
-// at once, but for the one that works on the same thing. The source loop and the loop of each target say
-// by when they will be heard of again: a probe that only proves that the web server answers would be
-// green with everything else stuck. A fetch has a deadline of its own.
+// When another config comes into force, the tasks of the older one finish their calls. The tasks of the
+// new config begin at once, but each waits for an older one on the same project or mirror.
 
 /// How long tasks may take to finish their calls once they are to end.
 const FINISHING: Duration = Duration::from_secs(20);
@@ -175,7 +172,9 @@ impl Tasks {
 /// How much later than it said a task may be heard of: machines are slow at times.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// By when each task will be heard of; clones are the same.
+/// By when each task will be heard of; clones are the same. The source loop and the loop of each target
+/// say so: a probe that only proves that the web server answers would be green with everything else
+/// stuck. A fetch has a deadline of its own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watchdog {
     tasks: Arc<Mutex<Expected>>,

@@ -416,7 +416,7 @@ impl Failure {
             let begins = Span::point((excerpt.line_in_file(line), column));
             related.push((excerpt.mark_span(begins), "it begins here".to_owned()));
         }
-        let mark = found.map_or_else(|| excerpt.first_line(), |span| excerpt.mark_span(span));
+        let mark = found.map_or_else(|| excerpt.first_character(), |span| excerpt.mark_span(span));
         let problem = Diagnostic::error(self.cause.code(), self.cause.message(), mark);
         Diagnostic { related, ..problem.help(self.cause.help()) }
     }

@@ -121,7 +121,7 @@ impl Standing {
 
     /// Forgets the trouble that the newest look no longer shows; type and name of each connection
     /// that has none left. `stands` gives `None` for a connection that was not looked at.
-    pub(super) fn settle(
+    pub(super) fn forget_trouble(
         &mut self,
         stands: impl Fn(&str, &ConnectionName) -> Option<Stands>,
     ) -> Vec<(String, ConnectionName)> {
@@ -213,10 +213,10 @@ mod tests {
         let both = |_: &str, _: &ConnectionName| {
             Some(Stands { kept_back: true, drifted: true, failing: true })
         };
-        assert!(standing.settle(both).is_empty());
-        assert!(standing.settle(|_, _| None).is_empty());
+        assert!(standing.forget_trouble(both).is_empty());
+        assert!(standing.forget_trouble(|_, _| None).is_empty());
         assert!(standing.has(&held));
-        let settled = standing.settle(|_, _| Some(Stands::default()));
+        let settled = standing.forget_trouble(|_, _| Some(Stands::default()));
         let names: Vec<&str> = settled.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(!standing.has(&held), "it is told again when it comes up again");

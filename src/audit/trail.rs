@@ -383,7 +383,7 @@ impl RunTrail {
         let settled = {
             let mut inner = self.trail.refreshed();
             inner.standing.accept(self.commit.as_ref());
-            inner.standing.settle(|type_name, name| {
+            inner.standing.forget_trouble(|type_name, name| {
                 let is_seen = filter.admits(type_name, name);
                 is_seen.then(|| stands.get(name).copied().unwrap_or_default())
             })

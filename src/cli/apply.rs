@@ -138,7 +138,7 @@ async fn carry_all_out(
         if let Some(agreed) = agreed.and_then(|all| all.iter().find(of_target)) {
             keep_listed(&mut prepared.plan, &agreed.changes);
         }
-        total += prepared.plan.changes().iter().filter(|change| change.is_sent()).count();
+        total += prepared.plan.changes().iter().filter(|change| change.needs_call()).count();
     }
     let ended = AtomicUsize::new(0);
     let (style, ended) = (&style, &ended);
@@ -171,8 +171,11 @@ fn shows_progress(context: &Context) -> bool {
 
 /// Whether there is anything to ask about.
 fn has_work(target: &TargetPlan) -> bool {
-    let is_sent = |change: &Change| change.is_sent();
-    target.entries.iter().any(|entry| entry.adopted || entry.change.as_ref().is_some_and(is_sent))
+    let needs_call = |change: &Change| change.needs_call();
+    target
+        .entries
+        .iter()
+        .any(|entry| entry.adopted || entry.change.as_ref().is_some_and(needs_call))
 }
 
 /// Asks whether the plan is to be applied, with each target that it changes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::LOCK_TIMEOUT;
-use super::status::{PredecessorState, ReconcileOutcome, Wait};
+use super::outcome::ReconcileOutcome;
 use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
@@ -18,6 +18,36 @@ use crate::state::StateError;
 
 /// How many commits are remembered that a target applied whole.
 const KEPT: usize = 100;
+
+/// The wait of a target for its predecessor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// The newest commit.
+    pub(crate) commit: CommitId,
+    /// Its predecessor: the target that comes first.
+    pub(crate) after: String,
+    /// When that target has applied the commit for long enough, if nothing goes wrong; `None`: it has
+    /// not applied the commit whole, or not known.
+    pub(crate) until: Option<Timestamp>,
+    /// Why it waits, in words.
+    pub(crate) reason: String,
+    /// The state of the predecessor; `None`: it could not be read.
+    predecessor: Option<PredecessorState>,
+}
+
+/// The part of a target's state that those after it wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PredecessorState {
+    last: Option<Soak>,
+    suspended: bool,
+}
+
+impl PredecessorState {
+    /// That part of a record.
+    fn of(record: &Record) -> Self {
+        Self { last: record.soaks.last().cloned(), suspended: record.suspended }
+    }
+}
 
 /// The commit that a target may be given now.
 pub(super) struct Given {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::status::{Counts, ReconcileOutcome, TargetStatus, Wait};
+use super::after::Wait;
+use super::status::{Counts, ReconcileOutcome, TargetStatus};
 use super::target_reconcile::TargetResult;
 use crate::api::before_the_end;
 use crate::audit::Asked;

@@ -48,7 +48,7 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Awaited {
     /// When it came, in microseconds since 1970.
-    pub(super) request: i64,
+    pub(super) at: i64,
     /// Why the newest commit of the source was not read for it.
     pub(super) unread: Option<String>,
 }

@@ -254,7 +254,7 @@ mod tests {
 
     fn looked_at(entries: Vec<Entry>) -> TargetResult {
         let plan = TargetPlan { entries, ..TargetPlan::default() };
-        TargetResult { plan, carried_out: true, ..TargetResult::default() }
+        TargetResult { plan, ..TargetResult::default() }
     }
 
     fn failing() -> TargetResult {

@@ -123,7 +123,7 @@ impl Reporter {
     /// This process no longer acts for the target: another replica counts from now on.
     pub(super) fn take_back(&self) {
         if self.board.shows(&self.key) {
-            take_back(&self.key.name);
+            zero_gauges(&self.key.name);
         }
     }
 
@@ -217,8 +217,8 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         status.commit_applied = commit;
     }
     status.last_reconcile = Some(now);
-    if let Some(Awaited { request, unread }) = ended.answers.clone() {
-        status.answered = Some(RequestAnswer { request, outcome: ended.outcome, unread });
+    if let Some(Awaited { at, unread }) = ended.answers.clone() {
+        status.answered = Some(RequestAnswer { at, outcome: ended.outcome, unread });
     }
     let after = SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
@@ -239,7 +239,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         outcome: ended.outcome.as_str().to_owned(),
         commit: id,
         cause: ended.cause.as_str().to_owned(),
-        counts: if result.carried_out { Counts::of([&result.plan]) } else { Counts::default() },
+        counts: if result.only_looked_at { Counts::default() } else { Counts::of([&result.plan]) },
         error: status.trouble.error.clone(),
         seconds: ended.duration.as_secs_f64(),
     };
@@ -281,7 +281,7 @@ fn show_plan(status: &mut TargetStatus, result: TargetResult) {
 
 /// Counts and measures one reconcile of a target; `committed` is when its commit was made, in
 /// seconds since 1970.
-pub(super) fn measure(
+fn measure(
     target: &str,
     result: &TargetResult,
     outcome: ReconcileOutcome,
@@ -329,7 +329,7 @@ pub(super) fn measure(
 }
 
 /// Takes back the counts of a target: another replica counts for it from now on.
-pub(super) fn take_back(target: &str) {
+fn zero_gauges(target: &str) {
     set_counts(target, |_| 0.0);
     gauge("apinizer_gitops_deletes_held", target).set(0.0);
     measure_suspended(target, false);
@@ -337,12 +337,12 @@ pub(super) fn take_back(target: &str) {
 }
 
 /// Shows whether a target is suspended.
-pub(super) fn measure_suspended(target: &str, suspended: bool) {
+fn measure_suspended(target: &str, suspended: bool) {
     gauge("apinizer_gitops_suspended", target).set(f64::from(u8::from(suspended)));
 }
 
 /// Shows since when a target waits for its predecessor.
-pub(super) fn measure_wait(target: &str, since: Option<Timestamp>) {
+fn measure_wait(target: &str, since: Option<Timestamp>) {
     let since = since.map_or(0.0, since_1970);
     gauge("apinizer_gitops_waits_since_timestamp_seconds", target).set(since);
 }

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
 
 use super::event::{Batch, DaemonEvent, Request, gather};
-use super::fetch_loop::{FetchLoop, SourceReporter};
+use super::fetch_loop::FetchLoop;
 use super::mailbox::{Awaited, Mailbox, Order};
 use super::news::NewsMemory;
 use super::outcome::Cause;
 use super::report::Reporter;
+use super::source_report::SourceReporter;
 use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
 use super::target_loop::{Slots, TargetLoop};
 use super::{Daemon, EngineAndSource, Tasks};
@@ -373,7 +374,7 @@ impl SourceLoop {
         for (target, is_urgent) in first.chain(waiting.into_iter().map(|target| (target, false))) {
             let request = requested.get(&target.key.name);
             let awaited =
-                request.map(|request| Awaited { request: request.at, unread: unread.cloned() });
+                request.map(|request| Awaited { at: request.at, unread: unread.cloned() });
             let mut order = Order { awaited, is_urgent, ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
             target.mailbox.post(&order);
@@ -399,7 +400,7 @@ impl SourceLoop {
                 status.trouble.error = Some(problem.to_owned());
                 status.last_reconcile = Some(Timestamp::now());
                 let answer = |request: &Request| RequestAnswer {
-                    request: request.at,
+                    at: request.at,
                     outcome: ReconcileOutcome::Failed,
                     unread: None,
                 };

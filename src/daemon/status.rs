@@ -13,13 +13,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Watchdog;
+use super::after::Wait;
 use crate::audit::{PastReconcile, ShownPast};
 use crate::config::TargetKey;
 use crate::document::{Diagnostic, Severity};
 use crate::links::Links;
-use crate::name::CommitId;
 use crate::plan::Entry;
-use crate::record::{Record, Soak};
 use crate::report::diagnostics;
 use crate::source::Commit;
 
@@ -92,7 +91,7 @@ pub(crate) struct TargetStatus {
 #[derive(Clone, Debug)]
 pub(crate) struct RequestAnswer {
     /// When it was asked for, in microseconds since 1970.
-    pub request: i64,
+    pub at: i64,
     /// How it ended.
     pub outcome: ReconcileOutcome,
     /// Why the newest commit of the source was not read for it.
@@ -120,36 +119,6 @@ pub(crate) struct Trouble {
     pub refused: bool,
     /// The wait for the predecessor, and since when it waits.
     pub wait: Option<(Wait, Timestamp)>,
-}
-
-/// The wait of a target for its predecessor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wait {
-    /// The newest commit.
-    pub(crate) commit: CommitId,
-    /// Its predecessor: the target that comes first.
-    pub(crate) after: String,
-    /// When that target has applied the commit for long enough, if nothing goes wrong; `None`: it has
-    /// not applied the commit whole, or not known.
-    pub(crate) until: Option<Timestamp>,
-    /// Why it waits, in words.
-    pub(crate) reason: String,
-    /// The state of the predecessor; `None`: it could not be read.
-    pub(super) predecessor: Option<PredecessorState>,
-}
-
-/// The part of a target's state that those after it wait for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PredecessorState {
-    last: Option<Soak>,
-    suspended: bool,
-}
-
-impl PredecessorState {
-    /// That part of a record.
-    pub(super) fn of(record: &Record) -> Self {
-        Self { last: record.soaks.last().cloned(), suspended: record.suspended }
-    }
 }
 
 impl Status {
@@ -329,7 +298,7 @@ fn target(target: &TargetStatus) -> Value {
 
 fn answer(answer: &RequestAnswer) -> Value {
     json!({
-        "request": answer.request,
+        "request": answer.at,
         "outcome": answer.outcome.as_str(),
         "success": answer.is_success(),
         "unread": answer.unread,

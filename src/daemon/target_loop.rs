@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::Watched;
+use super::after::Wait;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::{Asker, Cause};
 use super::report::{Ended, Reporter};
-use super::status::{ReconcileOutcome, Wait};
+use super::status::ReconcileOutcome;
 use super::target_reconcile::{
     TargetReconcile, TargetResult, options, reconcile_target, set_suspended,
 };

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::after::Wait;
 use super::after::{self, Given};
-use super::status::{ReconcileOutcome, Wait};
+use super::status::ReconcileOutcome;
 use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
@@ -26,9 +27,8 @@ pub(super) struct TargetResult {
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
-    /// Whether it was carried out, or the target could not be looked at, or has nothing to be given yet;
-    /// else the target was only looked at: in a dry run, or since it is suspended.
-    pub(super) carried_out: bool,
+    /// Whether the target was only looked at: in a dry run, or since it is suspended.
+    pub(super) only_looked_at: bool,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,
     /// Whether the server refused the credentials or is not trusted.
@@ -62,13 +62,13 @@ impl TargetResult {
     pub(super) fn ended_as(&self, interrupted: bool) -> ReconcileOutcome {
         let Counts { done, adopted, failed, blocked, held, drifted, not_started, .. } =
             Counts::of([&self.plan]);
-        let is_left = self.carried_out && not_started > 0;
+        let is_left = !self.only_looked_at && not_started > 0;
         if self.refused.is_some() {
             ReconcileOutcome::Refused
         } else if failed > 0 || is_left || !self.plan.errors.is_empty() {
             // A failure in a reconcile that had to end was perhaps only not tried again.
             if interrupted { ReconcileOutcome::Interrupted } else { ReconcileOutcome::Failed }
-        } else if self.suspended && !self.carried_out {
+        } else if self.suspended && self.only_looked_at {
             ReconcileOutcome::Suspended
         } else if blocked > 0 {
             ReconcileOutcome::Blocked
@@ -81,7 +81,7 @@ impl TargetResult {
             ReconcileOutcome::Pending
         } else if drifted > 0 {
             ReconcileOutcome::Drifted
-        } else if self.carried_out && done + adopted > 0 {
+        } else if !self.only_looked_at && done + adopted > 0 {
             ReconcileOutcome::Applied
         } else {
             ReconcileOutcome::InSync
@@ -191,11 +191,12 @@ async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &RunOptions) -
         let trail = trail.of_run(commit, &options.asked);
         trail.found(&prepared.plan);
         trail.ended(&prepared.plan, &options.requests.filter, false);
-        return TargetResult { plan: prepared.plan.without_calls(), ..result };
+        let plan = prepared.plan.without_calls();
+        return TargetResult { plan, only_looked_at: true, ..result };
     }
     let silent = |_: &Change, _: &ChangeResult| {};
     let plan = carry_out(engine, prepared, options, false, &silent).await;
-    TargetResult { applied: plan.is_applied(), plan, carried_out: true, ..result }
+    TargetResult { applied: plan.is_applied(), plan, ..result }
 }
 
 /// Whether a target that was not looked at is suspended. One whose state cannot be read is shown
@@ -207,7 +208,7 @@ fn is_suspended(engine: &Engine, target: &Target) -> bool {
 /// The result for a target that could not be looked at.
 fn nothing(target: &Target, error: Option<String>, suspended: bool) -> TargetResult {
     let plan = TargetPlan { errors: error.into_iter().collect(), ..reconcile::plan_of(target) };
-    TargetResult { plan, suspended, carried_out: true, ..TargetResult::default() }
+    TargetResult { plan, suspended, ..TargetResult::default() }
 }
 
 /// The options of a reconcile of the daemon, for as long as it has the right to act.
@@ -290,7 +291,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
         if result.suspended {
             result.plan.hold_suspended();
         }
-        if result.carried_out { result.plan } else { result.plan.without_calls() }
+        if result.only_looked_at { result.plan.without_calls() } else { result.plan }
     };
     Ok(Plan {
         commit: seen.snapshot.commit().cloned(),

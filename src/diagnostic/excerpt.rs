@@ -69,7 +69,7 @@ impl Excerpt {
     }
 
     /// The mark of the first character of the document's content.
-    pub(crate) fn first_line(&self) -> Mark {
+    pub(crate) fn first_character(&self) -> Mark {
         let Span { line, column, .. } = self.start();
         self.mark_span(Span::point((line, column)))
     }

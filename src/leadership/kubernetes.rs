@@ -205,14 +205,14 @@ impl SecretStore {
         let write = async || self.secrets.cluster.write(ObjectKind::Secret, &secret).await;
         match self.secrets.retried(write).await.map_err(io::Error::other)? {
             (Some(now), _) => Ok(now),
-            (None, attempts) => self.settle(&secret, attempts > 1).await,
+            (None, attempts) => self.after_conflict(&secret, attempts > 1).await,
         }
     }
 
     /// Finds out what a conflict means: the write before may have been carried out without an answer,
     /// or another process wrote or deleted the Secret. Then this replica may have lost its Lease, which
     /// is looked at before anything else is written.
-    async fn settle(&self, secret: &Value, may_be_ours: bool) -> io::Result<Value> {
+    async fn after_conflict(&self, secret: &Value, may_be_ours: bool) -> io::Result<Value> {
         let found = self.get().await.map_err(io::Error::other)?;
         let is_ours = |found: &Value| may_be_ours && found["data"][KEY] == secret["data"][KEY];
         let problem = match found {

@@ -268,7 +268,7 @@ impl Change {
     }
 
     /// Whether a call makes it: nothing holds or blocks it, and it is more than a report.
-    pub fn is_sent(&self) -> bool {
+    pub fn needs_call(&self) -> bool {
         !self.held && self.action.is_write()
     }
 

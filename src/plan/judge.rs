@@ -96,7 +96,7 @@ impl Judge<'_> {
 /// holds or blocks. No decision of those rules changes it: all of them see one number, in every round.
 pub(super) fn count(decisions: &[Decision]) -> usize {
     let changes = decisions.iter().filter_map(|decision| decision.entry.change.as_ref());
-    changes.filter(|change| change.is_sent()).count()
+    changes.filter(|change| change.needs_call()).count()
 }
 
 /// The connections whose change a rule of the tool holds without consent, or held until somebody

@@ -90,7 +90,7 @@ impl Observed {
     }
 
     /// The connection of a name, also where only its own answer shows it.
-    pub(crate) fn view(&self, name: &ConnectionName) -> Option<LiveView<'_>> {
+    pub(crate) fn shown(&self, name: &ConnectionName) -> Option<LiveView<'_>> {
         self.listed(name).or_else(|| self.singles.get(name).map(LiveView::of))
     }
 
@@ -102,7 +102,7 @@ impl Observed {
         if let Some(lists) = self.live.repeated.get(name) {
             return Sight::Unclear(format!("{lists}, and names are unique in a project"));
         }
-        match self.view(name) {
+        match self.shown(name) {
             Some(view) => Sight::Shown(view),
             None if self.live.incomplete.is_empty() => Sight::Gone,
             None => Sight::Unlisted,

@@ -25,7 +25,7 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
         if has_failed(&name) || intent.from.as_ref().is_some_and(has_failed) {
             continue;
         }
-        let view = observed.view(&name);
+        let view = observed.shown(&name);
         if let Some(view) = &view
             && is_ours(record, observed, &intent, view, keys)
         {

@@ -208,7 +208,8 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
-    next_id: u64,
+    #[serde(rename = "next_id")]
+    last_id: u64,
     connections: Vec<SavedConnection>,
 }
 
@@ -243,7 +244,7 @@ pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
     if file.version != VERSION {
         return Err(damaged(format!("version {} instead of {VERSION}", file.version)));
     }
-    store.last_id = file.next_id;
+    store.last_id = file.last_id;
     for (index, entry) in file.connections.into_iter().enumerate() {
         let SavedConnection { project, id, created, modified, modified_by, body } = entry;
         let body = serde_json::from_str(body.get()).ok();
@@ -268,7 +269,7 @@ pub(super) fn save(path: &Path, store: &Store) -> io::Result<()> {
         })
     });
     let connections = connections.collect::<serde_json::Result<_>>()?;
-    let file = File { version: VERSION, next_id: store.last_id, connections };
+    let file = File { version: VERSION, last_id: store.last_id, connections };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -119,7 +119,7 @@ struct Worker<F> {
 
 impl<F: Fn(Wake)> Worker<F> {
     fn run(mut self, ready: &Sender<()>) {
-        self.settle();
+        self.watch_anew();
         let _ = ready.send(());
         let mut second_look: Option<Instant> = None;
         loop {
@@ -136,7 +136,7 @@ impl<F: Fn(Wake)> Worker<F> {
                     if matches!(event.kind, EventKind::Create(kind) if kind != CreateKind::File) {
                         second_look = Some(Instant::now() + SECOND_LOOK);
                     }
-                    self.settle();
+                    self.watch_anew();
                     (self.wake)(wake);
                 }
                 Ok(Signal::Event(Err(error))) => {
@@ -147,7 +147,7 @@ impl<F: Fn(Wake)> Worker<F> {
                     let due = second_look.take_if(|at| *at <= Instant::now()).is_some();
                     let changed = self.poll();
                     if due || changed.is_some() {
-                        self.settle();
+                        self.watch_anew();
                         (self.wake)(changed.unwrap_or(Wake::Unknown));
                     }
                 }
@@ -178,7 +178,7 @@ impl<F: Fn(Wake)> Worker<F> {
 
     /// Watches what has to be watched now. Between looking and watching things may move on, so
     /// it looks again until nothing did.
-    fn settle(&mut self) {
+    fn watch_anew(&mut self) {
         for _ in 0..MOST_ATTEMPTS {
             let watched = WatchedFolders::make(&self.location, &self.files);
             if watched == self.watched && !matches!(self.backend, Backend::None) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::audit::Reconciled;
+use crate::name::CommitId;
 use crate::plan::State;
 
 #[test]

@@ -31,7 +31,7 @@ use crate::leadership::Renewal;
 use crate::state::StateFile;
 
 /// How often a replica that waits looks at the Leases again within their duration.
-const PAUSES: u32 = 9;
+const LOOKS: u32 = 9;
 
 /// How many durations of a Lease one watch lasts.
 const WATCH: u32 = 10;
@@ -99,7 +99,7 @@ impl LeaseWatcher {
                 self.tell(&error, "until it has them, the leases are listed again and again");
             }
             // Replicas do not ask in step.
-            let pause = (self.lasts / PAUSES).mul_f64(fastrand::f64().mul_add(0.2, 0.9));
+            let pause = (self.lasts / LOOKS).mul_f64(fastrand::f64().mul_add(0.2, 0.9));
             tokio::time::sleep(pause).await;
             version = self.list().await;
         }
@@ -208,7 +208,7 @@ impl Election {
                 Ok(found) => self.attempt(found.as_ref(), &mut observed).await,
                 Err(error) => Err(error),
             };
-            let next = Instant::now() + self.lasts / PAUSES;
+            let next = Instant::now() + self.lasts / LOOKS;
             let (again_at, holder, problem) = match tried {
                 Ok(Attempt::Won(lease, times)) => {
                     return Some(self.begin(lease, times, shown, view, shutdown));

@@ -19,8 +19,8 @@ const IDLE: f64 = 0.7;
 /// The share of a Lease's duration that is left unused at its end.
 const MARGIN: u32 = 10;
 
-/// The pause after a renewal that failed, as a share of the duration.
-const PAUSES: u32 = 30;
+/// How often a renewal that failed is tried again within the duration.
+const RETRIES: u32 = 30;
 
 /// The holder of a Lease that a replica makes in the place of one that was deleted. The last holder may
 /// have renewed that one just before, and may not know, so all wait for the duration of the new one. It
@@ -108,7 +108,7 @@ impl Times {
 
     /// The times after a renewal that failed then.
     pub(super) fn failed(self, now: Instant) -> Self {
-        let soonest = now + self.lasts / PAUSES;
+        let soonest = now + self.lasts / RETRIES;
         Self { soonest, renew_at: soonest.min(self.until), ..self }
     }
 }
