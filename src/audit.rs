@@ -343,7 +343,6 @@ impl HistoryFile {
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }

@@ -47,7 +47,7 @@ pub(crate) use status::Board;
 pub(crate) use target_reconcile::once;
 
 /// How long another process on the same state is waited for.
-const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Reads the config again; `Err` holds what is wrong with it, in words.
 pub(crate) type Reload = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::api::{Proxy, reason, retry_after};
+use crate::api::{Proxy, USER_AGENT, reason, retry_after};
 use crate::config::{Notify, NotifyEvent, NotifyKind};
 use crate::environment::Environment;
 use crate::secret::{Redactor, Sensitive};
@@ -146,7 +146,7 @@ pub(super) fn client(environment: &Environment) -> reqwest::Result<reqwest::Clie
     reqwest::Client::builder()
         .no_proxy()
         .proxy(proxy)
-        .user_agent(concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .timeout(DEADLINE)
         // A redirect could carry the token elsewhere.
         .redirect(reqwest::redirect::Policy::none())
@@ -214,7 +214,9 @@ impl Delivery {
     }
 
     async fn send(&self, notice: &Notice) -> Result<(), String> {
-        for tried in 1.. {
+        let mut tried = 0;
+        loop {
+            tried += 1;
             let (problem, least) = match self.once(notice).await {
                 Ok(()) => return Ok(()),
                 Err(Failed::ForGood(problem)) => return Err(problem),
@@ -229,7 +231,6 @@ impl Delivery {
                 () = tokio::time::sleep(pause(tried).max(least).min(LONGEST_PAUSE)) => {}
             }
         }
-        Ok(())
     }
 
     async fn once(&self, notice: &Notice) -> Result<(), Failed> {

@@ -25,8 +25,7 @@ use crate::name::CommitId;
 
 pub(crate) use commits_since::{CommitWithConsents, CommitsSince};
 pub(crate) use error::SourceError;
-pub(crate) use files::Files;
-pub(crate) use files::{CONFIG_FILE, Listing};
+pub(crate) use files::{CONFIG_FILE, Files, Listing};
 pub use files::{FileEntry, Folder};
 pub(crate) use mirror::{FetchStatus, Mirror, problem_with_url};
 pub use repository::Repository;

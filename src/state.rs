@@ -311,7 +311,6 @@ impl StateFile {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true);
             // Only its owner may read it: names and hosts are private.
-            #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let file = options.open(&new)?;
             begins(Step::Content)?;

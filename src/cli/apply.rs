@@ -124,14 +124,13 @@ async fn ask(
 
 async fn carry_all_out(
     session: &Session,
-    prepared: Vec<Prepared<'_>>,
+    mut prepared: Vec<Prepared<'_>>,
     agreed: Option<&[SavedTarget]>,
     options: &RunOptions,
     context: &Context,
 ) -> Vec<TargetPlan> {
     let style = context.style();
     let shows = shows_progress(context);
-    let mut prepared = prepared;
     let mut total = 0;
     for prepared in &mut prepared {
         let of_target = |agreed: &&SavedTarget| agreed.name == prepared.target.name;

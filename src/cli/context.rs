@@ -87,7 +87,7 @@ impl Context {
 
     /// Who runs this command, for the audit trail.
     pub fn asked(&self, command: &str) -> Asked {
-        let named = |name| self.environment.plain(name).filter(|name| !name.is_empty());
+        let named = |name| self.environment.plain(name);
         let user = named("USER").or_else(|| named("LOGNAME")).map(str::to_owned);
         let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
         let host = rustix::system::uname();

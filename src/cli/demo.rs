@@ -12,6 +12,7 @@ use super::context::Context;
 use super::signals::EndSignals;
 use crate::config::FILE_NAME;
 use crate::demo::{PROJECT, Stage};
+use crate::plan::for_the_shell;
 use crate::report::exit::DONE;
 
 /// Runs `demo` until it is told to end.
@@ -102,7 +103,7 @@ fn opening(stage: &Stage) -> String {
 fn what_to_try(stage: &Stage) -> String {
     let Stage { sandbox, listen, repository, .. } = stage;
     let sandbox = sandbox.url();
-    let repository = quoted(repository);
+    let repository = for_the_shell(&repository.display().to_string());
     format!(
         "\nThe daemon makes these changes now and keeps both projects equal to git.\n\
          Its log follows.\n\
@@ -133,22 +134,4 @@ fn what_to_try(stage: &Stage) -> String {
          \n\
          Ctrl-C ends all of it.\n"
     )
-}
-
-/// A path as a word of the shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_survives_being_pasted() {
-        assert_eq!(quoted(Path::new("/tmp/a-b.c")), "/tmp/a-b.c");
-        assert_eq!(quoted(Path::new("/tmp/it's mine")), r"'/tmp/it'\''s mine'");
-    }
 }

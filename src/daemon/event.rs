@@ -22,8 +22,6 @@ pub(super) enum DaemonEvent {
     Wake(Cause),
     /// There may be something new at the url of the source, which is fetched first.
     Fetch(Cause),
-    /// A fetch ended, which was made for these causes.
-    Fetched(BTreeSet<Cause>),
     /// The config is to be read again.
     Reload,
     /// Targets are to be reconciled. The url of the source is fetched first.
@@ -144,11 +142,6 @@ impl Trigger {
         }
     }
 
-    /// Says that a fetch ended.
-    pub(super) fn fetched(&self, causes: BTreeSet<Cause>) {
-        self.send(DaemonEvent::Fetched(causes));
-    }
-
     fn send(&self, event: DaemonEvent) {
         // Without a receiver the daemon has ended.
         let _ = self.events.send(event);
@@ -226,7 +219,6 @@ impl Batch {
             DaemonEvent::Fetch(cause) => {
                 self.fetch.insert(cause);
             }
-            DaemonEvent::Fetched(causes) => self.causes.extend(causes),
             DaemonEvent::Reload => self.reload = true,
             DaemonEvent::Reconcile { targets, request } => {
                 self.fetch.insert(Cause::Request(request.from));

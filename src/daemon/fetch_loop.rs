@@ -53,7 +53,8 @@ impl FetchLoop {
                 shown.error = error;
                 shown.branch = branch.or_else(|| shown.branch.clone());
             });
-            self.trigger.fetched(std::mem::replace(&mut causes, [Cause::Fetch].into()));
+            let served = std::mem::replace(&mut causes, [Cause::Fetch].into());
+            served.into_iter().for_each(|cause| self.trigger.wake(cause));
             tokio::select! {
                 () = self.ending.cancelled() => break,
                 cause = self.wanted.recv() => match cause {

@@ -438,7 +438,7 @@ fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> SourceChan
     let wake = move |wake: Wake| {
         trigger.wake(match wake {
             Wake::Files => Cause::Files,
-            Wake::Repository | Wake::Unknown => Cause::Repository,
+            Wake::Repository => Cause::Repository,
         });
     };
     match Watcher::start(source.path(), &Vec::from_iter(files), wake) {

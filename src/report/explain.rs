@@ -6,18 +6,10 @@ use serde_json::Value;
 
 use crate::catalog::{
     self, Choices, ConnectionType, Fact, Field, HiddenPlace, IDENTITY, Kind, Required, Secrecy,
-    SecretsOnGet, all, nearest_of,
+    SecretsOnGet, all, did_you_mean, did_you_mean_type,
 };
 use crate::report::style::{Role, Style, Table, wrapped};
 use crate::{config, diagnostic, rules};
-
-/// The nearest name to one that is not there, or how to list those that are.
-fn suggestion(nearest: Option<&str>, listing: &str) -> String {
-    match nearest {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("`{listing}` lists what there is"),
-    }
-}
 
 /// The columns of a terminal.
 const WIDTH: usize = 80;
@@ -44,8 +36,8 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, String> {
     let mut steps = path.split('.');
     let name = steps.next().unwrap_or_default();
     let connection_type = catalog::find(name).ok_or_else(|| {
-        let nearest = catalog::nearest(name).map(|found| found.name);
-        format!("there is no connection type `{name}`: {}", suggestion(nearest, "explain"))
+        let hint = did_you_mean_type(name, "`explain` lists what there is");
+        format!("there is no connection type `{name}`: {hint}")
     })?;
     let mut steps = steps.filter(|step| !step.is_empty());
     let Some(first) = steps.next() else { return Ok(one_type(connection_type, style)) };
@@ -126,9 +118,9 @@ fn find_in(
     name: &str,
 ) -> Result<&'static Field, String> {
     fields.clone().find(|field| field.name == name).ok_or_else(|| {
-        let nearest = nearest_of(fields, name, |field| field.name).map(|field| field.name);
-        let suggestion = suggestion(nearest, &format!("explain {parent}"));
-        format!("`{parent}` has no field `{name}`: {suggestion}")
+        let otherwise = format!("`explain {parent}` lists what there is");
+        let hint = did_you_mean(fields.map(|field| field.name), name, otherwise);
+        format!("`{parent}` has no field `{name}`: {hint}")
     })
 }
 

@@ -114,7 +114,6 @@ fn target(outcome: &TargetPlan) -> Value {
             "unchanged": counts.unchanged,
         },
         "errors": outcome.errors,
-        "notices": outcome.notices,
         "notes": outcome.notices,
         "warnings": diagnostics::list(&outcome.diagnostics, Severity::Warning),
         "document_errors": diagnostics::list(&outcome.diagnostics, Severity::Error),

@@ -41,7 +41,6 @@ fn target(target: &TargetPlan, style: &Style) -> Value {
         "changes": target.changes().into_iter().map(change).collect::<Vec<_>>(),
         "summary": target.summary(),
         "errors": target.errors,
-        "notices": target.notices,
         "notes": target.notices,
         "warnings": diagnostics::list(&target.diagnostics, Severity::Warning),
         "document_errors": diagnostics::list(&target.diagnostics, Severity::Error),

@@ -153,11 +153,7 @@ impl Mirror {
             .await
     }
 
-    /// The same as [`fetch`](Self::fetch), blocking.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn fetch_until(&self, stop: &CancellationToken) -> Result<CommitId, SourceError> {
+    fn fetch_until(&self, stop: &CancellationToken) -> Result<CommitId, SourceError> {
         let began = Some(Timestamp::now());
         let outcome = self.inner.fetch(stop);
         let mut status = self.inner.status();

@@ -127,17 +127,7 @@ impl ObjectDatabase {
 
     /// Whether a commit is here.
     pub(super) fn has_commit(&self, id: Oid) -> Result<bool, SourceError> {
-        self.read(|repository| {
-            let fault = |e: &git2::Error| {
-                SourceError::of_object(e, format!("the commit {id}"), self.place())
-            };
-            let database = repository.odb().map_err(|e| fault(&e))?;
-            match is_whole(&self.layout, id).and_then(|()| database.read_header(id)) {
-                Ok((_, kind)) => Ok(kind == ObjectType::Commit),
-                Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
-                Err(error) => Err(fault(&error)),
-            }
-        })
+        self.read(|repository| Ok(self.commit(repository, id)?.is_some()))
     }
 
     /// The folders of the repository.

@@ -35,12 +35,10 @@ const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// Why a wake was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
-    /// A branch, HEAD, or the place of the repository changed.
+    /// A branch, HEAD, or the place of the repository changed, or events were lost.
     Repository,
     /// A file of the working tree changed.
     Files,
-    /// Events were lost, so anything may have changed.
-    Unknown,
 }
 
 /// Watches a repository for as long as it lives.
@@ -141,14 +139,14 @@ impl<F: Fn(Wake)> Worker<F> {
                 }
                 Ok(Signal::Event(Err(error))) => {
                     self.fall_back(&error);
-                    (self.wake)(Wake::Unknown);
+                    (self.wake)(Wake::Repository);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let due = second_look.take_if(|at| *at <= Instant::now()).is_some();
                     let changed = self.poll();
                     if due || changed.is_some() {
                         self.watch_anew();
-                        (self.wake)(changed.unwrap_or(Wake::Unknown));
+                        (self.wake)(changed.unwrap_or(Wake::Repository));
                     }
                 }
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -160,7 +158,7 @@ impl<F: Fn(Wake)> Worker<F> {
     /// daemon that reads what it watches would wake itself for ever.
     fn meaning(&self, event: &Event) -> Option<Wake> {
         if event.need_rescan() {
-            return Some(Wake::Unknown);
+            return Some(Wake::Repository);
         }
         let counts = match event.kind {
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => false,

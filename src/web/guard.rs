@@ -167,12 +167,12 @@ impl AccessKey {
 }
 
 /// Whether a request holds a bearer token.
-pub(super) fn is_bearer(headers: &HeaderMap) -> bool {
+fn is_bearer(headers: &HeaderMap) -> bool {
     authorization(headers).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
 }
 
 /// The bearer token of a request, or the password of HTTP basic.
-pub(super) fn credential(headers: &HeaderMap) -> Option<Sensitive> {
+fn credential(headers: &HeaderMap) -> Option<Sensitive> {
     let (scheme, value) = authorization(headers)?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(Sensitive::new(value.to_owned()));

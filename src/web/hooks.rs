@@ -120,7 +120,7 @@ const MOST_THROWN_AWAY: usize = 32 * LARGEST;
 ///
 /// # Errors
 /// It is too large, or it did not come whole.
-pub(super) async fn read_body(body: Body) -> Result<Bytes, (StatusCode, &'static str)> {
+async fn read_body(body: Body) -> Result<Bytes, (StatusCode, &'static str)> {
     let mut stream = body.into_data_stream();
     let mut taken = Vec::new();
     let mut length = 0_usize;
@@ -144,7 +144,7 @@ pub(super) async fn read_body(body: Body) -> Result<Bytes, (StatusCode, &'static
 
 /// The JSON of a body; GitHub and Gitea may send it as the field of a form, and GitHub does so
 /// unless it is told otherwise.
-pub(super) fn payload(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
+fn payload(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
         return serde_json::from_slice(body).ok();
@@ -154,7 +154,7 @@ pub(super) fn payload(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
 }
 
 /// Whether a push is to this branch, which the config may have as its short or its whole name.
-pub(super) fn is_to_branch(payload: &Value, branch: &str) -> bool {
+fn is_to_branch(payload: &Value, branch: &str) -> bool {
     let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
     let full = format!("refs/heads/{branch}");
     if payload["ref"].as_str() == Some(&full) {
@@ -170,7 +170,7 @@ pub(super) fn is_to_branch(payload: &Value, branch: &str) -> bool {
 }
 
 /// Whether any URL of the payload is this one; hosts put theirs in many places.
-pub(super) fn is_of_repository(payload: &Value, url: &str) -> bool {
+fn is_of_repository(payload: &Value, url: &str) -> bool {
     address(url).is_some_and(|wanted| names(payload, wanted))
 }
 

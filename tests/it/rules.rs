@@ -89,7 +89,7 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
     let plan = world.plan_json(&[]);
     let rule = |change: usize| plan["changes"][change]["rules"][0]["name"].clone();
     assert_eq!([rule(0), rule(1), rule(2)], [json!("ports"), json!("moved"), json!("b-stays")]);
-    let notices = plan["notices"].to_string();
+    let notices = plan["notes"].to_string();
     for said in [
         "warning of the rule `moved`: as moved says; it is about the update of `a`, the update of `c`",
         "as touched says; it is about the update of `a`, the blocked change of `b`, the update of `c`",

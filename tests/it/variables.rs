@@ -55,7 +55,7 @@ fn a_list_of_variables_that_is_refused_is_a_note() {
             world.apply().code(0);
             let plan = world.plan_json(&[]);
             assert_eq!(plan["warnings"], json!([]));
-            assert_eq!(plan["notices"].as_array().map(Vec::len), Some(1), "{plan}");
+            assert_eq!(plan["notes"].as_array().map(Vec::len), Some(1), "{plan}");
         }
     }
 }

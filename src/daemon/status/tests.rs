@@ -4,41 +4,6 @@ use crate::name::CommitId;
 use crate::plan::State;
 
 #[test]
-fn the_json_is_what_readers_rely_on() {
-    let board = Board::default();
-    board.edit_source(|source| {
-        source.location = "/srv/config".to_owned();
-        source.commit = Some(Commit {
-            id: CommitId("a".repeat(40)),
-            subject: "Add mail".to_owned(),
-            author: "Ada <ada@example.com>".to_owned(),
-            time: 0,
-        });
-    });
-    board.status.send_modify(|status| {
-        Arc::make_mut(status).targets = vec![Arc::new(TargetStatus {
-            key: TargetKey { name: "prod".to_owned(), ..TargetKey::default() },
-            connections: Arc::new(vec![Entry {
-                unverified: true,
-                last_change: Some(60),
-                ..Entry::new("mail".into(), "email".to_owned(), State::InSync)
-            }]),
-            ..TargetStatus::default()
-        })];
-    });
-    let json = serde_json::to_value(&*board.status()).unwrap();
-    assert_eq!(json["source"]["path"], "/srv/config");
-    assert_eq!(json["source"]["time"], "1970-01-01T00:00:00Z");
-    let target = &json["targets"][0];
-    assert_eq!(target["state"], "waiting");
-    assert!(target["next_reconcile"].is_null());
-    let connection = &target["connections"][0];
-    assert_eq!(connection["last_change"], "1970-01-01T00:01:00Z");
-    assert_eq!(connection["unverified"], true);
-    assert!(!board.status().is_ready());
-}
-
-#[test]
 fn every_field_is_where_readers_find_it() {
     let commit = |id: &str| Commit {
         id: CommitId(id.repeat(3)),
@@ -105,6 +70,9 @@ fn every_field_is_where_readers_find_it() {
         r#""not_started":0,"adopted":0,"unchanged":0},"error":null,"duration":1.5}],"events":[]}]}"#,
     );
     assert_eq!(text, expected);
+    assert!(board.status().is_ready() && !Status::default().is_ready());
+    board.edit_source(|source| source.is_url = false);
+    assert_eq!(serde_json::to_value(&*board.status()).unwrap()["source"]["path"], "https://h");
 }
 
 #[test]

@@ -189,7 +189,6 @@ fn as_json() {
         "unchanged": 40
       },
       "errors": [],
-      "notices": [],
       "notes": [],
       "warnings": [],
       "document_errors": []

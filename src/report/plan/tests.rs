@@ -467,9 +467,6 @@ fn a_rich_plan_as_json() {
         "unverified": 3
       },
       "errors": [],
-      "notices": [
-        "there is no state and no --base: deletes cannot be known"
-      ],
       "notes": [
         "there is no state and no --base: deletes cannot be known"
       ],

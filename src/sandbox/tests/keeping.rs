@@ -35,7 +35,6 @@ async fn concurrent_writes_are_all_kept() {
     assert_eq!(again.running.control().names("demo").len(), 50);
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
