@@ -1,7 +1,7 @@
 //! The audit trail: each write, drift, hold, refusal, consent, suspension and the like is one log
 //! line, and one line of the history file beside the state.
 //!
-//! [`Standing`] is pure: it knows what was told before and what of that still stands, so that an
+//! [`Standing`] is pure: it remembers which events were told and still stand, so that an
 //! equal hold or drift is told once and not at every resync. [`Trail`] writes the log and the file.
 //! No event holds a value, only the names of fields; the state never depends on the history. The file
 //! also has a line for each reconcile of a daemon that was news, so that the page shows the reconciles of

@@ -6,8 +6,8 @@
 //!
 //! Values of the environment take part in two ways. Where a credential may stand, the reference
 //! is kept as [`SecretText`] and resolved when it is used, so that a mounted secret can rotate.
-//! Elsewhere it is resolved at load; what may be shown of it is the reference, which is why some
-//! values have a twin `.._as_written`.
+//! Elsewhere it is resolved at load. Only the reference may be shown, which is why some values have a
+//! twin `.._as_written`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub(crate) use quantity::{parse_duration, parse_listen, parse_max_deletes, parse
 pub use schema::schema;
 pub(crate) use target::config_digest;
 
-/// The whole configuration, checked; what may be secret is still a reference.
+/// The whole configuration, checked. A secret in it is still a reference.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file that it was read from; `None`: flags.
@@ -198,7 +198,7 @@ pub(crate) struct TargetKey {
 }
 
 impl TargetKey {
-    /// That of a target of the config.
+    /// The key of a target of the config.
     pub(crate) fn of(target: &Target) -> Self {
         Self {
             name: target.name.clone(),

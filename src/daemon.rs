@@ -78,15 +78,15 @@ pub(crate) struct Daemon {
     pub shutdown: CancellationToken,
 }
 
-/// A config with what follows from it: what reconciles use, and the source that they read.
+/// The engine that reconciles under one config, and the source that they read.
 struct EngineAndSource {
     engine: Engine,
     source: Source,
 }
 
 impl Daemon {
-    /// Prepares what a config asks for. The redactor outlives a config: a server may repeat a
-    /// secret of before a rotation.
+    /// Makes engine and source of a config. The redactor outlives the config: a server may repeat a
+    /// secret that was rotated since.
     fn open(&self, config: Config, redactor: &Redactor) -> Result<EngineAndSource, SourceError> {
         let engine = Engine::new(config, self.environment.clone());
         let mut engine = engine.with_redactor(redactor.clone());
@@ -98,7 +98,7 @@ impl Daemon {
     }
 }
 
-/// Runs until the shutdown. Only what makes starting impossible is an error.
+/// Runs until the shutdown. A problem after the start is reported and does not end the daemon.
 ///
 /// # Errors
 /// The source of the config cannot be followed.
@@ -128,8 +128,8 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
 /// How long tasks may take to finish their calls once they are to end.
 const FINISHING: Duration = Duration::from_secs(20);
 
-/// The tokens that are cancelled when a task has ended, by what it works on: a project at its URL, a
-/// mirror.
+/// A token for each task, by the project at its URL or the mirror that the task works on. It is cancelled
+/// once the task has ended.
 type TaskEnds = BTreeMap<String, CancellationToken>;
 
 /// The tasks of one config.

@@ -68,8 +68,8 @@ impl fmt::Debug for SensitiveValue {
     }
 }
 
-/// The key under which fingerprints are made. Whoever has the state but not the key can not
-/// test a guess.
+/// The key under which fingerprints are made. With the state alone, and without
+/// the key, a guess cannot be tested.
 #[derive(Clone)]
 pub struct FingerprintKey(hmac::Key);
 

@@ -85,7 +85,7 @@ impl Snapshot {
         }
     }
 
-    /// Reads files for those who load documents, with what is wrong in words.
+    /// Makes the function by which the documents of this snapshot are read; its errors are sentences.
     pub(crate) fn reader(&self) -> impl Fn(&FileEntry) -> Result<Vec<u8>, String> {
         |entry| self.read(entry).map_err(|error| error.to_string())
     }
@@ -102,8 +102,8 @@ impl Snapshot {
     }
 }
 
-/// The source of a config, whose repository stays open for what it remembers; it finds by itself what
-/// was replaced under its path.
+/// The source of a config. Its repository stays open, since it remembers what it has read, and notices by
+/// itself when its path leads elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     path: PathBuf,
@@ -122,7 +122,7 @@ pub(crate) struct Seen {
     pub(crate) branch: Option<String>,
     /// A commit, or the files.
     pub(crate) snapshot: Snapshot,
-    /// Its signature is not what the config asks for.
+    /// Why its signature is not accepted; `None`: it is, or none is asked for.
     pub(crate) refused: Option<String>,
 }
 
@@ -154,7 +154,7 @@ impl Source {
             let snapshot = Snapshot::Disk(repository.worktree()?);
             return Ok(Seen { branch: repository.branch()?, snapshot, refused: None });
         }
-        // Without a configured branch that of the mirror's HEAD, which is the server's.
+        // Without a configured branch the branch of the mirror's HEAD counts, which is the server's.
         let fetched = self.mirror().and_then(|mirror| mirror.status().branch);
         let branch = self.branch.clone().or(fetched);
         let commit = repository.head(branch.as_deref())?;

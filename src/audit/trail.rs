@@ -333,7 +333,7 @@ impl RunTrail {
         });
     }
 
-    /// Tells how a write ended; what nothing was sent for is no write.
+    /// Tells how a write ended. A change without a call is no write.
     pub(crate) fn wrote(&self, change: &Change, result: &ChangeResult) {
         let kind = match change.action {
             Action::Create => EventKind::Create,
@@ -359,7 +359,7 @@ impl RunTrail {
         self.tell(Event { result: Some(result), why, fields, by, ..event });
     }
 
-    /// Tells what stands at the end of a look that `filter` admits, and what no longer does.
+    /// Tells which trouble stands after a look at the connections that `filter` admits, and which is over.
     pub(crate) fn ended(&self, plan: &TargetPlan, filter: &Filter, carried_out: bool) {
         // A target that could not be looked at says nothing of its connections.
         if plan.entries.is_empty() && !plan.errors.is_empty() {

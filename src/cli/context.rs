@@ -143,7 +143,7 @@ impl Context {
     }
 
     /// Writes a result to stdout. [`Context::written`] says whether that could be done: a command
-    /// goes on without, since what it does is worth more than the report of it.
+    /// goes on where it could not, since its work is worth more than the report of it.
     pub fn print(&self, text: &str) {
         let mut out = io::stdout().lock();
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
@@ -159,7 +159,7 @@ impl Context {
     /// Whether all results are written.
     ///
     /// # Errors
-    /// Something could not be, so whoever reads them has not all of them.
+    /// A result could not be written, so its reader has not all of them.
     pub fn written(&self) -> Result<(), CommandError> {
         match self.unwritten.get() {
             Some(problem) => {

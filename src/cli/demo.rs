@@ -40,7 +40,7 @@ pub async fn run(
     Ok(code)
 }
 
-/// The folder to work in; a temporary one goes when what is returned with it does.
+/// The folder to work in. A temporary folder is deleted when the `TempDir` beside it is dropped.
 fn folder(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), CommandError> {
     match dir {
         Some(folder) => {

@@ -1,7 +1,7 @@
 //! The problems of one config, collected so that all of them are told at once.
 //!
-//! A line that shows a mistake may also show a secret: what stands under a secret or an unknown
-//! key, and user info in a URL, is never repeated.
+//! A line that shows a mistake may also show a secret: the value of a secret or an unknown
+//! key, and user info in a URL, are never repeated.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -74,8 +74,8 @@ impl Problems {
         }
     }
 
-    /// All problems by place, now that everything that has to be hidden is known. Of several targets,
-    /// a warning names the one that it is about.
+    /// All problems by place, now that everything that has to be hidden is known. Where there are
+    /// several targets, a warning names its target.
     pub(super) fn finish(self, targets: &[Target]) -> Vec<Diagnostic> {
         let hidden = format!("{SENSITIVE}@");
         let mark = |pointer: &str, part: &Part| {

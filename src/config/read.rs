@@ -1,6 +1,6 @@
 //! A config's tree to typed values, by the tables of keys: kinds, bounds, defaults, references.
 //!
-//! A mistake in one key never hides that of another: what cannot be read is noted and left out.
+//! A mistake in one key never hides a mistake in another: a key that cannot be read is noted and left out.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

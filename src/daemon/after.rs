@@ -136,8 +136,8 @@ fn predecessor_of(engine: &Engine, target: &Target) -> Result<Record, String> {
     engine.state_file(predecessor).read().map_err(|error| error.to_string())
 }
 
-/// Whether the state of the predecessor is other than when a wait began.
-/// Another replica may hold that target, and tells nobody what it applied. Blocks.
+/// Whether the state of the predecessor has changed since a wait began. Another replica may act for that
+/// target, and only the state shows which commits it applied. Blocks.
 pub(super) fn has_changed(engine: &Engine, target: &Target, wait: &Wait) -> bool {
     let known = wait.predecessor.as_ref();
     predecessor_of(engine, target).is_ok_and(|now| known != Some(&PredecessorState::of(&now)))

@@ -42,7 +42,7 @@ pub(super) enum FailureKind {
     Standing(&'static str),
 }
 
-/// How the log repeats what is wrong with one target.
+/// How often the log repeats the failures of one target.
 pub(super) type TargetThrottle = LogThrottle<(Option<CommitId>, FailureKind)>;
 
 /// One reconcile of a target, for the log.
@@ -221,7 +221,7 @@ fn pending(entries: &[Entry]) -> usize {
 }
 
 impl FailureKind {
-    /// The kind of what is wrong with a target as a whole.
+    /// The kind of the failure of a target as a whole.
     fn of(result: &TargetResult) -> Self {
         match result.failed_step {
             _ if result.refused.is_some() => Self::Refused,

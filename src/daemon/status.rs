@@ -1,8 +1,8 @@
 //! The status of the daemon: one model that the page, the API, the probes and the events
 //! are drawn from; and the JSON of it. Fields of that are only added, never changed.
 //!
-//! A [`Board`] is shared by all tasks. What is on it is replaced, never changed in place, so a
-//! reader holds a consistent picture for as long as it likes and nobody waits for it.
+//! A [`Board`] is shared by all tasks. A status on it is replaced and never changed in place, so a reader
+//! holds a consistent picture for as long as it likes, and no task waits for the reader.
 
 use std::sync::Arc;
 
@@ -169,7 +169,7 @@ impl Board {
         Arc::clone(&self.status.borrow())
     }
 
-    /// Follows the status; a reader that is slow misses what is overtaken, and never the last.
+    /// Follows the status. A slow reader may miss older statuses, and never the newest.
     #[must_use]
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Status>> {
         self.status.subscribe()
@@ -200,7 +200,7 @@ impl Board {
         self.status.borrow().targets.iter().any(|target| target.key == *key)
     }
 
-    /// Changes what is said of one target, if it is there.
+    /// Changes the status of one target, if the board shows it.
     pub(crate) fn edit_target(&self, key: &TargetKey, change: impl FnOnce(&mut TargetStatus)) {
         self.status.send_if_modified(|status| {
             let mut targets = Arc::make_mut(status).targets.iter_mut();
@@ -209,7 +209,7 @@ impl Board {
         });
     }
 
-    /// Sets the targets that there are; what is known of those that stay is kept.
+    /// Sets the targets of the config. Targets that stay keep their status.
     pub(crate) fn set_targets(&self, targets: &[crate::config::Target]) {
         self.status.send_modify(|status| {
             let known = status.targets.clone();

@@ -275,14 +275,14 @@ impl TargetLoop {
         }
     }
 
-    /// Saves what is ordered about a suspension, however often that has to be tried.
+    /// Saves the suspensions that were ordered, however often that has to be tried.
     async fn suspend_as_ordered(&self) {
         while !self.save_suspension().await {
             tokio::time::sleep(SUSPENSION_PAUSE).await;
         }
     }
 
-    /// Saves what is ordered about a suspension; `false`: the state could not be written.
+    /// Saves the suspensions that were ordered; `false`: the state could not be written.
     async fn save_suspension(&self) -> bool {
         while let Some(suspension) = self.mailbox.suspension() {
             if self.writes

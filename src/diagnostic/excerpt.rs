@@ -1,4 +1,4 @@
-//! One document of a file with the places of its values and what of it must not be shown.
+//! One document of a file, with the places of its values and the parts that must not be shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -227,8 +227,8 @@ impl Masks {
         self.0.entry(line).or_default().push(columns);
     }
 
-    /// A line with what is hidden replaced. What stands before `keep` keeps its column, so that
-    /// carets fit below it.
+    /// A line with its hidden parts replaced. The text before `keep` keeps its columns, so that carets
+    /// fit below it.
     fn apply(&self, number: u32, line: &str, keep: u32) -> String {
         let Some(hidden) = self.0.get(&number) else { return line.to_owned() };
         let mut hidden = hidden.clone();
@@ -251,7 +251,7 @@ impl Masks {
         shown
     }
 
-    /// The mark of a span, in a file that is named later. Of what is hidden the length is not
+    /// The mark of a span, in a file that is named later. The length of a hidden part is not
     /// told.
     pub(super) fn mark(&self, file: &FileText, span: Span) -> Mark {
         let line = file.line(span.line);
@@ -404,7 +404,7 @@ pub(crate) fn is_field(key: &str) -> bool {
     NAMES.secret.contains(key) || is_plain_field(key) || NAMES.hiding.contains(key)
 }
 
-/// Whether what stands under a key is no secret in any document, unless its text shows otherwise.
+/// Whether the value of a key is no secret in any document, unless its text shows otherwise.
 /// `value` stands beside a name that decides it.
 fn is_plain_field(key: &str) -> bool {
     let is_ours = HEAD.contains(&key) || OPTIONS.iter().any(|option| option.name == key);

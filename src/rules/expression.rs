@@ -83,7 +83,7 @@ impl Expression {
 fn parse(text: &str) -> Result<IdedExpr, Problem> {
     ENV.parser().parse(text).map_err(|errors| {
         let first = errors.errors.first();
-        // Of what is too deep for it the parser says no more than where it stopped.
+        // Where a text is too deep for it, the parser only says at which place it stopped.
         let brackets = brackets(text);
         if brackets > DEEPEST_BRACKETS {
             return too_deep(brackets);
@@ -93,7 +93,7 @@ fn parse(text: &str) -> Result<IdedExpr, Problem> {
         let rest = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         let rest: String = rest.chars().skip(column.saturating_sub(1)).collect();
         let rest = rest.trim();
-        // Those of its grammar name tokens, which help nobody.
+        // The messages of its grammar name tokens, which do not help a reader.
         let said = first.map(|error| error.msg.as_str());
         let message = match said.filter(|said| !said.contains("rror")) {
             Some(said) => said,

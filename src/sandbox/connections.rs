@@ -292,7 +292,7 @@ fn refused(own: &TypeProfile, body: &Map<String, Value>) -> Vec<(String, String)
     names.map(|name| (name.clone(), "is not valid".to_owned())).collect()
 }
 
-/// Changes what a type's profile says that the server does not keep as it is: a slash at the end of a
+/// Changes the fields that the server does not keep as they are, by the type's profile: a slash at the end of a
 /// text is a change that is seen in any text, and that is made once.
 fn rewrite(own: &TypeProfile, body: &mut Map<String, Value>) {
     body.retain(|name, _| !own.forgotten.contains(name));

@@ -22,8 +22,8 @@ pub struct Redactor {
     known: Arc<RwLock<KnownSecrets>>,
 }
 
-/// How many secrets that took each other's place are remembered: what is on its way may still hold
-/// an older one.
+/// How many secrets are remembered that took each other's place: an answer that is on its way may still
+/// hold an older one.
 const SUCCESSORS: usize = 4;
 
 /// Shorter secrets in a value count only where they stand as a word of their own, or as the whole
@@ -33,7 +33,7 @@ const SHORTEST_PIECE: usize = 8;
 /// Shorter secrets in a value count only as the whole text.
 const SHORTEST_WORD: usize = 4;
 
-/// Shorter secrets are not looked for in what base64 and hexadecimal digits may hold, save as all of
+/// Shorter secrets are not looked for in decoded base64 and hexadecimal digits, unless they are the whole of
 /// it: any word may be taken for such digits.
 const SHORTEST_PACKED: usize = 3;
 
@@ -228,7 +228,8 @@ impl Reading {
         start..last.map_or(start, |place| place.end)
     }
 
-    /// Shows itself, the packed texts in it, and as often as that what it is without one kind of escape.
+    /// Shows itself and the packed texts in it, and the same of its readings without one kind of escape, up
+    /// to so many kinds.
     fn show(&self, escapes: u8, look: &mut dyn FnMut(&Self)) {
         look(self);
         self.unpack(look);

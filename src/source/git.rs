@@ -1,8 +1,8 @@
 //! The program `git` as a child process: for the network, for signatures, and for references
 //! that libgit2 cannot read.
 //!
-//! A child never asks for input, has a deadline, and is stopped with all that it started. What it
-//! says is bounded, and shown only after secrets are replaced in it. Every child of the program is
+//! A child never asks for input, has a deadline, and is stopped with all that it started. Its
+//! output is bounded, and shown only after secrets are replaced in it. Every child of the program is
 //! started here, so that the others are known to be adopted ones.
 
 use std::collections::BTreeSet;
@@ -220,7 +220,7 @@ impl Capture {
     }
 }
 
-/// The children that are waited for by the one who started them.
+/// The children that this program started and waits for itself.
 static OWN_CHILDREN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 fn own_children() -> MutexGuard<'static, BTreeSet<u32>> {

@@ -441,7 +441,7 @@ pub(super) fn replace_folder(folder: &Path, fresh: &Path) -> Result<(), SourceEr
     remove_folder(&old)
 }
 
-/// Puts back what was moved away by a run that ended before the fresh folder was in its place.
+/// Puts an old mirror back that a run moved away, if the run ended before the fresh one was in its place.
 pub(super) fn put_back(folder: &Path) -> Result<(), SourceError> {
     let old = beside(folder, "old");
     if folder.exists() || !old.exists() {
@@ -451,7 +451,7 @@ pub(super) fn put_back(folder: &Path) -> Result<(), SourceError> {
 }
 
 /// Removes the lock files that a child left which was killed; says whether there were any. A
-/// lock that is younger than a child may live may still be somebody's.
+/// lock that is younger than a child may live may still be in use.
 pub(super) fn remove_stale_locks(folder: &Path, error: &SourceError, age: Duration) -> bool {
     let about_lock = matches!(error, SourceError::Failed { said, .. } if said.contains(".lock"));
     about_lock && remove_locks_older_than(folder, age)

@@ -18,9 +18,9 @@ use crate::name::CommitId;
 /// A repository on this machine: a checkout, a linked worktree, a bare one, or a symbolic link to
 /// one. It is never written to, may belong to another user, and may be shared between threads.
 ///
-/// [`head`](Self::head) and [`resolve`](Self::resolve) look again at what the path leads to, so
-/// that a link that was moved, or a clone that was replaced, is followed; what is read by the id
-/// of a commit comes from what they saw last.
+/// [`head`](Self::head) and [`resolve`](Self::resolve) look again where the path leads, so they follow a
+/// link that was moved and a clone that was replaced. A read by the id of a commit uses the repository that
+/// they found last.
 pub struct Repository {
     path: PathBuf,
     stop: CancellationToken,

@@ -82,7 +82,7 @@ fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
     fs::canonicalize(path).map_err(|e| SourceError::io("read the signers in", path, e))
 }
 
-/// A home for gpg in which one keyring is all that there is: whoever is in it may sign.
+/// Makes a home for gpg that holds this keyring alone: a commit has to be signed by a key in it.
 fn keyring_home(keyring: &Path) -> Result<tempfile::TempDir, SourceError> {
     let read = fs::read(keyring).map_err(|e| SourceError::io("read the keyring", keyring, e))?;
     let keys = dearmoured(&read).unwrap_or(read);

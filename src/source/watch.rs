@@ -28,8 +28,8 @@ use crate::source::object_database::Layout;
 /// look of the daemon finds what is missed then.
 const MOST_ATTEMPTS: usize = 8;
 
-/// How soon after a folder appeared it is looked at again: what was put into it before it was
-/// watched made no event.
+/// How soon a new folder is looked at again: files that were put into it before it was watched made no
+/// event.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// Why a wake was sent.
@@ -174,8 +174,8 @@ impl<F: Fn(Wake)> Worker<F> {
         event.paths.iter().find_map(|path| self.watched.meaning(path, event.kind))
     }
 
-    /// Watches what has to be watched now. Between looking and watching things may move on, so
-    /// it looks again until nothing did.
+    /// Watches the folders that matter now. Folders may move between the look and the watch, so it looks
+    /// again until none did.
     fn watch_anew(&mut self) {
         for _ in 0..MOST_ATTEMPTS {
             let watched = WatchedFolders::make(&self.location, &self.files);
@@ -251,7 +251,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// The share of the time that looking may take, as its inverse.
 const SHARE: u32 = 50;
 
-/// The state at the last look: digests of what matters.
+/// Digests of the repository and the files at the last look.
 struct Poll {
     repository: u64,
     files: u64,
@@ -501,7 +501,7 @@ fn concerns_documents(relative: &Path, path: &Path, kind: EventKind) -> bool {
     }
     match kind {
         EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => true,
-        // Of what was renamed away nobody can say whether it was a folder.
+        // A path that was renamed away may have been a folder.
         EventKind::Modify(ModifyKind::Name(_)) => !path.is_file(),
         _ => false,
     }

@@ -48,8 +48,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The pause after the system could not accept, for want of file descriptors for example.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The listener of a daemon; a new config may move it, or change what requests are checked
-/// against.
+/// The listener of a daemon. A new config may move it, or change the tokens that requests need.
 #[derive(Debug)]
 pub(crate) struct Listener {
     site: Site,
@@ -121,7 +120,7 @@ impl Listener {
 }
 
 /// Accepts until it is told to end, and waits for the answers in flight. Unless the whole daemon
-/// shuts down, whoever has connected and asked for nothing yet is still answered.
+/// shuts down, a client that has connected and sent no request yet is still answered.
 pub(super) async fn serve(
     listener: TcpListener,
     site: Site,

@@ -12,8 +12,8 @@ use super::cluster::ObjectKind;
 /// A Lease whose holder writes is renewed so often in its duration.
 const RENEWALS: u32 = 9;
 
-/// The share of its duration after which a Lease is renewed whose holder writes nothing. What is left
-/// is for renewals that fail.
+/// The share of its duration after which a Lease is renewed whose holder writes nothing. The rest of it is
+/// for renewals that fail.
 const IDLE: f64 = 0.7;
 
 /// The share of a Lease's duration that is left unused at its end.

@@ -1,5 +1,5 @@
-//! One fetch: what the server has, and only if that is news its objects; how git proves who it is,
-//! and which URLs it is sent to.
+//! One fetch: it asks the server for its references, and for objects only if a reference is new. Also the
+//! credentials of git, and the URLs that they are sent to.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -79,7 +79,7 @@ impl Inner {
         Ok(call.succeed(stop).map_err(with_advice)?.stdout)
     }
 
-    /// Brings the mirror up to date; what stands in the way and can be removed is, once.
+    /// Brings the mirror up to date. An obstacle that can be removed is removed, and then it tries once more.
     fn update(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
         let Err(error) = self.try_to_update(tip, stop) else { return Ok(()) };
         let unlocked = remove_stale_locks(&self.folder, &error, self.deadline);
@@ -256,12 +256,12 @@ impl Inner {
         call.arg(folder).args(&["symbolic-ref", "HEAD", &wanted]).succeed(stop).map(drop)
     }
 
-    /// Packs what many fetches left, in the foreground, so that it cannot outlive its deadline.
+    /// Packs the objects of many fetches, in the foreground, so that it cannot outlive its deadline.
     fn tidy(&self, stop: &CancellationToken) {
         let call = self
             .local("tidy the mirror".to_owned())
             .args(&["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"])
-            // Another process may be about to keep what no reference names any more.
+            // Another process may be about to keep an object that no reference names any more.
             .args(&["-c", "gc.pruneExpire=2.weeks.ago"])
             .args(&["gc", "--auto", "--quiet"]);
         if let Err(error) = call.succeed(stop) {
@@ -339,7 +339,7 @@ pub(super) enum GitAccess {
 
 impl GitAccess {
     /// The environment as it is now: a token that is mounted as a file may have been rotated.
-    /// It and the forms it is sent in are replaced in what git says from now on.
+    /// The token, in each form in which it is sent, is replaced in the words of git from now on.
     pub(super) fn now(environment: &Environment, redactor: &Redactor) -> Result<Self, SourceError> {
         let password = match environment.lookup(TOKEN) {
             Ok(password) => password,
@@ -352,7 +352,7 @@ impl GitAccess {
         Ok(Self::Password { username, password })
     }
 
-    /// Adds what proves it to a call: the values in the environment, on the command line only
+    /// Adds the credentials to a call: the values in the environment, on the command line only
     /// the names of their variables, and for that server only. The user's own helpers are left
     /// out: git would hand them the token to store.
     pub(super) fn give(&self, call: Git, url: &str) -> Git {

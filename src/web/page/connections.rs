@@ -198,12 +198,12 @@ pub(super) fn matching(target: &TargetStatus, shown: &Shown) -> usize {
     target.connections.iter().filter(|one| is_shown(target, one, shown)).count()
 }
 
-/// Whether somebody has to look at connections that stand so.
+/// Whether connections in this state need the attention of a person.
 pub(super) fn needs_attention(state: State) -> bool {
     urgency(state) <= urgency(State::Suspended)
 }
 
-/// The order on the page: what somebody has to look at comes first.
+/// The order on the page: states that need attention come first.
 pub(super) fn urgency(state: State) -> u8 {
     match state {
         State::Failed => 0,
@@ -282,7 +282,7 @@ fn sign(change: &Change) -> Markup {
     }
 }
 
-/// Who edited a connection last whose fields somebody else moved.
+/// The last edit of a connection, where its fields were moved outside of git.
 fn edited(change: &Change) -> Markup {
     html! {
         @if let Some(edit) = &change.edited {
