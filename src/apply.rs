@@ -80,7 +80,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     note_before_the_calls(job, plan);
     job.ledger.save().await?;
     let mut checked_first = BTreeMap::new();
-    let entries = plan.entries.iter().filter(|entry| entry.read_back);
+    let entries = plan.entries.iter().filter(|entry| entry.sends_what_was_read_back());
     for change in entries.filter_map(|entry| entry.change.as_ref()) {
         checked_first.entry(change.type_name.as_str()).or_insert(&change.name);
     }
@@ -259,26 +259,28 @@ impl<'j> Run<'j, '_> {
     async fn updates(&self, updates: Numbered<'_>, results: &mut Results) {
         let (first, others): (Numbered<'_>, Numbered<'_>) =
             updates.into_iter().partition(|(_, change)| self.is_checked_first(change));
-        let numbers: Vec<(&str, usize)> =
+        let numbers: BTreeMap<&str, usize> =
             first.iter().map(|(index, change)| (change.type_name.as_str(), *index)).collect();
         self.side_by_side(first, results).await;
-        let is_written = |index: &usize| {
-            matches!(results.get(index), Some(ChangeResult::Done | ChangeResult::NotNeeded))
-        };
-        let failed = numbers.into_iter().filter(|(_, index)| !is_written(index));
-        let failed: BTreeSet<&str> = failed.map(|(type_name, _)| type_name).collect();
-        let is_read_back = |index: usize| self.entries.get(index).is_some_and(|e| e.read_back);
-        let (waiting, others): (Numbered<'_>, Numbered<'_>) =
-            others.into_iter().partition(|(index, change)| {
-                is_read_back(*index) && failed.contains(change.type_name.as_str())
-            });
-        self.side_by_side(others, results).await;
-        for (index, change) in waiting {
-            let why = "waits until another secret of its type has been written and read back";
-            let result = ChangeResult::Failed(why.to_owned());
+        let mut free = Numbered::new();
+        for (index, change) in others {
+            let waits = self.entries.get(index).is_some_and(Entry::sends_what_was_read_back);
+            let first = numbers.get(change.type_name.as_str()).filter(|_| waits);
+            let result = match first.and_then(|first| results.get(first)) {
+                None | Some(ChangeResult::Done | ChangeResult::NotNeeded) => {
+                    free.push((index, change));
+                    continue;
+                }
+                Some(ChangeResult::NotStarted) => ChangeResult::NotStarted,
+                Some(_) => ChangeResult::Failed(
+                    "waits until another secret of its type has been written and read back"
+                        .to_owned(),
+                ),
+            };
             (self.job.control.progress)(change, &result);
             results.insert(index, result);
         }
+        self.side_by_side(free, results).await;
     }
 
     fn is_checked_first(&self, change: &Change) -> bool {

@@ -118,6 +118,11 @@ impl Entry {
         (self.state, self.reason) = (State::Held, Some(reason));
     }
 
+    /// Whether a secret is sent because the GET showed another value.
+    pub(crate) fn sends_what_was_read_back(&self) -> bool {
+        self.read_back && self.change.as_ref().is_some_and(Change::is_sent)
+    }
+
     /// Whether its change deletes a connection.
     pub(crate) fn deletes(&self) -> bool {
         let action = self.change.as_ref().map(|change| change.action);

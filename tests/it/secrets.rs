@@ -4,6 +4,9 @@ use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 
+use crate::faults::Moment;
+use crate::rules::with_rules;
+use crate::running::Applying;
 use crate::world::{CANARY, World, email, email_body, refusal};
 
 pub(crate) fn masked() -> Options {
@@ -204,4 +207,48 @@ fn an_update_that_was_not_sent_after_a_read_back_is_not_counted_as_done() {
     assert_eq!(world.writes().len(), 1);
     let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(outcome["targets"][0]["summary"]["done"], json!(1), "{outcome}");
+}
+
+/// Connections whose passwords all read back as another text than git's.
+fn with_other_passwords(names: &[&str], rule: &str) -> World {
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
+    world.target("verify_secrets: 0s");
+    world.settle(names);
+    world.apply().code(0);
+    with_rules(&mut world, "verify_secrets: 0s\nconcurrency: 1", &[rule]);
+    for name in names {
+        world.edit(name, "password", json!("typed-in-the-console"));
+    }
+    world.forget_calls();
+    world
+}
+
+#[test]
+fn a_held_update_of_a_secret_holds_up_no_other_one() {
+    let rule = "a-waits|hold|connection.name == 'a'";
+    let world = with_other_passwords(&["a", "b"], rule);
+    world.apply().code(3).says("held by the rule `a-waits`");
+    assert_eq!(world.writes(), ["PUT b"]);
+    assert_eq!(world.live("b")["password"], json!(CANARY));
+}
+
+#[test]
+fn a_denied_update_of_a_secret_does_not_end_the_check_of_the_others() {
+    let rule = "a-stays|deny|connection.name == 'a' && change.action == 'update'";
+    let world = with_other_passwords(&["a", "b", "c", "d"], rule);
+    world.control().alter(|options| options.show(SecretsOnGet::Cipher));
+    world.apply().code(1).says("denied by the rule `a-stays`");
+    assert_eq!(world.writes(), ["PUT b"]);
+}
+
+#[test]
+fn updates_that_would_wait_for_a_check_are_not_started_in_a_run_that_ends() {
+    let world = with_other_passwords(&["a", "b"], "new|warn|connection.name == 'new'");
+    world.commit_email("new", "");
+    let gate = world.control().gate(Some(Method::POST), "/connections/new/", Moment::Before);
+    let mut applying = Applying::until(&world, &gate);
+    applying.ask_to_end("-TERM");
+    gate.open();
+    let ran = applying.ends().code(1).says("2 not started");
+    assert!(!ran.stdout.contains("failed"), "{ran:?}");
 }
