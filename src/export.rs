@@ -22,7 +22,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
-use serde_json::Value;
 
 use crate::api::{CallError, Client, Listed};
 use crate::catalog;
@@ -229,7 +228,7 @@ pub(crate) async fn read_each(
                 return Ok(Some(entry));
             }
             let single = client.get(&entry.name).await?;
-            Ok(single.and_then(|single| whole(&single, &entry)))
+            Ok(single.and_then(|one| LiveConnection::from_entry(one.with_listed(&entry))))
         })
         .buffered(concurrency.max(1));
     let mut connections = Vec::new();
@@ -237,18 +236,6 @@ pub(crate) async fn read_each(
         connections.extend(single?);
     }
     Ok(connections)
-}
-
-/// The answer to GET, with the fields that only the list shows: Kafka's stores are named only
-/// there.
-fn whole(single: &LiveConnection, entry: &LiveConnection) -> Option<LiveConnection> {
-    let mut body = single.body().clone();
-    for (key, value) in entry.body() {
-        if body.get(key).is_none_or(Value::is_null) {
-            body.insert(key.clone(), value.clone());
-        }
-    }
-    LiveConnection::from_entry(body)
 }
 
 // Whether what was exported passes `validate`.

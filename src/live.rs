@@ -72,6 +72,17 @@ impl LiveConnection {
         &self.body
     }
 
+    /// The fields of its own answer, and those that only its entry in a list shows, as of Kafka's stores.
+    pub(crate) fn with_listed(&self, listed: &Self) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        for (key, value) in listed.body.iter().filter(|(_, value)| !value.is_null()) {
+            if body.get(key).is_none_or(Value::is_null) {
+                body.insert(key.clone(), value.clone());
+            }
+        }
+        body
+    }
+
     /// Its last edit, where the server tells of it.
     #[must_use]
     pub fn last_edit(&self) -> Option<LastEdit> {

@@ -212,15 +212,7 @@ pub(crate) fn for_update(
 
 /// Live's fields, less the server's bookkeeping and the secrets, which are put in one by one.
 fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<String, Value> {
-    let mut body = live.body().clone();
-    if live.own.is_some() {
-        // A field that only the list shows (Kafka's `keyStoreName`) is live's all the same.
-        for (key, value) in live.listed.body() {
-            if !value.is_null() && !body.contains_key(key) {
-                body.insert(key.clone(), value.clone());
-            }
-        }
-    }
+    let mut body = live.own.unwrap_or(live.listed).with_listed(live.listed);
     body.retain(|key, _| !is_bookkeeping(own_type, key));
     for secret in own_type.secrets() {
         body.shift_remove(secret.name);

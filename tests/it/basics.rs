@@ -1,7 +1,9 @@
 //! The loop: create, update, delete, drift, what is left alone, what is read.
 
+use axum::http::Method;
 use serde_json::json;
 
+use crate::answers::{showing, shown};
 use crate::world::{CANARY, World, email_body};
 
 #[test]
@@ -79,4 +81,30 @@ fn uncommitted_files_are_not_read() {
     world.apply().code(0);
     assert_eq!(world.names(), ["orders"]);
     assert_eq!(world.changes(&["--worktree"]), ["create later", "update orders"]);
+}
+
+/// Kafka's key stores are named only in lists.
+#[test]
+fn an_update_keeps_a_field_that_only_the_list_shows() {
+    let world = World::new();
+    let kafka = |topic: &str| {
+        world.write(
+            "connections/k.yaml",
+            &format!(
+                "type: kafka\nname: k\ntopicName: {topic}\npropertiesMap:\n  bootstrap.servers: \
+                 {{value: 'k:9092', valueType: STRING}}\n"
+            ),
+        );
+        world.commit(topic);
+    };
+    kafka("one");
+    world.apply().code(0);
+    world.edit("k", "trustStoreName", json!("keys"));
+    kafka("two");
+    let mut own = shown(&world, "k");
+    own["trustStoreName"] = json!(null);
+    world.control().fail_next(Some(Method::GET), "/connections/k/", showing(&[own]), 99);
+    world.apply().code(0);
+    assert_eq!(world.live("k")["topicName"], json!("two"));
+    assert_eq!(world.live("k")["trustStoreName"], json!("keys"));
 }
