@@ -132,3 +132,13 @@ fn correcting_drift_is_no_change_of_a_commit() {
     assert_eq!(world.live("a")["port"], json!(25));
     assert_eq!(world.remembered("owned")["a"]["last_commit"]["id"], json!(first));
 }
+
+#[test]
+fn a_rename_tells_who_moved_what_it_corrects() {
+    let world = world("prune: true");
+    settle(&world, &["a"]);
+    edit(&world, "alice", "a", 99);
+    world.remove("connections/a.yaml");
+    world.commit_email("new", "port: 25\nx-gitops: {renamedFrom: a}\n");
+    world.plan().code(2).says("last edited by alice, 20");
+}

@@ -13,6 +13,7 @@ use crate::plan::{Action, Change, State};
 use super::declared::{
     ADOPTED, Compared, Wipes, absent_layer_in_words, came_to_nothing, cannot_be_written,
 };
+use super::tell_edit;
 
 /// The pairs of new and old name that `renamedFrom` asks for.
 #[derive(Default)]
@@ -56,6 +57,7 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, settings: &Settings<'_>) -
             let is_admitted = settings.run.filter.admits(row.type_name(), new);
             let desired = row.wanted().filter(|_| is_admitted)?;
             let mut decision = decide_rename(row, old, desired, settings);
+            tell_edit(&mut decision, old);
             judge(&mut decision, row, settings);
             Some(decision)
         });
