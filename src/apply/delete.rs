@@ -1,6 +1,6 @@
 //! GET, make sure that it is ours, DELETE.
 
-use super::send::{Sent, ended, is_made_anew, look_after, note_deployment, read, send};
+use super::send::{NOT_SHOWN, Sent, ended, is_made_anew, look_after, note_deployment, read, send};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::live::LiveConnection;
@@ -17,10 +17,7 @@ pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
     };
     let live = match read(job, name).await {
         Ok(Some(live)) => live,
-        Ok(None) => {
-            job.ledger.edit(|record| record.forget(name));
-            return ChangeResult::Done;
-        }
+        Ok(None) => return ChangeResult::Failed(NOT_SHOWN.to_owned()),
         Err(result) => return result,
     };
     if let Some(reason) = not_ours(job, name, &owned, &live) {
@@ -74,7 +71,11 @@ pub(super) fn not_ours(
 pub(super) async fn send_delete(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> Sent<()> {
     let call = || async move {
         match job.client.delete(name).await {
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(Deployment::Done),
+            // A refusal may speak of something else that is not found: a GET has to say it too.
+            Err(error) if error.kind == ErrorKind::NotFound => match look_after(job, name).await {
+                Ok(None) => Ok(Deployment::Done),
+                _ => Err(error),
+            },
             answer => answer,
         }
     };

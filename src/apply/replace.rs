@@ -5,10 +5,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::create::{self, Posted, forget_intent};
 use super::delete::{not_ours, send_delete};
-use super::send::{Sent, ended, look_after, read, send};
+use super::send::{NOT_SHOWN, Sent, ended, look_after, note_deployment, read, send};
 use super::update::ShownSecrets;
 use super::{ChangeResult, Job, RunControl};
-use crate::api::ErrorKind;
+use crate::api::{Deployment, ErrorKind};
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
@@ -28,10 +28,7 @@ struct Old {
 /// is deleted, and so is the body that brings the old one back if the server refuses the new one.
 pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let old = match prepared(job, desired).await {
-        Ok(Some(old)) => old,
-        Ok(None) => {
-            return create::post(job, desired).await.result;
-        }
+        Ok(old) => old,
         Err(result) => {
             forget_intent(job, desired);
             return result;
@@ -53,8 +50,8 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     make_new(job, desired, old).await
 }
 
-/// Makes everything ready; `None`: the old connection is gone already.
-async fn prepared(job: &Job<'_>, desired: &DesiredConnection) -> Result<Option<Old>, ChangeResult> {
+/// Makes everything ready.
+async fn prepared(job: &Job<'_>, desired: &DesiredConnection) -> Result<Old, ChangeResult> {
     let name = &desired.name;
     let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {
         return Err(ChangeResult::Held("it is no longer in the inventory".to_owned()));
@@ -62,12 +59,14 @@ async fn prepared(job: &Job<'_>, desired: &DesiredConnection) -> Result<Option<O
     if let Err(problem) = body::for_create(desired) {
         return Err(ChangeResult::Blocked(problem.to_string()));
     }
-    let Some(live) = read(job, name).await? else { return Ok(None) };
+    let Some(live) = read(job, name).await? else {
+        return Err(ChangeResult::Failed(NOT_SHOWN.to_owned()));
+    };
     if let Some(reason) = not_ours(job, name, &owned, &live) {
         return Err(ChangeResult::Held(reason));
     }
     let way_back = way_back(job, &owned, &live).await.map_err(ChangeResult::Blocked)?;
-    Ok(Some(Old { owned, live, way_back }))
+    Ok(Old { owned, live, way_back })
 }
 
 /// Makes the new connection where the old one was deleted.
@@ -138,13 +137,16 @@ async fn bring_back(
             ));
         }
     }
-    let restored = make_again(job, &live, &way_back).await;
-    if restored.is_ok() {
+    let restored = make_again(job, &live, &way_back).await.map(|deployment| {
         job.ledger.edit_memory(&desired.name, |memory| {
             memory.intent = None;
             memory.owned = Some(Owned { id: None, ..owned });
         });
-    }
+        match note_deployment(job, &desired.name, &deployment, None) {
+            ChangeResult::Degraded(reason) => format!("{why}; saved but not deployed: {reason}"),
+            _ => why.clone(),
+        }
+    });
     job.count_attempt(desired, attempt::REPLACE);
     if is_refused {
         job.ledger.edit_memory(&desired.name, |memory| {
@@ -152,10 +154,10 @@ async fn bring_back(
         });
     }
     match restored {
-        Ok(()) if is_refused => ChangeResult::Blocked(format!(
+        Ok(why) if is_refused => ChangeResult::Blocked(format!(
             "the new one was refused, and the old one made again: {why}"
         )),
-        Ok(()) => ChangeResult::Failed(format!(
+        Ok(why) => ChangeResult::Failed(format!(
             "the new one could not be made, and the old one was made again: {why}"
         )),
         Err(error) => {
@@ -168,11 +170,12 @@ async fn make_again(
     job: &Job<'_>,
     old: &LiveConnection,
     way_back: &SensitiveValue,
-) -> Result<(), String> {
+) -> Result<Deployment, String> {
     let call = || job.client.create(&old.name, way_back);
     let look = |_| look_after(job, &old.name);
     match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
-        Sent::Acknowledged(_) | Sent::Arrived(_) => Ok(()),
+        Sent::Acknowledged(deployment) => Ok(deployment),
+        Sent::Arrived(_) => Ok(Deployment::Done),
         Sent::Failed { error, .. } => Err(error.to_string()),
         Sent::Over(ChangeResult::Failed(why)) => Err(why),
         Sent::Over(_) => Err("the run is ending".to_owned()),

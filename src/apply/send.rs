@@ -107,6 +107,10 @@ fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnectio
     found
 }
 
+/// Why a write ends whose connection was shown before, and is not shown by its own GET: neither answer
+/// proves the other wrong.
+pub(super) const NOT_SHOWN: &str = "its own GET does not show it; the next run looks again";
+
 /// Why a change ends whose connection is no longer the one that was planned for.
 pub(super) const MADE_ANEW: &str =
     "it was deleted and another one made since the plan was made; the next run compares that one";

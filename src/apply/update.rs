@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::send::{
-    MADE_ANEW, Sent, base_after_put, ended, is_made_anew, look_after, read, remember, send,
+    MADE_ANEW, NOT_SHOWN, Sent, base_after_put, ended, is_made_anew, look_after, read, remember,
+    send,
 };
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
@@ -67,7 +68,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     let call = || job.client.update(&fresh.name, body);
     let look = |_| async move {
         let Some(now) = look_after(job, &desired.name).await? else {
-            return Err(ChangeResult::Failed(DELETED.to_owned()));
+            return Err(ChangeResult::Failed(NOT_SHOWN.to_owned()));
         };
         if fresh.id.is_some() && now.id.is_some() && now.id != fresh.id {
             return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
@@ -111,7 +112,7 @@ fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, p
 async fn check_secrets(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let fresh = match read(job, &desired.name).await {
         Ok(Some(fresh)) => fresh,
-        Ok(None) => return ChangeResult::Failed(DELETED.to_owned()),
+        Ok(None) => return ChangeResult::Failed(NOT_SHOWN.to_owned()),
         Err(result) => return result,
     };
     let comparison = job.compare(desired, &LiveView::of(&fresh), Remembered::default());
@@ -124,9 +125,6 @@ async fn check_secrets(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResu
     });
     ChangeResult::Done
 }
-
-/// Why an update ends whose connection is no longer there.
-const DELETED: &str = "it was deleted since the plan was made";
 
 /// The purpose of a PUT.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,7 +158,7 @@ pub(super) async fn ready_put(
     let (is_rename, again) = (purpose == Purpose::Rename, purpose == Purpose::Resend);
     let Some(fresh) = read(job, name).await? else {
         let renamed = format!("`{name}` is not there any more");
-        return Err(ChangeResult::Failed(if is_rename { renamed } else { DELETED.to_owned() }));
+        return Err(ChangeResult::Failed(if is_rename { renamed } else { NOT_SHOWN.to_owned() }));
     };
     if fresh.type_name != desired.connection_type.name {
         let what = if is_rename { format!("`{name}`") } else { "it".to_owned() };

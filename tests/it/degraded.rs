@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::faults::Fault;
 use crate::running::{Running, eventually};
-use crate::world::{PROJECT, World};
+use crate::world::{PROJECT, World, ftp, refusal};
 
 #[test]
 fn the_reason_names_where_it_failed_in_both_dialects() {
@@ -130,4 +130,19 @@ fn a_clock_that_was_set_back_puts_no_write_off_for_ever() {
     world.forget_calls();
     let _daemon = Running::start(&world, &[]);
     eventually("the write", || world.writes() == ["PUT a"]);
+}
+
+#[test]
+fn a_connection_that_a_refused_replace_restores_may_be_undeployed() {
+    let world = World::settled(&["a", "b"]);
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp now");
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    world.control().fail_next(Some(Method::POST), "/a/", Fault::Undeployed, 1);
+    world.apply().code(1).says("made again").says("saved but not deployed");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.git(&["revert", "--no-edit", "HEAD"]);
+    world.forget_calls();
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["PUT a"]);
 }

@@ -1,11 +1,11 @@
 //! Changes between a plan and its calls.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::faults::{Fault, Moment};
 use crate::running::Applying;
-use crate::world::{PROJECT, Ran, World, email_body};
+use crate::world::{PROJECT, Ran, World, email_body, ftp};
 
 /// Applies, and does something while a reading of `a` is held.
 fn apply_while(world: &World, meanwhile: impl FnOnce()) -> Ran {
@@ -133,4 +133,42 @@ fn a_run_that_is_ended_owns_nothing_that_it_did_not_send() {
     world.commit_without(&["b"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+/// The list of this run showed it: one of the two answers is wrong, and the next run finds out which.
+#[test]
+fn a_connection_whose_own_answer_denies_it_is_neither_forgotten_nor_made() {
+    for is_replaced in [false, true] {
+        let world = World::settled(&["a", "b"]);
+        if is_replaced {
+            world.write("connections/a.yaml", &ftp("a", ""));
+            world.commit("a is ftp now");
+        } else {
+            world.commit_without(&["a"]);
+        }
+        let not_found = missing("Connection (a) is not found!");
+        world.control().fail_next(Some(Method::GET), "/connections/a/", not_found, 1);
+        world.apply().code(1).says("the next run looks again");
+        assert_eq!(world.writes(), [""; 0], "replaced: {is_replaced}");
+        world.apply().code(0);
+        assert_eq!(world.names().contains(&"a".to_owned()), is_replaced);
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_delete_is_done_only_if_a_get_says_so_too() {
+    let world = World::settled(&["a", "b"]);
+    world.commit_without(&["a"]);
+    let used = missing("Connection (a) is used by a log policy whose route is not found");
+    world.control().fail_next(Some(Method::DELETE), "/connections/a/", used, 1);
+    world.apply().code(1).says("is used by a log policy");
+    assert_eq!(world.names(), ["a", "b"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
+}
+
+fn missing(message: &str) -> Fault {
+    let body = json!({"status": "FAILURE", "resultMessage": message}).to_string();
+    Fault::Answer { status: StatusCode::NOT_FOUND, body, retry_after: None }
 }
