@@ -72,7 +72,8 @@ impl DesiredField {
         }
     }
 
-    /// Whether any reference was replaced in it, so that the base keeps a fingerprint.
+    /// Whether it holds a reference of ours, replaced or not known in this run: the base keeps a
+    /// fingerprint of it.
     pub fn holds_reference(&self) -> bool {
         !matches!(self.value, FieldValue::Literal)
     }

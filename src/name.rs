@@ -44,7 +44,8 @@ impl ConnectionName {
 }
 
 /// The names of which a server may take two for one: they differ only in Unicode case folding
-/// (`I` and the dotless `ı` among it) or in normalisation (NFC and NFD).
+/// (`I` and the dotless `ı` among it) or in normalisation, compatibility forms
+/// among it.
 pub(crate) fn lookalikes<'n>(
     names: impl Iterator<Item = &'n ConnectionName>,
 ) -> BTreeSet<ConnectionName> {

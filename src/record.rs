@@ -192,7 +192,8 @@ pub struct Owned {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets_checked: Option<i64>,
     /// Fingerprints of secrets that git does not declare, as `GET` showed them when their field was
-    /// proven readable: what still equals one of these may be sent back.
+    /// proven readable, or as they were last sent while git declared them: what still equals one of these
+    /// may be sent back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shown_secrets: BTreeMap<String, Fingerprint>,
     /// When the tool last wrote it, in seconds since 1970.

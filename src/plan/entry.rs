@@ -33,8 +33,8 @@ pub struct Entry {
     pub last_commit: Option<Arc<LastCommit>>,
     /// The change that would be made, or that is blocked.
     pub change: Option<Change>,
-    /// Differences in which live is kept: drift that is only reported, fields that the server
-    /// rewrites.
+    /// Differences in which live is kept: drift that is only reported, fields of a layer that is not
+    /// there, fields that the server rewrites.
     pub kept: Vec<Change>,
     /// It enters the inventory without a write.
     pub adopted: bool,

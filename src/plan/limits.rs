@@ -9,7 +9,7 @@ use crate::desired::{Desired, DesiredConnection};
 use crate::name::ConnectionName;
 use crate::record::{Due, OverLimit, Record};
 
-/// A share of a small inventory would hold every delete.
+/// How many deletes a share allows at least: of a small inventory it would allow none.
 const FEWEST_OF_A_SHARE: usize = 3;
 
 /// How many deletes a run may make on an inventory of that size: a share is rounded down, a count is

@@ -13,9 +13,10 @@ use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::record::{Base, Record};
 
-/// The connections that have to be read since the lists do not say enough: a declared field that the
-/// list leaves out, a name of the inventory that complete lists do not show, a call of an earlier run
-/// whose answer was lost; without a state also what would be deleted.
+/// The connections that have to be read since the lists do not say enough: a field that git declares, or
+/// used to, and that the list leaves out; a name of the inventory that no list shows (one that git does
+/// not declare: only where the lists are complete); a call of an earlier run whose answer was lost;
+/// without a state also what would be deleted.
 pub(crate) fn to_confirm(
     desired: &Desired,
     live: &Live,

@@ -16,7 +16,7 @@ pub enum State {
     Blocked,
     /// A change is due, and a rule or a suspension keeps it back until somebody consents.
     Held,
-    /// It drifted, and the target only reports drift.
+    /// It differs, and live is kept: the target only reports drift, or a layer is not there.
     Drifted,
     /// It was saved, and the workers did not get it.
     Degraded,

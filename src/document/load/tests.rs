@@ -45,7 +45,7 @@ impl Sources {
 }
 
 #[test]
-fn what_was_faultless_is_checked_again_under_other_vars() {
+fn each_load_checks_the_vars_of_its_target() {
     let sources = Sources(vec![(
         "c",
         vec![(
@@ -315,7 +315,7 @@ fn a_broken_file_is_named_and_the_others_load() {
 }
 
 #[test]
-fn plain_documents_and_others_come_in_the_order_of_their_names() {
+fn documents_come_in_the_order_of_their_names() {
     let sources = Sources(vec![
         (
             "c",
