@@ -71,7 +71,8 @@ pub struct Field {
     pub other_defaults: &'static [Default],
     /// Whether its text is a secret, or may hide one.
     pub secrecy: Secrecy,
-    /// Of a file or certificate: where the condition does not hold the server has no use for it.
+    /// Of a secret, file or certificate: where the condition does not hold the server has no use for it,
+    /// and a PUT may leave it out; `None`: always of use.
     pub used: Option<Condition>,
     /// The server fills it by itself (ids of named stores, `projectName`, a log pod's name), so
     /// it never counts as a difference and `export` leaves it out.
@@ -190,11 +191,7 @@ pub enum Secrecy {
     /// Neither.
     Plain,
     /// The whole value is a secret: lists show `null`, documents hold references only.
-    Secret {
-        /// Where the condition does not hold the server has no use for the secret, and a PUT
-        /// may leave it out; `None`: always of use.
-        used: Option<Condition>,
-    },
+    Secret,
     /// A secret may hide in it.
     Hidden(HiddenPlace),
 }
@@ -423,7 +420,7 @@ impl ConnectionType {
 impl Field {
     /// Whether the whole value is a secret.
     pub fn is_secret(&self) -> bool {
-        matches!(self.secrecy, Secrecy::Secret { .. })
+        matches!(self.secrecy, Secrecy::Secret)
     }
 
     /// The JSON pointer to it, as a field of its type.
@@ -439,11 +436,7 @@ impl Field {
 
     /// Whether the server has, or may have, a use for this secret or file in a connection with those fields.
     pub fn is_used(&self, own_type: &ConnectionType, fields: &Map<String, Value>) -> bool {
-        let used = match &self.secrecy {
-            Secrecy::Secret { used } => used,
-            _ => &self.used,
-        };
-        used.as_ref().is_none_or(|condition| {
+        self.used.as_ref().is_none_or(|condition| {
             let is_hinted_at = |name: &str| own_type.hints_at(name, fields);
             condition.may_hold(&|name| own_type.field(name), fields, &is_hinted_at)
         })

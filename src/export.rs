@@ -112,8 +112,8 @@ impl Export {
         let mut sorted: Vec<_> = connections
             .iter()
             .filter_map(|live| {
-                let place = catalog::all().position(|t| t.name == live.type_name)?;
-                Some((place, catalog::find(&live.type_name)?, live))
+                let own = catalog::all().enumerate().find(|(_, own)| own.name == live.type_name)?;
+                Some((own.0, own.1, live))
             })
             .collect();
         sorted.sort_by(|a, b| (a.0, &a.2.name).cmp(&(b.0, &b.2.name)));

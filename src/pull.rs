@@ -19,7 +19,7 @@ use crate::desired::{Desired, DesiredConnection, DesiredField, Resolution, resol
 use crate::document::{DeclaredLayer, Document, LoadRequest, ParseCache, load};
 use crate::export::normal_value;
 use crate::name::ConnectionName;
-use crate::plan::compare::{LiveView, with_lives_ignored_parts};
+use crate::plan::compare::{LiveView, field_exactly_at, with_lives_ignored_parts};
 use crate::plan::equality::{equal, equal_as};
 use crate::plan::{ADOPTED, Action, Change, Entry, FieldChange, Origin};
 use crate::pointer::{child, for_people, look_up, with_texts};
@@ -250,7 +250,7 @@ impl PullTarget<'_> {
         let desired = resolve(document.as_slice(), &self.resolution);
         let connection = desired.get(&drift.name).ok_or("the edit would remove its document")?;
         let field = connection.field(&drift.path);
-        let kind = crate::plan::compare::field_exactly_at(connection.connection_type, &drift.path);
+        let kind = field_exactly_at(connection.connection_type, &drift.path);
         let value = field.and_then(|field| field.value());
         match equal(kind, value, drift.live.as_ref()) {
             true => Ok(()),
@@ -398,7 +398,9 @@ fn reference_stays(declared: &Value) -> String {
 
 /// A value of live as a document writes it: none of its texts is taken for a reference of ours.
 fn literal(kind: Option<&'static Kind>, live: &Value) -> Value {
-    let live = live.clone();
-    let live = kind.map_or_else(|| live.clone(), |kind| normal_value(kind, live.clone()));
+    let live = match kind {
+        Some(kind) => normal_value(kind, live.clone()),
+        None => live.clone(),
+    };
     with_texts(&live, &mut |text| Value::from(reference::escape(text)))
 }

@@ -21,6 +21,7 @@ use crate::plan::compare::{
     self, Comparison, LiveView, Remembered, Subject, Treatment, shown_text,
 };
 use crate::plan::{Action, body};
+use crate::pointer::look_up;
 use crate::record::{Memory, Owned};
 use crate::secret::{Fingerprint, FingerprintKey, SensitiveValue, same_in_constant_time};
 
@@ -329,7 +330,7 @@ impl Job<'_> {
                 Some(own) => Some(own),
                 None => read(self, name).await.ok().flatten(),
             };
-            let shown = own.as_ref().and_then(|own| crate::pointer::look_up(own.body(), path));
+            let shown = own.as_ref().and_then(|own| look_up(own.body(), path));
             if shown_text(shown).is_some_and(|shown| same_in_constant_time(shown, wanted)) {
                 return true;
             }

@@ -133,17 +133,16 @@ impl Field {
 
     /// A secret that the server always has a use for.
     pub(super) const fn secret(mut self) -> Self {
-        self.secrecy = Secrecy::Secret { used: None };
+        self.secrecy = Secrecy::Secret;
         self
     }
 
     /// A secret that the server has a use for only where the condition holds.
-    pub(super) const fn secret_when(mut self, used: Condition) -> Self {
-        self.secrecy = Secrecy::Secret { used: Some(used) };
-        self
+    pub(super) const fn secret_when(self, condition: Condition) -> Self {
+        self.secret().used_when(condition)
     }
 
-    /// A file or certificate that the server has a use for only where the condition holds.
+    /// A secret, file or certificate that the server has a use for only where the condition holds.
     pub(super) const fn used_when(mut self, condition: Condition) -> Self {
         self.used = Some(condition);
         self

@@ -80,7 +80,7 @@ fn every_condition_is_about_a_field_of_its_type() {
             if let Required::When(condition) = &field.required {
                 check(connection_type, condition);
             }
-            if let Secrecy::Secret { used: Some(condition) } = &field.secrecy {
+            if let Some(condition) = &field.used {
                 check(connection_type, condition);
             }
         }

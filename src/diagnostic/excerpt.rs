@@ -325,7 +325,7 @@ static NAMES: LazyLock<FieldNames> = LazyLock::new(|| {
 impl FieldNames {
     fn add(&mut self, field: &'static Field) {
         match field.secrecy {
-            Secrecy::Secret { .. } => self.secret.insert(field.name),
+            Secrecy::Secret => self.secret.insert(field.name),
             Secrecy::Plain | Secrecy::Hidden(_) => self.plain.insert(field.name),
         };
         if matches!(field.secrecy, Secrecy::Hidden(place) if place != HiddenPlace::Url) {

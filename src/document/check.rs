@@ -193,7 +193,7 @@ impl Check<'_> {
     }
 
     fn check_field(&mut self, pointer: &str, field: &'static Field, value: &Value) {
-        if field.filled_by_server && !matches!(field.required, crate::catalog::Required::Always) {
+        if field.filled_by_server && !matches!(field.required, Required::Always) {
             self.findings.push(
                 Finding::warning(
                     &code::SERVER_FIELD,
@@ -215,7 +215,7 @@ impl Check<'_> {
         &mut self,
         pointer: &str,
         kind: &'static Kind,
-        default: Option<crate::catalog::Default>,
+        default: Option<Default>,
         value: &Value,
     ) {
         match (kind, value) {

@@ -388,11 +388,6 @@ mod tests {
             serde_json::json!({"a": "b", "c": "d"})
         );
     }
-}
-
-#[cfg(test)]
-mod cache_tests {
-    use super::*;
 
     fn entry(number: u32) -> FileEntry {
         let mut blob = [0; 20];

@@ -27,8 +27,6 @@ const MOST_OF_FILE: usize = 1000;
 pub struct Loaded {
     /// The valid documents for this target, sorted by name.
     pub documents: Vec<Document>,
-    /// The names whose documents say that they are not for this target.
-    pub elsewhere: Vec<ConnectionName>,
     /// The names whose documents have an error, with the first of each. With `on_invalid: isolate` they
     /// are blocked in all paths.
     pub invalid: BTreeMap<ConnectionName, Invalid>,
@@ -101,7 +99,7 @@ pub(crate) struct OldDeclarations {
 /// of the past, which may not load by the rules of today.
 pub(crate) fn declared_names(
     folders: &[Folder],
-    target: Option<&str>,
+    target: &str,
     cache: &ParseCache,
     read: &Read<'_>,
 ) -> OldDeclarations {
@@ -114,7 +112,7 @@ pub(crate) fn declared_names(
     let mut then = OldDeclarations { has_unknown_names, ..OldDeclarations::default() };
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
         let merged = Merged::of(layers);
-        if !options::are_for(options::targets_of(&merged.head).as_ref(), target) {
+        if !options::are_for(options::targets_of(&merged.head).as_ref(), Some(target)) {
             continue;
         }
         if let Some(old) = options::old_name_of(&merged.head) {
@@ -261,7 +259,6 @@ impl<'r> Loader<'r> {
         let refused = findings.iter().any(Finding::is_error);
         self.block(&name, connection_type, findings, &merged);
         if !is_for_target {
-            self.loaded.elsewhere.push(name);
             return;
         }
         let Some(connection_type) = connection_type else { return };
@@ -310,7 +307,6 @@ impl<'r> Loader<'r> {
                 renames_of_invalid.insert(document.name, old);
             }
         }
-        documents.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     fn finish(mut self) -> Loaded {

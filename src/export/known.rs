@@ -284,11 +284,6 @@ mod tests {
         names.begin("email", "支付");
         assert_eq!(names.invent("password"), "_24_7_PASSWORD");
     }
-}
-
-#[cfg(test)]
-mod spelling_tests {
-    use super::*;
 
     #[test]
     fn variables_are_in_upper_snake_case() {

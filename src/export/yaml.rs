@@ -302,11 +302,6 @@ mod tests {
             prop_assert_eq!(read, value, "{}", text);
         }
     }
-}
-
-#[cfg(test)]
-mod scalar_tests {
-    use super::*;
 
     #[test]
     fn a_scalar_that_could_be_misread_is_quoted() {

@@ -11,7 +11,7 @@ use crate::desired::DesiredConnection;
 use crate::document::Place;
 use crate::live::LastEdit;
 use crate::name::ConnectionName;
-use crate::record::{LastCommit, Memory, Owned, Unstable};
+use crate::record::{LastCommit, Memory, Owned};
 use crate::rules::Match;
 
 /// One connection of a target as all reports show it: how it stands, its change, and the result.
@@ -406,26 +406,13 @@ pub(crate) mod attempt {
 
 /// All that is declared, with the values of its references: what came to nothing with it is tried again
 /// with something else.
-pub(crate) fn all_declared(desired: &DesiredConnection) -> serde_json::Value {
+pub(crate) fn all_declared(desired: &DesiredConnection) -> Value {
     let fields = desired.fields.iter().map(|field| {
         let value = field.value().unwrap_or(&field.declared);
         (field.path.clone(), value.clone())
     });
     let type_name = ("type".to_owned(), desired.connection_type.name.into());
-    serde_json::Value::Object(fields.chain([type_name]).collect())
-}
-
-impl Unstable {
-    /// Whether an attempt came to nothing often enough for what is declared today.
-    pub(crate) fn came_to_nothing(
-        &self,
-        attempt: &str,
-        desired: &DesiredConnection,
-        key: &crate::secret::FingerprintKey,
-    ) -> bool {
-        self.is_given_up(key, attempt, None)
-            && key.matches(&self.print, attempt, &all_declared(desired))
-    }
+    Value::Object(fields.chain([type_name]).collect())
 }
 
 /// Why a lost path holds something.

@@ -11,6 +11,7 @@ use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
+use crate::pointer;
 use crate::record::{Base, Record};
 
 /// The connections that have to be read since the lists do not say enough: a field that git declares, or
@@ -119,8 +120,8 @@ impl<'a> ShownKeys<'a> {
     }
 
     fn has(&self, type_name: &str, path: &str) -> bool {
-        let key = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        self.0.get(type_name).is_some_and(|keys| keys.contains(key))
+        let key = pointer::steps(path).next().unwrap_or_default();
+        self.0.get(type_name).is_some_and(|keys| keys.contains(&*key))
     }
 }
 

@@ -72,7 +72,7 @@ impl Filter {
     }
 
     /// Whether `--name` is the exact name of this connection, and not a pattern that matches it.
-    pub fn names(&self, name: &ConnectionName) -> bool {
+    fn names(&self, name: &ConnectionName) -> bool {
         self.names.iter().any(|(written_out, _)| written_out == name)
     }
 

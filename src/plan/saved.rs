@@ -43,10 +43,8 @@ pub(crate) struct SavedOptions {
     /// `--allow-deletes`.
     pub allow_deletes: bool,
     /// `--allow-delete`.
-    #[serde(default)]
     pub allow_delete: Vec<String>,
     /// `--allow`.
-    #[serde(default)]
     pub allow: Vec<String>,
     /// `--resend-secrets`.
     pub resend_secrets: bool,
@@ -80,7 +78,6 @@ pub(crate) struct SavedChange {
     /// Whether a rule held it back.
     pub held: bool,
     /// The fields that it writes and that may be shown.
-    #[serde(default)]
     pub fields: BTreeSet<String>,
 }
 

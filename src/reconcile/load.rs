@@ -119,7 +119,7 @@ pub(super) fn declared_below(
 ) -> Result<document::OldDeclarations, SourceError> {
     let folders = snapshot.folders(paths, engine.config_file.as_deref())?.folders;
     let reader = snapshot.reader();
-    Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &reader))
+    Ok(document::declared_names(&folders, &target.name, &engine.cache, &reader))
 }
 
 impl LoadedTarget {

@@ -111,18 +111,15 @@ impl Reconcile<'_> {
         let connection = connection.with_retries(self.options);
         let recalled = self.recall(&connection, prepared).await;
         let (mut before, lock) = recalled.map_err(|problem| (Step::State, problem))?;
+        let desired = self.resolve(&loaded, prepared);
+        // It counts at once, also where the lists fail later or the target is suspended.
+        if raise_protection(&mut before, &desired) && lock.is_some() {
+            let file = self.engine.state_file(self.target);
+            let kept = blocking(|| file.write(&before));
+            kept.map_err(|error| (Step::State, error.to_string()))?;
+        }
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
-        let desired = self.resolve(&loaded, prepared);
-        if raise_protection(&mut before, &desired) {
-            raise_protection(&mut record, &desired);
-            // It counts at once, also where the lists fail later or the target is suspended.
-            if lock.is_some() {
-                let file = self.engine.state_file(self.target);
-                let kept = blocking(|| file.write(&before));
-                kept.map_err(|error| (Step::State, error.to_string()))?;
-            }
-        }
         Ok((Opened { loaded, desired, connection, key_is_known, before, lock }, record))
     }
 
@@ -160,12 +157,7 @@ impl Reconcile<'_> {
 
     /// Warns in the plan of variables that the project does not have. Documents that use none cause no
     /// call; a list that is refused, or a read that fails, is a note and nothing else.
-    pub(super) async fn check_variables(
-        &self,
-        loaded: &LoadedTarget,
-        client: &Client,
-        plan: &mut TargetPlan,
-    ) {
+    async fn check_variables(&self, loaded: &LoadedTarget, client: &Client, plan: &mut TargetPlan) {
         let used = &loaded.variables;
         if used.is_empty() {
             return;
@@ -215,7 +207,7 @@ impl Reconcile<'_> {
         let blocked = loaded.blocked(record.last_good.as_ref());
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
         settle::settle(&mut record, observed, keys);
-        let invalid = self.with_old_names(blocked, loaded, desired, &record, &observed.live);
+        let invalid = with_old_names(blocked, loaded, desired, &record, &observed.live);
         let loaded_whole = !loaded.contents.has_errors();
         let filter = &self.options.requests.filter;
         if loaded_whole {
@@ -456,27 +448,6 @@ impl Reconcile<'_> {
         reading::secrets_due(desired, live, record, &self.options.requests.filter, &read_back)
     }
 
-    /// The blocked names, with the old names of their renames: while a rename is not done, its old
-    /// name is kept from everything else.
-    fn with_old_names(
-        &self,
-        mut blocked: BTreeMap<ConnectionName, Invalid>,
-        loaded: &LoadedTarget,
-        desired: &Desired,
-        record: &Record,
-        live: &Live,
-    ) -> BTreeMap<ConnectionName, Invalid> {
-        for (new, old) in loaded.renames_of_blocked(&blocked, record.last_good.as_ref()) {
-            let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
-            let is_known = is_declared || record.owned(&old).is_some();
-            if is_known && !is_renamed(record, live, &new) {
-                let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
-                blocked.entry(old).or_insert_with(|| reason.into());
-            }
-        }
-        blocked
-    }
-
     /// The judge of the changes.
     pub(super) fn judge<'r>(&'r self, tally: &'r Tally) -> Judge<'r> {
         let (user, allow) = (&self.target.rules, &self.options.requests.allow);
@@ -501,6 +472,26 @@ impl Reconcile<'_> {
             resend_secrets: self.options.resend_secrets,
         }
     }
+}
+
+/// The blocked names, with the old names of their renames: while a rename is not done, its old
+/// name is kept from everything else.
+fn with_old_names(
+    mut blocked: BTreeMap<ConnectionName, Invalid>,
+    loaded: &LoadedTarget,
+    desired: &Desired,
+    record: &Record,
+    live: &Live,
+) -> BTreeMap<ConnectionName, Invalid> {
+    for (new, old) in loaded.renames_of_blocked(&blocked, record.last_good.as_ref()) {
+        let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
+        let is_known = is_declared || record.owned(&old).is_some();
+        if is_known && !is_renamed(record, live, &new) {
+            let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
+            blocked.entry(old).or_insert_with(|| reason.into());
+        }
+    }
+    blocked
 }
 
 /// A path that is not there is an error on a target without an inventory, and else a notice.

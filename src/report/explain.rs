@@ -234,9 +234,9 @@ fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
     }
     match &field.secrecy {
         Secrecy::Plain => {}
-        Secrecy::Secret { used } => {
+        Secrecy::Secret => {
             line("Secret", "yes: write `${env:NAME}`, or Apinizer's own `${NAME}`");
-            if let Some(used) = used {
+            if let Some(used) = &field.used {
                 line("Used", &format!("when {used}"));
             }
         }
@@ -340,7 +340,7 @@ fn required_in_short(field: &Field) -> &'static str {
 fn secret_in_short(field: &Field) -> &'static str {
     match field.secrecy {
         Secrecy::Plain => "no",
-        Secrecy::Secret { .. } => "yes",
+        Secrecy::Secret => "yes",
         Secrecy::Hidden(_) => "inside",
     }
 }

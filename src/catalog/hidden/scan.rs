@@ -68,7 +68,7 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn field(&mut self, path: &str, field: &'static Field, value: &Value) {
         match field.secrecy {
-            Secrecy::Secret { .. } => {
+            Secrecy::Secret => {
                 let what = format!("the secret `{}`", field.name);
                 self.whole(path, value, &what, &variable(&[field.name]), Certainty::Field);
                 return;

@@ -44,36 +44,6 @@ impl Sources {
     }
 }
 
-#[test]
-fn each_load_checks_the_vars_of_its_target() {
-    let sources = Sources(vec![(
-        "c",
-        vec![(
-            "c/a.yaml",
-            "type: linux-script\nname: a\nhostName: ${var:host}\nusername: u\npassword: ${env:P}\n",
-        )],
-    )]);
-    let (folders, contents) = sources.folders();
-    let cache = ParseCache::default();
-    let codes = |vars: Option<Value>| {
-        let vars: Option<BTreeMap<String, Value>> =
-            vars.map(|vars| serde_json::from_value(vars).unwrap());
-        let vars = vars.as_ref();
-        let request =
-            LoadRequest { folders: &folders, target: None, known_targets: None, vars, rules: None };
-        let read = |entry: &FileEntry| Ok(contents[&entry.blob].as_bytes().to_vec());
-        load(&request, &cache, &read).diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()
-    };
-    let good = json!({"host": "h"});
-    let unknown = codes(Some(json!({})));
-    assert!(!unknown.is_empty());
-    for _ in 0..2 {
-        assert_eq!(codes(Some(good.clone())), [] as [&str; 0]);
-        assert_eq!(codes(None), [] as [&str; 0]);
-        assert_eq!(codes(Some(json!({}))), unknown);
-    }
-}
-
 fn one(text: &'static str) -> Loaded {
     Sources(vec![("c", vec![("c/a.yaml", text)])]).load(None, None)
 }
@@ -255,13 +225,13 @@ fn targets_take_documents_out() {
     let text = "type: email\nname: a\nhost: h\nfrom: f\nx-gitops: {targets: [prod]}\n---\ntype: email\nname: b\nport: x\nx-gitops: {targets: [prdo]}\n";
     let sources = Sources(vec![("c", vec![("c/a.yaml", text)])]);
     let dev = sources.load(Some("dev"), None);
-    assert_eq!(dev.elsewhere, ["a".into(), "b".into()]);
+    assert_eq!(names(&dev), [""; 0]);
     assert_eq!(problems(&dev), ["AG110 c/a.yaml:10:22 no target is called `prdo`"]);
     assert_eq!(dev.diagnostics[0].help.as_deref(), Some("did you mean `prod`?"));
     assert!(!dev.has_errors());
     assert_eq!(names(&sources.load(Some("prod"), None)), ["a"]);
     let (folders, contents) = sources.folders();
-    let declared = declared_names(&folders, Some("prod"), &ParseCache::default(), &|entry| {
+    let declared = declared_names(&folders, "prod", &ParseCache::default(), &|entry| {
         Ok(contents[&entry.blob].as_bytes().to_vec())
     });
     assert_eq!(declared.names, BTreeSet::from(["a".into()]));
@@ -312,41 +282,4 @@ fn a_broken_file_is_named_and_the_others_load() {
     assert_eq!(loaded.unreadable, [Arc::from("c/a.yaml")]);
     assert_eq!(names(&loaded), ["mails"]);
     assert_eq!(loaded.diagnostics[0].mark.file, "c/a.yaml");
-}
-
-#[test]
-fn documents_come_in_the_order_of_their_names() {
-    let sources = Sources(vec![
-        (
-            "c",
-            vec![
-                (
-                    "c/b.yaml",
-                    "type: linux-script\nname: b\nhostName: h\nusername: u\npassword: ${env:P}\n",
-                ),
-                (
-                    "c/a.yaml",
-                    "type: linux-script\nname: a\nhostName: h\nusername: u\npassword: ${env:P}\n\
-                     x-gitops: {protect: true}\n",
-                ),
-                (
-                    "c/c.yaml",
-                    "type: linux-script\nname: c\nhostName: h\nusername: u\npassword: ${env:P}\n",
-                ),
-            ],
-        ),
-        ("d", vec![("d/c.yaml", "name: c\nhostName: other\n")]),
-    ]);
-    let loaded = sources.load(None, None);
-    assert_eq!(loaded.diagnostics, []);
-    let found = |d: &Document| (d.name.to_string(), d.place.file.to_string(), d.options.protect);
-    assert_eq!(
-        loaded.documents.iter().map(found).collect::<Vec<_>>(),
-        [
-            ("a".to_owned(), "c/a.yaml".to_owned(), true),
-            ("b".to_owned(), "c/b.yaml".to_owned(), false),
-            ("c".to_owned(), "d/c.yaml".to_owned(), false),
-        ]
-    );
-    assert_eq!(loaded.documents[2].fields["hostName"], "other");
 }

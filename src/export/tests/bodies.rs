@@ -54,7 +54,7 @@ fn value(type_name: &str, field: &'static Field) -> Value {
         ("snmp", "securityLevel") => json!("AUTH_PRIV"),
         ("elasticsearch", "encryptCommunicationType") => json!("CERT_AND_PRIVATE_KEY_IN_PKCS_12"),
         (_, name) => match field.secrecy {
-            Secrecy::Secret { .. } => json!(format!("{CANARY}-{name}: # \"x\" ${{env:A}}")),
+            Secrecy::Secret => json!(format!("{CANARY}-{name}: # \"x\" ${{env:A}}")),
             Secrecy::Hidden(place) => hidden(place),
             Secrecy::Plain => of_kind(name, &field.kind),
         },

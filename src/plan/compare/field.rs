@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::catalog::{Field, hidden};
+use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::{
     CompareSettings, Comparing, Difference, Keys, Subject, Treatment, field_exactly_at, is_as_sent,
@@ -98,7 +98,7 @@ impl Comparing<'_> {
         let live_moved = !matches_base(with_defaults, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
-        let default = default.map(crate::catalog::Default::to_json);
+        let default = default.map(Default::to_json);
         let treatment = self.treatment(path, default.as_ref(), live_value, origin);
         let before = self.show_live(path, live_value, sensitive);
         let change = self.change(path, before, default, sensitive, origin);
@@ -119,7 +119,7 @@ impl Comparing<'_> {
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
 
-    pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
+    fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
         self.found.differences.push(Difference { change, treatment, subject });
     }
 
@@ -371,7 +371,7 @@ pub(crate) fn shown_text(shown: Option<&Value>) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod secret_tests {
+mod tests {
     use serde_json::json;
 
     use super::*;

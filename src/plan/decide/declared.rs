@@ -11,7 +11,7 @@ use crate::plan::compare::{
     CompareSettings, Comparison, LiveView, Remembered, Treatment, compare, moved_field,
     show_desired,
 };
-use crate::plan::entry::{ALLOW_DELETES, Decision, Why, attempt, lost_path_in_words};
+use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lost_path_in_words};
 use crate::plan::row::{Claim, Row, Settings, Sight};
 use crate::plan::{Action, Change, FieldChange, Origin, State, limits};
 use crate::record::{Memory, Owned};
@@ -393,7 +393,11 @@ pub(super) fn came_to_nothing(
     settings: &Settings<'_>,
 ) -> bool {
     let tried = memory.and_then(|memory| memory.unstable.get(attempt));
-    tried.is_some_and(|tried| tried.came_to_nothing(attempt, desired, settings.compare.keys.key))
+    let key = settings.compare.keys.key;
+    tried.is_some_and(|tried| {
+        tried.is_given_up(key, attempt, None)
+            && key.matches(&tried.print, attempt, &all_declared(desired))
+    })
 }
 
 fn learn_what_stays(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {

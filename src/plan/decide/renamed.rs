@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::Treatment;
+use crate::plan::compare::{LiveView, Treatment};
 use crate::plan::entry::{Decision, Why, attempt};
 use crate::plan::judge::judge;
 use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
@@ -149,11 +149,10 @@ fn decide_rename(
     if desired.options.suspend {
         return Decision::new(row, State::Suspended, None);
     }
-    if let Some(why) = why_not(row, old, desired, settings) {
-        return Decision::blocked(row, why);
-    }
-    // Blocked above where it is not shown.
-    let Some(view) = old.view() else { return Decision::new(row, State::Blocked, None) };
+    let view = match old_view(row, old, desired, settings) {
+        Ok(view) => view,
+        Err(why) => return Decision::blocked(row, why),
+    };
     let compared = Compared::of(old, view, desired, settings);
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
@@ -183,45 +182,45 @@ fn decide_rename(
     decision
 }
 
-/// Why a rename cannot be made now.
-fn why_not(
+/// The connection to be renamed, or why that cannot be done now.
+fn old_view<'a>(
     row: &Row<'_>,
-    old: &Row<'_>,
+    old: &Row<'a>,
     desired: &DesiredConnection,
     settings: &Settings<'_>,
-) -> Option<Why> {
+) -> Result<LiveView<'a>, Why> {
     let (new_name, old_name) = (row.name, old.name);
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     if matches!(row.claim, Some(Claim::Locks(_))) || (row.view().is_some() && !is_freed) {
-        return Some(Why::new(format!("waits for the name `{new_name}`, which is not free")));
+        return Err(Why::new(format!("waits for the name `{new_name}`, which is not free")));
     }
     if old.wanted().is_some_and(|desired| desired.options.suspend) {
-        return Some(Why::new(format!("waits until `{old_name}` is no longer suspended")));
+        return Err(Why::new(format!("waits until `{old_name}` is no longer suspended")));
     }
     if matches!(old.declared, Declared::Invalid(_)) {
         let reason = format!("waits for the document of `{old_name}`, which is not valid");
-        return Some(Why::new(reason));
+        return Err(Why::new(reason));
     }
     if let Some(reason) = cannot_be_written(desired, settings) {
-        return Some(Why::new(reason));
+        return Err(Why::new(reason));
     }
     let view = match (&row.live, &old.live) {
-        (Sight::Unclear(problem), _) if !is_freed => return Some(Why::new(problem)),
+        (Sight::Unclear(problem), _) if !is_freed => return Err(Why::new(problem)),
         (_, Sight::Shown(view)) => view,
-        (_, Sight::Unclear(problem)) => return Some(Why::new(problem)),
+        (_, Sight::Unclear(problem)) => return Err(Why::new(problem)),
         (_, Sight::Gone | Sight::Unlisted) => {
-            return Some(Why::new(format!("`{old_name}` is not live any more")));
+            return Err(Why::new(format!("`{old_name}` is not live any more")));
         }
     };
     if view.listed.type_name != desired.connection_type.name {
         let (name, live_type) = (&view.listed.name, &view.listed.type_name);
         let reason = format!("cannot be renamed from `{name}`: that is of type {live_type}");
         let advice = "rename it in one commit, and change its type in a later one";
-        return Some(Why::new(reason).advice(advice));
+        return Err(Why::new(reason).advice(advice));
     }
     if came_to_nothing(row.memory, desired, attempt::RENAME, settings) {
         let name = &view.listed.name;
-        return Some(Why::new(format!("not converging: the server keeps the name `{name}`")));
+        return Err(Why::new(format!("not converging: the server keeps the name `{name}`")));
     }
-    None
+    Ok(*view)
 }
