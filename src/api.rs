@@ -352,7 +352,7 @@ impl Client {
                 self.retries.stop(&error);
             }
             // Nothing was asked.
-            ErrorKind::NotSent => {}
+            ErrorKind::Ending => {}
             _ => self.retries.answered(),
         }
         error

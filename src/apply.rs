@@ -75,7 +75,7 @@ pub(crate) struct RunControl<'a> {
 /// Carries the plan out, and keeps the result of each change in its entry.
 ///
 /// # Errors
-/// The state could not be written. Before the first call nothing was sent then.
+/// The state could not be written. Where that is so before the first call, nothing was sent.
 pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), StateError> {
     note_before_the_calls(job, plan);
     job.ledger.save().await?;
@@ -188,7 +188,7 @@ impl Job<'_> {
     fn count_attempt(&self, desired: &DesiredConnection, attempt: &str) {
         let (key, wanted) = (self.settings.keys.key, all_declared(desired));
         self.ledger.edit_memory(&desired.name, |memory| {
-            memory.count(attempt, &wanted, &serde_json::Value::Null, key);
+            memory.count_write(attempt, &wanted, &serde_json::Value::Null, key);
         });
     }
 }

@@ -35,8 +35,8 @@ pub struct Record {
     pub readable: Readable,
     /// Whether the target is suspended.
     pub suspended: bool,
-    /// When the state before this one was found to be gone, in seconds since 1970; told until a commit
-    /// is applied after the one that was applied then.
+    /// When the state before this one was found to be gone, in seconds since 1970; told until a second
+    /// commit is applied whole: the first one takes up what is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<i64>,
     /// The commits whose trailer consented to something: each does so once.
@@ -475,7 +475,7 @@ impl Memory {
     }
 
     /// Counts one more write of a value that may not stay; `shown` is what live had before it.
-    pub fn count(&mut self, path: &str, wanted: &Value, shown: &Value, key: &FingerprintKey) {
+    pub fn count_write(&mut self, path: &str, wanted: &Value, shown: &Value, key: &FingerprintKey) {
         let of_now = |known: &Unstable| key.matches(&known.print, path, wanted);
         let known = self.unstable.remove(path).filter(of_now);
         let (puts, in_a_row) = known.as_ref().map_or((0, 0), |k| (k.puts, k.puts_in_a_row));

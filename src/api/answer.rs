@@ -217,7 +217,7 @@ impl Failure {
     }
 
     pub(super) fn run_ends() -> Self {
-        Self::new(ErrorKind::NotSent, format!("not sent: {ENDING}"))
+        Self::new(ErrorKind::Ending, format!("not sent: {ENDING}"))
     }
 
     pub(super) fn into_error(self, call: &str, redactor: &Redactor) -> CallError {

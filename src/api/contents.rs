@@ -25,7 +25,7 @@ pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
         Err(failure) if failure.unknown_type => return Ok(Listed::Unsupported),
         Err(failure) => return Err(failure),
     };
-    let other = connections.iter().find(|one| !one.type_name.eq_ignore_ascii_case(type_name));
+    let other = connections.iter().find(|one| one.type_name != type_name);
     if let Some(LiveConnection { name, type_name: found, .. }) = other {
         return Err(broken(&format!("the list holds `{name}`, which is of type `{found}`")));
     }

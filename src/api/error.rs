@@ -42,7 +42,7 @@ pub(crate) enum ErrorKind {
     /// The proxy asks for a user name and password; nothing was sent.
     ProxyRefused,
     /// The run is ending, so nothing was sent.
-    NotSent,
+    Ending,
     /// The server's certificate is not trusted; nothing was sent.
     Untrusted,
     /// The deadline passed, or the connection broke, after the request may have been read.
@@ -93,7 +93,7 @@ impl CallError {
 
     /// Why the call was not made again, where the failure does not say it.
     fn why_given_up(&self) -> Option<GiveUp> {
-        self.gave_up.filter(|_| self.kind != ErrorKind::NotSent)
+        self.gave_up.filter(|_| self.kind != ErrorKind::Ending)
     }
 
     /// The failure without the call and without the number of tries: where many calls fail

@@ -334,6 +334,6 @@ mod tests {
         assert_eq!((held.kind, held.retry_after), (ErrorKind::RateLimited, Some(LONGEST_HOLD)));
         ending.cancel();
         let held = pace.ready(LONGEST_HOLD, &ending).await.unwrap_err();
-        assert_eq!(held.kind, ErrorKind::NotSent);
+        assert_eq!(held.kind, ErrorKind::Ending);
     }
 }

@@ -69,12 +69,12 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
         }
     };
     let call = || job.client.create(&desired.name, &body);
-    let is_proof = |kind| kind == ErrorKind::AlreadyExists;
+    let hints_at_arrival = |kind| kind == ErrorKind::AlreadyExists;
     let look = |error| async move {
         let live = look_after(job, &desired.name).await?;
         Ok(live.map(|live| (live, error)))
     };
-    match send(job, call, is_proof, look).await {
+    match send(job, call, hints_at_arrival, look).await {
         Sent::Acknowledged(deployment) => {
             let base = job.settings.base_of(desired);
             remember(job, desired, base, None, &deployment).into()

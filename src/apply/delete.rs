@@ -61,7 +61,7 @@ pub(super) fn not_ours(
     if job.control.strict && has_moved() {
         return Some("it moved since the plan was made".to_owned());
     }
-    if job.settings.stateless && !view.shows(&owned.type_name, &owned.base, job.settings.keys) {
+    if job.settings.is_stateless && !view.shows(&owned.type_name, &owned.base, job.settings.keys) {
         return Some("it moved away from what git declared".to_owned());
     }
     None

@@ -52,9 +52,9 @@ pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection
 async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeResult {
     let Put { fresh: old, body, .. } = ready;
     let call = || job.client.update(&old.name, body);
-    let is_proof = |kind| kind == ErrorKind::NotFound;
+    let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old);
-    match send(job, call, is_proof, look).await {
+    match send(job, call, hints_at_arrival, look).await {
         Sent::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
         Sent::Arrived(live) => {
             let result = remember_rename(job, desired, ready, &live, &Deployment::Done);

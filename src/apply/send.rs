@@ -29,12 +29,12 @@ pub(super) enum Sent<T> {
 }
 
 /// Sends a write until its outcome is known. After an answer was lost, `look` reads what became of it
-/// before anything is sent again: `Some` ends the loop. `is_proof` says which refusals of a later
+/// before anything is sent again: `Some` ends the loop. `hints_at_arrival` says which refusals of a later
 /// attempt may mean that an earlier one arrived.
 pub(super) async fn send<T, C, L>(
     job: &Job<'_>,
     call: impl Fn() -> C,
-    is_proof: impl Fn(ErrorKind) -> bool,
+    hints_at_arrival: impl Fn(ErrorKind) -> bool,
     look: impl Fn(CallError) -> L,
 ) -> Sent<T>
 where
@@ -48,7 +48,8 @@ where
             Err(error) => error,
         };
         let is_first = tries.failed() == 0;
-        let may_have_arrived = error.may_have_been_done() || (!is_first && is_proof(error.kind));
+        let may_have_arrived =
+            error.may_have_been_done() || (!is_first && hints_at_arrival(error.kind));
         if !may_have_arrived {
             return Sent::Failed { error, nothing_was_done: is_first };
         }
@@ -70,7 +71,7 @@ pub(super) fn ended(error: &CallError, nothing_was_done: bool) -> ChangeResult {
 
 fn failed(error: &CallError) -> ChangeResult {
     match error.kind {
-        ErrorKind::NotSent => ChangeResult::NotStarted,
+        ErrorKind::Ending => ChangeResult::NotStarted,
         _ => ChangeResult::Failed(error.to_string()),
     }
 }

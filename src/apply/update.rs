@@ -1,7 +1,7 @@
-//! GET, compare again, PUT (rule 5). An update and a rename make the PUT ready in one way: the body
-//! wipes no secret. A secret that git does not declare is sent back only if the same field of a connection
-//! of the type reads back equal in this reconcile, or if this one still equals what was kept when that was
-//! so: a server that once showed secrets in clear may show cipher text today.
+//! GET, compare again, PUT (rule 5), for an update and a rename. The body wipes no secret. One that git
+//! does not declare is sent back in two cases: the same field of a connection of the type reads back equal
+//! in this reconcile, or the value still equals what was kept when that was so, or was sent last. That the
+//! field was readable once is not enough: a server may show cipher text today.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +104,7 @@ fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, p
         let wanted = wanted.or(difference.change.after.as_ref()).unwrap_or(&Value::Null);
         let shown =
             if difference.is_secret() { before.shown_by_get(path) } else { before.get(path) };
-        memory.count(path, wanted, shown.unwrap_or(&Value::Null), key);
+        memory.count_write(path, wanted, shown.unwrap_or(&Value::Null), key);
     }
 }
 

@@ -79,12 +79,12 @@ pub(crate) struct CompareSettings<'a> {
     pub(crate) readable: &'a Readable,
     /// Whether the base came from a revision (`--base`): its fingerprints are of today's values, and tell
     /// nothing of what was sent.
-    pub(crate) stateless: bool,
+    pub(crate) is_stateless: bool,
     /// Whether drift is written back.
     pub(crate) corrects_drift: bool,
     /// With `--base` only: a path of the config is missing or empty, and no state remembers what it
     /// declared, so a value of live that is not the base's may be of its layer.
-    pub(crate) has_absent_layer: bool,
+    pub(crate) has_lost_path: bool,
     /// Whether every declared secret is sent again.
     pub(crate) resend_secrets: bool,
 }
@@ -198,8 +198,8 @@ impl CompareSettings<'_> {
     pub(crate) fn keeps(&self, origin: Origin) -> bool {
         match origin {
             Origin::Git => false,
-            Origin::Drift => !self.corrects_drift || self.has_absent_layer,
-            Origin::Both => self.has_absent_layer,
+            Origin::Drift => !self.corrects_drift || self.has_lost_path,
+            Origin::Both => self.has_lost_path,
         }
     }
 }
@@ -317,7 +317,7 @@ impl LiveView<'_> {
         owned: &Owned,
         settings: &CompareSettings<'_>,
     ) -> bool {
-        let id_is_enough = owned.id.is_some() || self.id().is_none() || settings.stateless;
+        let id_is_enough = owned.id.is_some() || self.id().is_none() || settings.is_stateless;
         owned.may_be(self.listed)
             && self.own.is_none_or(|own| owned.may_be(own))
             && (id_is_enough
@@ -348,21 +348,23 @@ impl LiveView<'_> {
                     field.is_secret() || (field.is_file() && !shows_file(shown))
                 });
                 let not_looked_at = older.print.is_none() && holds_env(&older.declared);
-                let field = (field, field.map(Field::defaults));
-                is_masked || not_looked_at || matches_base(field, path, older, shown, keys)
+                let defaults = field.map(Field::defaults);
+                is_masked
+                    || not_looked_at
+                    || matches_base(field, defaults, path, older, shown, keys)
             })
     }
 }
 
 /// The base of a connection all of whose declared fields are as git has them. Fields that others
 /// may edit are not git's.
-pub(crate) fn base_of(desired: &DesiredConnection, keys: Keys<'_>, stateless: bool) -> Base {
+pub(crate) fn base_of(desired: &DesiredConnection, keys: Keys<'_>, is_stateless: bool) -> Base {
     let owned = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
     let fields = owned.filter_map(|field| {
         let base = match field.value() {
             Some(value) => written(field, value, keys),
             // A revision's text is its base even in a run that looks no value up.
-            None if stateless => text_of(field),
+            None if is_stateless => text_of(field),
             None => return None,
         };
         Some((field.path.clone(), base))
@@ -382,7 +384,8 @@ fn written(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
 
 /// Whether live still holds what the base of a field says.
 fn matches_base(
-    (field, defaults): (Option<&Field>, Option<Defaults>),
+    field: Option<&Field>,
+    defaults: Option<Defaults>,
     path: &str,
     older: &BaseField,
     live: Option<&Value>,
@@ -401,7 +404,8 @@ fn matches_base(
     }
 }
 
-/// The catalog's field that a pointer leads to, and not into: through objects with named fields alone.
+/// The catalog's field at a pointer; `None` inside a list or a map, where `ConnectionType::field_at`
+/// gives the field around it.
 pub(crate) fn field_exactly_at(
     own_type: &'static ConnectionType,
     path: &str,
@@ -417,7 +421,7 @@ pub(crate) fn field_exactly_at(
 impl CompareSettings<'_> {
     /// The base of a connection that was written as git has it.
     pub(crate) fn base_of(&self, desired: &DesiredConnection) -> Base {
-        base_of(desired, self.keys, self.stateless)
+        base_of(desired, self.keys, self.is_stateless)
     }
 }
 

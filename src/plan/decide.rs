@@ -79,7 +79,7 @@ fn absent(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
 }
 
 fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Decision> {
-    let view = match &row.live {
+    let view = match &row.sight {
         Sight::Shown(view) => view,
         Sight::Gone => {
             let mut decision = Decision::new(row, State::Unmanaged, None);
@@ -104,7 +104,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         return Some(decision);
     }
     let mut decision = delete(row, owned, view);
-    if let Some(why) = hold(row, owned, None, settings) {
+    if let Some(why) = why_held(row, owned, None, settings) {
         decision.entry.hold(why);
     }
     // A create tells no id, so the first reading after it does.
@@ -170,16 +170,16 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
 }
 
 /// Why the delete of one connection is held, or its replace by the type `by`: the first reason.
-pub(super) fn hold(
+pub(super) fn why_held(
     row: &Row<'_>,
     owned: &Owned,
     by: Option<&str>,
     settings: &Settings<'_>,
 ) -> Option<Why> {
-    let protect = || owned.protect.then(|| protect_hold(owned, by));
+    let protect = || owned.protect.then(|| why_protected(owned, by));
     // A replace is told of `protect` first. For a delete it comes later: a missing commit or an unread
     // file points at a path to mend first.
-    let first = by.and_then(|_| protect()).or_else(|| not_known_hold(row, owned, settings));
+    let first = by.and_then(|_| protect()).or_else(|| why_not_known(row, owned, settings));
     if first.is_some() {
         return first;
     }
@@ -226,7 +226,7 @@ pub(super) fn hold(
 }
 
 /// The conditions without which it is not known that the connection is the one to delete.
-fn not_known_hold(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Why> {
+fn why_not_known(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Why> {
     if let Some(problem) = settings.live.why_incomplete() {
         return Some(Why::new(format!("held: {problem}")));
     }
@@ -243,14 +243,14 @@ fn not_known_hold(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Opti
     let shows =
         |view: LiveView<'_>| view.shows(&owned.type_name, &owned.base, settings.compare.keys);
     let is_as_declared = || row.view().is_some_and(shows);
-    (settings.compare.stateless && !is_as_declared()).then(|| {
+    (settings.compare.is_stateless && !is_as_declared()).then(|| {
         Why::new("held: live is not what the base revision declared")
             .advice("compare it in the console, then delete it there")
     })
 }
 
 /// Who takes a document out does not lift `protect`; a commit of its own does.
-fn protect_hold(owned: &Owned, by: Option<&str>) -> Why {
+fn why_protected(owned: &Owned, by: Option<&str>) -> Why {
     if by.is_some() {
         return Why::new("held: it is protected").advice(format!(
             "lift `protect` first: declare the {} connection without it in a commit of its own",

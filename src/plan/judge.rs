@@ -1,5 +1,5 @@
 //! Rules of the user on changes (rule 10): what is denied is blocked, what is held waits for a
-//! consent of its own, whatever else holds it.
+//! consent of its own, whatever else holds it. The types are in `row`, since `Settings` holds them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ impl Judge<'_> {
         let type_name = desired.connection_type.name.to_owned();
         let name = desired.name.clone();
         let change = Change { fields, ..Change::bare(action, type_name, name) };
-        let (found, _) = self.judge(&declared(desired), &change, remembered, |_| None);
+        let (found, _) = self.judge(&as_declared(desired), &change, remembered, |_| None);
         let said = |effect| in_words(found.iter().filter(|m| stands(m, effect)));
         let denied = said(Effect::Deny).map(ChangeResult::Blocked);
         denied.or_else(|| said(Effect::Hold).map(ChangeResult::Held))
@@ -119,8 +119,8 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
     let mut kept = BTreeMap::new();
     if let Some(change) = decision.entry.change.as_mut().filter(is_made) {
         let connection = match (row.wanted(), row.owned()) {
-            (Some(desired), _) => declared(desired),
-            (None, Some(owned)) => written(&change.name, owned),
+            (Some(desired), _) => as_declared(desired),
+            (None, Some(owned)) => as_written(&change.name, owned),
             (None, None) => return,
         };
         let name = change.name.clone();
@@ -179,14 +179,14 @@ fn in_words<'m>(found: impl Iterator<Item = &'m Match>) -> Option<String> {
 }
 
 /// A connection as git declares it, references as text.
-fn declared(desired: &DesiredConnection) -> Value {
+fn as_declared(desired: &DesiredConnection) -> Value {
     let fields = desired.fields.iter().map(|field| (&field.path, &field.declared));
     let options = desired.options.for_rules();
     put_together(desired.connection_type.name, &desired.name, fields, options)
 }
 
 /// A connection that git does not declare any more, as it was last written.
-fn written(name: &ConnectionName, owned: &Owned) -> Value {
+fn as_written(name: &ConnectionName, owned: &Owned) -> Value {
     let fields = owned.base.iter().map(|(path, field)| (path, &field.declared));
     let options = crate::document::Options { protect: owned.protect, ..Default::default() };
     put_together(&owned.type_name, name, fields, options.for_rules())

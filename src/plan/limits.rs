@@ -1,6 +1,6 @@
-//! The limits that keep connections from deletes and replaces (rule 3) and that look at all of a run
-//! together, `max_deletes` and lost paths; and `protect` of `x-gitops`, which the inventory remembers as
-//! it was last declared and which outlives its document.
+//! The limits that look at all deletes and replaces of a run together (rule 3): `max_deletes` and lost
+//! paths. And `protect`, which the inventory remembers as it was last declared, so that it outlives its
+//! document.
 
 use super::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words};
 use super::row::{Row, Rows, Settings};
@@ -111,24 +111,24 @@ fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
             .advice(ALLOW_DELETES),
         });
     };
-    let OverLimit { due, allowed, inventory } = over_limit;
+    let OverLimit { due: due_then, allowed, inventory } = over_limit;
     if over_limit.is_whole() {
         let reason =
             format!("held: all {inventory} connections of the inventory would be deleted at once");
         return Some(Why::new(reason).advice(ALLOW_DELETES));
     }
     // A held delete stays held, also where others were taken back since.
-    let reason = if *due == due_now {
+    let reason = if *due_then == due_now {
         format!(
-            "held by max_deletes: {due} {} due and {allowed} allowed (the inventory holds \
+            "held by max_deletes: {due_then} {} due and {allowed} allowed (the inventory holds \
              {inventory})",
-            if *due == 1 { "delete is" } else { "deletes are" }
+            if *due_then == 1 { "delete is" } else { "deletes are" }
         )
     } else {
         format!(
-            "held by max_deletes: {due} {} due at first sight and {allowed} allowed (the inventory \
+            "held by max_deletes: {due_then} {} due at first sight and {allowed} allowed (the inventory \
              held {inventory})",
-            if *due == 1 { "delete was" } else { "deletes were" }
+            if *due_then == 1 { "delete was" } else { "deletes were" }
         )
     };
     Some(Why::new(reason).advice(format!("{ALLOW_DELETES}, or raise max_deletes")))

@@ -23,7 +23,7 @@ pub(crate) fn to_confirm(
     live: &Live,
     record: &Record,
     filter: &Filter,
-    stateless: bool,
+    is_stateless: bool,
 ) -> BTreeSet<ConnectionName> {
     let shown = LazyCell::new(|| ShownKeys::of(live));
     let is_shown = |type_name: &str, path: &str| shown.has(type_name, path);
@@ -45,7 +45,7 @@ pub(crate) fn to_confirm(
         let is_wanted = declared.is_some() || old_names.contains(name);
         let is_looked_at = filter.admits(type_name, name) || old_names.contains(name);
         if (!is_listed && is_looked_at && (is_wanted || live.is_complete()))
-            || (is_listed && stateless && !is_kept)
+            || (is_listed && is_stateless && !is_kept)
         {
             names.insert(name.clone());
         }

@@ -24,7 +24,7 @@ pub(crate) struct Row<'a> {
     /// Git's side.
     pub(crate) declared: Declared<'a>,
     /// Live's side.
-    pub(crate) live: Sight<'a>,
+    pub(crate) sight: Sight<'a>,
     /// The memory of it.
     pub(crate) memory: Option<&'a Memory>,
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
@@ -130,7 +130,7 @@ pub(crate) fn join<'a>(
         Row {
             name,
             declared,
-            live: observed.sight(name),
+            sight: observed.sight(name),
             memory: record.memory(name),
             absent_layer: earlier.absent_layer_of(name, desired.get(name)),
             claim: None,
@@ -154,7 +154,7 @@ impl<'a> Row<'a> {
 
     /// The view of the live connection, where there is one.
     pub(crate) fn view(&self) -> Option<LiveView<'a>> {
-        match &self.live {
+        match &self.sight {
             Sight::Shown(view) => Some(*view),
             Sight::Gone | Sight::Unlisted | Sight::Unclear(_) => None,
         }
@@ -189,7 +189,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) compare: CompareSettings<'a>,
     /// The secret fields that may be sent back as `GET` shows them: those that were known to be readable
     /// before, and those that this reconcile has seen to be.
-    pub(crate) seen_readable: &'a Readable,
+    pub(crate) sendable: &'a Readable,
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.
     pub(crate) loaded_whole: bool,
@@ -204,8 +204,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) without_consents: bool,
 }
 
-/// The changes of a run without the rules of the user; each part is known where one of them asks for
-/// it.
+/// The changes of a run without the rules of the user. Each part is empty, unless one of the rules asks
+/// for it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     /// How many there are, see [`super::judge::count`].

@@ -43,8 +43,8 @@ impl Filter {
         !self.names.is_empty() || !self.types.is_empty()
     }
 
-    /// The patterns of `--name` that match none of these connections; of a filter that admits none
-    /// of them at all, a word for the whole.
+    /// The patterns of `--name` that match none of these connections, or "the filter" where there are
+    /// none.
     pub fn without_match(&self, entries: &[Entry]) -> Vec<String> {
         if self.is_narrow() && entries.is_empty() {
             return vec!["the filter".to_owned()];

@@ -61,8 +61,8 @@ pub(crate) struct SavedTarget {
     pub url: String,
     /// Its project.
     pub project: String,
-    /// The digests of the inputs of the plan; `None` where the target could not be looked at, which
-    /// is not saved.
+    /// The digests of the inputs of the plan; `None` where the target could not be looked at: a plan with
+    /// such a target is not saved.
     pub digests: Option<Digests>,
     /// The changes that it lists.
     pub changes: Vec<SavedChange>,

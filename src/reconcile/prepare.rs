@@ -215,12 +215,12 @@ impl Reconcile<'_> {
             Noting { desired, invalid: &invalid, live, filter, earlier }.note(&mut record);
         }
         let (record, tally) = (&record, Tally::default());
-        let decide = |observed: &Observed, seen_readable: &Readable| {
+        let decide = |observed: &Observed, sendable: &Readable| {
             let settings = Settings {
                 policy: &self.target.policy,
                 run: &self.options.requests,
                 compare: self.compare_settings(opened, record),
-                seen_readable,
+                sendable,
                 live: &observed.live,
                 loaded_whole,
                 unread_files: &loaded.unread,
@@ -248,9 +248,9 @@ impl Reconcile<'_> {
         Ok(planned)
     }
 
-    /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths
-    /// and unread layers are kept with it until they are back or somebody consents; a path that
-    /// today's config does not read may still declare something, whatever somebody consents to.
+    /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths and
+    /// unread layers are kept with it until they are back or somebody consents. A consent clears their
+    /// names. A path that today's config does not read stays known itself: it may still declare something.
     fn good_commit(&self, opened: &Opened, earlier: &EarlierCommits) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
         let whole = !opened.loaded.contents.has_errors();
@@ -387,8 +387,8 @@ impl Reconcile<'_> {
     ) -> Observed {
         let Opened { desired, connection, .. } = opened;
         let filter = &self.options.requests.filter;
-        let stateless = self.options.base.is_some();
-        let confirmed = reading::to_confirm(desired, &live, record, filter, stateless);
+        let is_stateless = self.options.base.is_some();
+        let confirmed = reading::to_confirm(desired, &live, record, filter, is_stateless);
         let due = self.secrets_due(desired, &live, record);
         let wanted = confirmed.union(&due).cloned().collect();
         let read = self.read(connection, wanted).await;
@@ -461,13 +461,13 @@ impl Reconcile<'_> {
         record: &'r Record,
     ) -> CompareSettings<'r> {
         let Opened { loaded, connection, key_is_known, .. } = opened;
-        let stateless = self.options.base.is_some();
+        let is_stateless = self.options.base.is_some();
         let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
         CompareSettings {
             keys: Keys { key: &connection.key, is_known: *key_is_known },
             readable: &record.readable,
-            stateless,
-            has_absent_layer: stateless && !self.options.requests.allow_deletes && lacks_a_path(),
+            is_stateless,
+            has_lost_path: is_stateless && !self.options.requests.allow_deletes && lacks_a_path(),
             corrects_drift: self.target.policy.drift == OnDrift::Correct,
             resend_secrets: self.options.resend_secrets,
         }
@@ -498,17 +498,17 @@ fn with_old_names(
 fn tell_missing_paths(
     loaded: &LoadedTarget,
     record: &Record,
-    stateless: bool,
+    is_stateless: bool,
     prepared: &mut Prepared<'_>,
 ) -> Result<(), String> {
     let lacking = loaded.contents.folders.iter().filter(|(_, _, documents)| *documents == 0);
-    for (path, exists, _) in lacking.filter(|(_, exists, _)| stateless || !exists) {
+    for (path, exists, _) in lacking.filter(|(_, exists, _)| is_stateless || !exists) {
         let lacks = if *exists { "is empty" } else { "does not exist" };
         let mut text = format!("the path `{path}` {lacks} in this revision");
         if !exists && record.inventory().next().is_none() {
             return Err(text);
         }
-        if stateless {
+        if is_stateless {
             text += ": without a state nobody remembers what it declared, so deletes are held, and live \
                      keeps what is not as the base declares it";
         }

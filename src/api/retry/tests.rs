@@ -33,8 +33,8 @@ async fn first(retries: &Retries, error: &CallError) -> Result<(), GiveUp> {
 #[tokio::test(start_paused = true)]
 async fn only_passing_failures_are_tried_again() {
     use ErrorKind::{
-        AlreadyExists, AnswerLost, BrokenAnswer, Forbidden, NoProject, NoServer, NotFound, NotHttp,
-        NotSent, ProxyRefused, RateLimited, Refused, ServerError, TooLarge, Unauthorized,
+        AlreadyExists, AnswerLost, BrokenAnswer, Ending, Forbidden, NoProject, NoServer, NotFound,
+        NotHttp, ProxyRefused, RateLimited, Refused, ServerError, TooLarge, Unauthorized,
         Unreachable, Untrusted,
     };
     for kind in [NoServer, Unreachable, AnswerLost, NotHttp, BrokenAnswer, ServerError, RateLimited]
@@ -46,7 +46,7 @@ async fn only_passing_failures_are_tried_again() {
         Forbidden,
         NoProject,
         NotFound,
-        NotSent,
+        Ending,
         ProxyRefused,
         Refused,
         TooLarge,

@@ -286,7 +286,7 @@ async fn the_end_of_the_run_ends_the_wait_of_a_write_for_more_time() {
     };
     let (orders, body) = (orders(), body());
     let error = tokio::join!(client.update(&orders, &body), end).0.unwrap_err();
-    assert_eq!((error.kind, server.seen().len()), (ErrorKind::NotSent, 0), "{error}");
+    assert_eq!((error.kind, server.seen().len()), (ErrorKind::Ending, 0), "{error}");
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl Comparing<'_> {
             self.forget(path);
             return;
         }
-        let with_defaults = (field, field.map(|field| desired.defaults(field)));
-        let live_moved = !matches_base(with_defaults, path, older, live_value, settings.keys);
+        let defaults = field.map(|field| desired.defaults(field));
+        let live_moved = !matches_base(field, defaults, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
         let default = default.map(Default::to_json);
@@ -134,15 +134,15 @@ impl Comparing<'_> {
 
     fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
         let Some(older) = self.older(&field.path) else {
-            let is_of_a_layer = self.settings.has_absent_layer
+            let is_of_a_layer = self.settings.has_lost_path
                 && self.remembered.base.is_some()
                 && !equal_in(self.desired, field.field, None, live);
             return if is_of_a_layer { Origin::Both } else { Origin::Git };
         };
         let keys = self.settings.keys;
         let git_moved = moved_field(self.desired, field, Some(value), older, keys);
-        let with_defaults = (field.field, field.field.map(|field| self.desired.defaults(field)));
-        let live_moved = !matches_base(with_defaults, &field.path, older, live, keys);
+        let defaults = field.field.map(|field| self.desired.defaults(field));
+        let live_moved = !matches_base(field.field, defaults, &field.path, older, live, keys);
         match (git_moved, live_moved) {
             (true, true) => Origin::Both,
             (false, true) => Origin::Drift,
@@ -324,7 +324,7 @@ impl LastSent {
         let Some(older) = older else { return Self::Never };
         let same_text = older.declared == field.declared;
         let same_value = match &older.print {
-            _ if settings.stateless => same_text,
+            _ if settings.is_stateless => same_text,
             // Another reference in git is a change, whatever the value under the older key was.
             Some(_) if !settings.keys.is_known && same_text => return Self::NotKnown,
             Some(_) if !settings.keys.is_known => false,

@@ -23,7 +23,7 @@ pub(crate) fn value_to_send<'v>(
     let text = &field.declared;
     let older = older.map(|older| &older.declared).filter(|older| *older != text);
     let kind = field.field.map(|field| &field.kind);
-    Cow::Owned(Declared { value, text, older }.with_lives_own(kind, live))
+    Cow::Owned(GitsPart { value, text, older }.with_lives_own(kind, live))
 }
 
 /// Whether live shows what would be sent, no less and no more.
@@ -46,7 +46,7 @@ fn holds_object(value: &Value) -> bool {
 
 /// A value of git's, or a part of one.
 #[derive(Clone, Copy)]
-struct Declared<'v> {
+struct GitsPart<'v> {
     value: &'v Value,
     /// The same with its references as text.
     text: &'v Value,
@@ -54,7 +54,7 @@ struct Declared<'v> {
     older: Option<&'v Value>,
 }
 
-impl<'v> Declared<'v> {
+impl<'v> GitsPart<'v> {
     fn with_lives_own(self, kind: Option<&'static Kind>, live: &Value) -> Value {
         match (self.value, live) {
             (Value::Object(fields), Value::Object(live)) => self.object(kind, fields, live),

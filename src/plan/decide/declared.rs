@@ -16,7 +16,7 @@ use crate::plan::row::{Claim, Row, Settings, Sight};
 use crate::plan::{Action, Change, FieldChange, Origin, State, limits};
 use crate::record::{Memory, Owned};
 
-use super::{allow_delete_command, hold};
+use super::{allow_delete_command, why_held};
 
 /// The reason of a change that takes a connection into the inventory.
 pub(crate) const ADOPTED: &str = "adopted";
@@ -45,7 +45,7 @@ fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, settings: &Settings
         return Decision::blocked(row, Why::new(reason));
     }
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
-    match &row.live {
+    match &row.sight {
         _ if is_freed => create(row, desired, None, settings),
         Sight::Gone | Sight::Unlisted => create(row, desired, row.owned(), settings),
         Sight::Unclear(problem) => Decision::blocked(row, Why::new(problem)),
@@ -323,7 +323,7 @@ fn may_be_sent_back<'a>(
     move |path, value| {
         let is_known =
             || ours.is_some_and(|ours| ours.knows_secret(path, value, settings.compare.keys.key));
-        settings.seen_readable.has(type_name, path) || is_known()
+        settings.sendable.has(type_name, path) || is_known()
     }
 }
 
@@ -364,7 +364,7 @@ fn other_type(
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
-    if let Some(why) = hold(row, owned, Some(wanted), settings) {
+    if let Some(why) = why_held(row, owned, Some(wanted), settings) {
         decision.entry.hold(why);
         return decision;
     }

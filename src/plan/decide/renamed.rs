@@ -114,7 +114,7 @@ fn arrange<'a>(rows: &Rows<'a>, settings: &Settings<'_>) -> Renames<'a> {
 
 /// Whether a connection is live under a name, also where it could not be read.
 fn is_there(rows: &Rows<'_>, name: &ConnectionName) -> bool {
-    rows.get(name).is_some_and(|row| matches!(row.live, Sight::Shown(_) | Sight::Unclear(_)))
+    rows.get(name).is_some_and(|row| matches!(row.sight, Sight::Shown(_) | Sight::Unclear(_)))
 }
 
 /// Whether a connection of ours has a name under which git declares no connection any more.
@@ -172,7 +172,7 @@ fn decide_rename(
     let mut decision = Decision::new(row, State::Pending, None).with(change);
     decision.proven_readable = comparison.proven_readable;
     decision.needs_reading = matches!(wipes, Wipes::NotKnown);
-    if matches!(row.live, Sight::Gone) && row.owned().is_some() {
+    if matches!(row.sight, Sight::Gone) && row.owned().is_some() {
         // The connection that had the new name before is gone: what comes is another one.
         decision.memory(row).owned = None;
     }
@@ -204,7 +204,7 @@ fn old_view<'a>(
     if let Some(reason) = cannot_be_written(desired, settings) {
         return Err(Why::new(reason));
     }
-    let view = match (&row.live, &old.live) {
+    let view = match (&row.sight, &old.sight) {
         (Sight::Unclear(problem), _) if !is_freed => return Err(Why::new(problem)),
         (_, Sight::Shown(view)) => view,
         (_, Sight::Unclear(problem)) => return Err(Why::new(problem)),
