@@ -1,5 +1,6 @@
 //! Which deletes and replaces commits asked for: from what earlier commits declared to what is due
-//! now. Pure; `reconcile::earlier_commits` asks git (rule 3).
+//! now. Pure; `reconcile::earlier_commits` asks git (rule 3). A table in `docs/how-it-decides.md` says what
+//! each kind of commit does to a step that is due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

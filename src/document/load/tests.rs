@@ -283,3 +283,10 @@ fn a_broken_file_is_named_and_the_others_load() {
     assert_eq!(names(&loaded), ["mails"]);
     assert_eq!(loaded.diagnostics[0].mark.file, "c/a.yaml");
 }
+
+#[test]
+fn documents_come_in_the_order_of_their_names() {
+    let other = "type: email\nname: Alerts\nhost: h\nfrom: a@b.c\n";
+    let loaded = Sources(vec![("c", vec![("c/a.yaml", GOOD), ("c/b.yaml", other)])]);
+    assert_eq!(names(&loaded.load(None, None)), ["Alerts", "mails"]);
+}
