@@ -120,7 +120,7 @@ impl Entry {
 
     /// Whether a secret is sent because the GET showed another value.
     pub(crate) fn sends_what_was_read_back(&self) -> bool {
-        self.read_back && self.change.as_ref().is_some_and(Change::is_sent)
+        self.read_back && self.change.as_ref().is_some_and(Change::needs_call)
     }
 
     /// Whether its change deletes a connection.
