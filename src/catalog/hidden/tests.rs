@@ -68,6 +68,9 @@ fn urls_show_everything_but_the_secret() {
         ),
         ("https://u:a${env:P}@h", "https://u:(sensitive)${env:P}@h"),
         ("https://hush@h/p", "https://(sensitive)@h/p"),
+        ("https://hush:@h/p", "https://(sensitive):@h/p"),
+        ("https://k3y0fSomeUser9Zxy81Q:basic@h", "https://(sensitive):(sensitive)@h"),
+        ("https://k3y0fSomeUser9Zxy81Q:a/b@h", "https://(sensitive):(sensitive)@h"),
         ("amqp://k3y0fSomeQueue9Zxy81@h/v", "amqp://(sensitive)@h/v"),
         ("jdbc:sqlite:a.db?PassPhrase=p&x=1", "jdbc:sqlite:a.db?PassPhrase=(sensitive)&x=1"),
     ] {
@@ -82,6 +85,8 @@ fn urls_without_a_secret_are_left_alone() {
         "",
         "https://h/path:x@y?q=a@b",
         "https://${env:TOKEN}@h/",
+        "https://${env:TOKEN}:@h/",
+        "amqp://user:@h/",
         "amqp://user@h/",
         "https://h:8080/a@b",
         "https://${HOST}:${PORT}/a@b",
@@ -100,6 +105,14 @@ fn urls_without_a_secret_are_left_alone() {
         assert_eq!(shown_url(url), url);
         let literals = literal_secrets(of("database"), &object(json!({"jdbcUrl": url})));
         assert_eq!(literals, vec![], "{url}");
+    }
+}
+
+#[test]
+fn a_plain_value_in_the_place_of_a_token_is_a_literal() {
+    for url in ["https://${var:token}@h", "https://${var:token}:@h", "https://hush:@h"] {
+        let literals = literal_secrets(of("webhook"), &object(json!({"fullUrl": url})));
+        assert_eq!(literals.len(), 1, "{url}");
     }
 }
 

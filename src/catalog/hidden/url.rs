@@ -19,9 +19,15 @@ pub(super) fn user_info(skeleton: &str, is_url: bool, found: &mut Vec<NamedRange
         let (start, scheme) = (at + separator.len(), skeleton[..at].to_ascii_lowercase());
         let rest = &skeleton[start..];
         let is_http = is_url && (scheme.ends_with("http") || scheme.ends_with("https"));
-        let password = password_of_authority(rest).map(|range| (range, "password"));
-        let token = || Some((token_of_authority(rest, is_http)?, "token"));
-        if let Some((range, name)) = password.or_else(token) {
+        let password = password_of_authority(rest);
+        let user = match &password {
+            Some(password) => 0..password.start - 1,
+            None => user_of_authority(rest),
+        };
+        // Over HTTP nobody names a user without a password.
+        let is_token = password.is_none() && is_http || is_key(&rest[user.clone()]);
+        let token = is_token.then_some((user, "token"));
+        for (range, name) in token.into_iter().chain(password.map(|range| (range, "password"))) {
             found.push((start + range.start..start + range.end, name.to_owned()));
         }
     }
@@ -30,14 +36,12 @@ pub(super) fn user_info(skeleton: &str, is_url: bool, found: &mut Vec<NamedRange
     }
 }
 
-/// The token in `token@host...`. Over HTTP nobody names a user without a password; elsewhere it is a token
-/// where it plainly is a key.
-fn token_of_authority(rest: &str, is_http: bool) -> Option<Range<usize>> {
+/// The user of `user@host...` and of `user:@host...`; empty where there is none.
+fn user_of_authority(rest: &str) -> Range<usize> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let user_info = &authority[..authority.rfind('@')?];
-    let is_token =
-        !user_info.is_empty() && !user_info.contains(':') && (is_http || is_key(user_info));
-    is_token.then_some(0..user_info.len())
+    let user_info = authority.rfind('@').map_or("", |at| &authority[..at]);
+    let user = user_info.strip_suffix(':').unwrap_or(user_info);
+    0..if user.contains(':') { 0 } else { user.len() }
 }
 
 /// The password in `user:password@host...`, which may hold characters that a standard URL
