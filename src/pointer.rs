@@ -148,6 +148,34 @@ pub(crate) fn with_texts(value: &Value, change: &mut dyn FnMut(&str) -> Value) -
     }
 }
 
+/// The same value with the parts of another one that `takes` chooses: by the pointer of a part, the part and
+/// the other one's.
+pub(crate) fn with_parts_of(
+    other: Option<&Value>,
+    pointer: &str,
+    value: &Value,
+    takes: &dyn Fn(&str, &Value, Option<&Value>) -> bool,
+) -> Value {
+    match value {
+        value if takes(pointer, value, other) => other.cloned().unwrap_or_default(),
+        Value::Array(items) => {
+            let part = |(at, value): (usize, &Value)| {
+                let other = other.and_then(|other| other.get(at));
+                with_parts_of(other, &item(pointer, at), value, takes)
+            };
+            items.iter().enumerate().map(part).collect()
+        }
+        Value::Object(map) => {
+            let part = |(key, value): (&String, &Value)| {
+                let other = other.and_then(|other| other.get(key));
+                (key.clone(), with_parts_of(other, &child(pointer, key), value, takes))
+            };
+            Value::Object(map.iter().map(part).collect())
+        }
+        value => value.clone(),
+    }
+}
+
 /// RFC 7386: objects merge, `null` removes, everything else replaces.
 pub(crate) fn merge_patch(target: &mut Map<String, Value>, by: &Map<String, Value>) {
     for (key, value) in by {

@@ -9,6 +9,7 @@ use super::compare::{
     Comparison, LiveView, Subject, Treatment, shown_text, shows_file, value_to_send,
     with_lives_ignored_parts,
 };
+use super::equality::equal_as;
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::LiveConnection;
@@ -118,40 +119,149 @@ fn old_value(
         return Ok(Some(value));
     }
     match resolved {
-        Some(Err(problem)) => Err(not_restored(masked.name, &problem)),
+        Some(Err(problem)) => Err(not_restored(&masked.pointer(), &problem)),
         _ => Ok(None),
     }
 }
 
-fn not_restored(field: &str, problem: &str) -> String {
+fn not_restored(path: &str, problem: &str) -> String {
+    let field = pointer::for_people(path);
     format!("the old connection's `{field}` could not be restored: {problem}")
 }
 
 /// Puts the values of the old document's references where the answer masks a secret inside another
-/// field, as in a header of a webhook.
+/// field, as in a header of a webhook, and leaves all else as it was shown.
 fn unmask(
     body: &mut Value,
     old_type: &'static ConnectionType,
     base: &Base,
     resolve: &dyn Fn(&Value) -> Result<Value, String>,
 ) -> Result<(), String> {
-    let masked = masked_fields(old_type, body);
+    let fields = body.as_object().into_iter().flatten();
+    let masked =
+        fields.flat_map(|(key, value)| hidden::masked_parts(old_type, key, value, true)).collect();
+    let mut unmasking = Unmasking { masked, resolve };
     for (path, known) in base {
-        let is_masked = pointer::steps(path).next().is_some_and(|key| masked.contains(&*key));
-        // A `null` may stand in the place of a value of the environment.
-        let is_nothing = body.pointer(path).is_none_or(Value::is_null);
-        if is_masked || (holds_env(&known.declared) && is_nothing) {
-            let value = resolve(&known.declared);
-            let field = path.trim_start_matches('/');
-            pointer::set(body, path, value.map_err(|problem| not_restored(field, &problem))?);
+        if let Some(value) = unmasking.filled(path, body.pointer(path), &known.declared)? {
+            pointer::set(body, path, value);
         }
     }
-    match masked_fields(old_type, body).first() {
+    match unmasking.masked.first() {
         None => Ok(()),
-        Some(field) => Err(format!(
-            "the server masks a secret in the old connection's `{field}`, so it could not be \
-             restored if the new one were refused"
+        Some(path) => Err(format!(
+            "the server masks a secret in the old connection's `{}`, so it could not be restored if \
+             the new one were refused",
+            pointer::for_people(path)
         )),
+    }
+}
+
+/// Fills in what an answer masks.
+struct Unmasking<'a> {
+    /// The pointers of the masked parts that are not filled yet.
+    masked: BTreeSet<String>,
+    resolve: &'a dyn Fn(&Value) -> Result<Value, String>,
+}
+
+impl Unmasking<'_> {
+    /// The part at a pointer as it was shown, with its masked parts filled from what git declared for it;
+    /// `None`: it is not there.
+    fn filled(
+        &mut self,
+        path: &str,
+        shown: Option<&Value>,
+        declared: &Value,
+    ) -> Result<Option<Value>, String> {
+        if self.masked.remove(path) || is_nothing_for(shown, declared) {
+            let value = (self.resolve)(declared);
+            return value.map(Some).map_err(|problem| not_restored(path, &problem));
+        }
+        Ok(match (shown, declared) {
+            (Some(Value::Object(shown)), Value::Object(declared)) => {
+                let mut filled = shown.clone();
+                for (key, declared) in declared {
+                    let part = self.filled(&pointer::child(path, key), shown.get(key), declared)?;
+                    filled.extend(part.map(|part| (key.clone(), part)));
+                }
+                Some(Value::Object(filled))
+            }
+            (Some(Value::Array(shown)), Value::Array(declared)) => {
+                Some(Value::Array(self.filled_list(path, shown, declared)?))
+            }
+            (shown, _) => shown.cloned(),
+        })
+    }
+
+    fn filled_list(
+        &mut self,
+        path: &str,
+        shown: &[Value],
+        declared: &[Value],
+    ) -> Result<Vec<Value>, String> {
+        let partners: Vec<_> =
+            (0..shown.len()).map(|at| self.partner(path, at, shown, declared)).collect();
+        let is_left = |index: &usize| !partners.contains(&Some(*index));
+        let left: Vec<usize> = (0..declared.len()).filter(is_left).collect();
+        let mut filled = Vec::with_capacity(shown.len());
+        for (at, (item, partner)) in shown.iter().zip(partners).enumerate() {
+            let path = pointer::item(path, at);
+            filled.push(match partner {
+                Some(index) => {
+                    self.filled(&path, Some(item), &declared[index])?.unwrap_or_default()
+                }
+                None => {
+                    // It may be what git declared, with other changes beside what is not shown of it.
+                    if left.iter().any(|index| lacks_a_secret(Some(item), &declared[*index])) {
+                        self.masked.insert(path);
+                    }
+                    item.clone()
+                }
+            });
+        }
+        Ok(filled)
+    }
+
+    /// The index of what git declared for an item: it agrees with it in all that is shown, at the same
+    /// place of as long a list, or as the only one with which no other item agrees.
+    fn partner(&self, path: &str, at: usize, shown: &[Value], declared: &[Value]) -> Option<usize> {
+        let agrees = |at: usize, declared: &Value| {
+            self.agrees(&pointer::item(path, at), &shown[at], declared)
+        };
+        if shown.len() == declared.len() && agrees(at, &declared[at]) {
+            return Some(at);
+        }
+        let mut agreeing = (0..declared.len()).filter(|index| agrees(at, &declared[*index]));
+        let index = agreeing.next().filter(|_| agreeing.next().is_none())?;
+        let is_only = (0..shown.len()).all(|other| other == at || !agrees(other, &declared[index]));
+        is_only.then_some(index)
+    }
+
+    fn agrees(&self, path: &str, shown: &Value, declared: &Value) -> bool {
+        let is_known = |part: &Value| (self.resolve)(part).is_ok_and(|value| !holds_env(&value));
+        let is_hidden = |path: &str, part: &Value, shown: Option<&Value>| {
+            let is_text_of_env = part.is_string() && holds_env(part);
+            self.masked.contains(path)
+                || is_nothing_for(shown, part)
+                || (is_text_of_env && !is_known(part))
+        };
+        let visible = pointer::with_parts_of(Some(shown), path, declared, &is_hidden);
+        (self.resolve)(&visible)
+            .is_ok_and(|visible| equal_as(None, None, Some(&visible), Some(shown)))
+    }
+}
+
+/// Whether nothing is shown in the place of a value that is from the environment.
+fn is_nothing_for(shown: Option<&Value>, declared: &Value) -> bool {
+    shown.is_none_or(Value::is_null) && holds_env(declared)
+}
+
+/// Whether nothing is shown in the place of a value of the environment inside of what git declared.
+fn lacks_a_secret(shown: Option<&Value>, declared: &Value) -> bool {
+    match (shown, declared) {
+        (Some(Value::Object(shown)), Value::Object(declared)) => {
+            declared.iter().any(|(key, declared)| lacks_a_secret(shown.get(key), declared))
+        }
+        (shown, declared) => is_nothing_for(shown, declared),
     }
 }
 

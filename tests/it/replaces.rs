@@ -2,7 +2,7 @@
 
 use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, SecretsOnGet};
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::crashes::kill_at_first_write;
 use crate::faults::{Fault, Moment};
@@ -373,4 +373,56 @@ fn without_prune_a_replace_is_held() {
     world.target("prune: true");
     world.apply().code(0);
     assert_eq!(world.live("a")["type"], json!("ftp"));
+}
+
+/// A webhook with secrets of git inside of its fields, which the server hides.
+const WITH_HIDDEN: &str = "type: webhook\nname: w\nfullUrl: https://example.com/\n\
+    headerList: [{name: A, value: '1'}, {name: Authorization, value: '${env:SMTP_PASSWORD}'}]\n\
+    tls: {mode: a, other: '${env:SMTP_PASSWORD}'}\n";
+
+/// A world in which git declares another type for a webhook, which the server will not take.
+fn refusing_to_replace(document: &str, edits: &[(&str, Value)]) -> World {
+    let world = World::with(masked());
+    world.write("connections/w.yaml", document);
+    world.settle(&["a", "b"]);
+    for (field, value) in edits {
+        world.edit("w", field, value.clone());
+    }
+    world.write("connections/w.yaml", "type: syslog\nname: w\nsyslogServerHostname: h\n");
+    world.commit("w is syslog now");
+    world.control().fail_next(Some(Method::POST), "/w/", refusal("no syslog here"), 1);
+    world.forget_calls();
+    world
+}
+
+#[test]
+fn the_way_back_is_what_get_showed_with_its_masked_parts_filled() {
+    let headers = |secret: Value| {
+        json!([
+            {"name": "Authorization", "value": secret, "note": "of the console"},
+            {"name": "A", "value": "2"},
+            {"name": "B", "value": "3"},
+        ])
+    };
+    let tls = |secret: Value| json!({"mode": "b", "zone": "z", "other": secret});
+    let edits = [("headerList", headers(json!("****"))), ("tls", tls(json!(null)))];
+    let world = refusing_to_replace(WITH_HIDDEN, &edits);
+    world.apply().code(1).says("made again");
+    let live = world.live("w");
+    assert_eq!((&live["headerList"], &live["tls"]), (&headers(json!(CANARY)), &tls(json!(CANARY))));
+}
+
+#[test]
+fn a_masked_part_that_git_did_not_declare_blocks_a_replace() {
+    let header = |name: &str| json!([{"name": name, "value": null}, {"name": "A", "value": "1"}]);
+    for (field, shown) in [
+        ("tls", json!({"mode": "a", "other": null, "keyStorePassword": null})),
+        ("headerList", header("Proxy-Authorization")),
+    ] {
+        let world = refusing_to_replace(WITH_HIDDEN, &[(field, shown)]);
+        for ran in [world.plan(), world.apply()] {
+            ran.code(1).says(field).says("could not be restored");
+        }
+        assert!(world.writes().is_empty());
+    }
 }
