@@ -18,7 +18,7 @@ use super::{FieldChange, Origin};
 use crate::catalog::{self, ConnectionType, Defaults, Field};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
-use crate::pointer::look_up;
+use crate::pointer::{look_up, with_parts_of};
 use crate::record::{Base, BaseField, Memory, Owned, Readable, Unstable};
 use crate::secret::{Fingerprint, FingerprintKey};
 
@@ -337,7 +337,8 @@ impl LiveView<'_> {
         })
     }
 
-    /// Whether live shows a connection as a base has it, in all that can be read.
+    /// Whether live shows a connection as a base has it, in all that can be read: values of the
+    /// environment that the base does not know cannot.
     pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
         let Some(own_type) = catalog::find(type_name) else { return false };
         self.listed.type_name == type_name
@@ -347,11 +348,17 @@ impl LiveView<'_> {
                 let is_masked = field.is_some_and(|field| {
                     field.is_secret() || (field.is_file() && !shows_file(shown))
                 });
-                let not_looked_at = older.print.is_none() && holds_env(&older.declared);
-                let defaults = field.map(Field::defaults);
-                is_masked
-                    || not_looked_at
-                    || matches_base(field, defaults, path, older, shown, keys)
+                if is_masked {
+                    return true;
+                }
+                if older.print.is_none() && holds_env(&older.declared) {
+                    let is_not_known = |_: &str, part: &Value, _: Option<&Value>| {
+                        part.is_string() && holds_env(part)
+                    };
+                    let known = with_parts_of(shown, "", &older.declared, &is_not_known);
+                    return equal(field, Some(&known), shown);
+                }
+                matches_base(field, field.map(Field::defaults), path, older, shown, keys)
             })
     }
 }

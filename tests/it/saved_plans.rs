@@ -221,6 +221,37 @@ fn a_connection_that_drifted_from_the_base_is_not_replaced() {
     assert!(world.writes().is_empty());
 }
 
+/// A job without secrets has no weaker check of what it may delete.
+#[test]
+fn a_list_that_drifted_from_the_base_beside_a_reference_holds_a_delete() {
+    let mut world = World::new();
+    for name in ["a", "b"] {
+        let document = format!("type: syslog\nname: {name}\nsyslogServerHostname: h\n");
+        world.write(&format!("connections/{name}.yaml"), &document);
+    }
+    let headers =
+        "headerList: [{name: Authorization, value: '${env:SMTP_PASSWORD}'}, {name: A, value: '1'}]";
+    let webhook = format!("type: webhook\nname: w\nfullUrl: https://h\n{headers}\n");
+    world.write("connections/w.yaml", &webhook);
+    world.commit("a webhook");
+    world.apply().code(0);
+    let base = world.git(&["rev-parse", "HEAD"]);
+    world.commit_without(&["w"]);
+    world.env.remove("SMTP_PASSWORD");
+    let plan = ["plan", "--base", base.trim()];
+    world.run(&plan).code(2);
+    let authorization = json!({"name": "Authorization", "value": CANARY});
+    for by_hand in [
+        json!([authorization, {"name": "A", "value": "2"}]),
+        json!([authorization, {"name": "A", "value": "1"}, {"name": "B", "value": "1"}]),
+    ] {
+        world.edit("w", "headerList", by_hand);
+        world.run(&plan).code(3).says("not what the base revision");
+    }
+    world.run(&["apply", "--yes", "--base", base.trim()]).code(3);
+    assert!(world.names().contains(&"w".to_owned()));
+}
+
 #[test]
 fn a_saved_plan_is_not_narrowed() {
     let (world, file) = with_a_saved_plan();
