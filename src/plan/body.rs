@@ -316,6 +316,9 @@ pub(crate) fn for_update(
             keep_masked(&mut body, masked, desired, live, is_proven)?;
         }
     }
+    if let Some(hidden) = comparison.hidden.first() {
+        return Err(NoBody::WouldWipe(pointer::for_people(hidden)));
+    }
     refuse_masked_text(&body, desired)?;
     Ok(SensitiveValue::new(body))
 }

@@ -103,6 +103,8 @@ pub(crate) struct Comparison {
     pub(crate) proven_readable: Vec<String>,
     /// Fields that were written and may not stay, and agree now.
     pub(crate) stayed: Vec<String>,
+    /// Unknown secrets that are not git's any more, or others may edit, of which live shows nothing.
+    pub(crate) hidden: Vec<String>,
 }
 
 /// One field that differs.
@@ -214,8 +216,10 @@ pub(crate) fn compare(
     let base = remembered.base.cloned().unwrap_or_default();
     let found = Comparison { base, ..Comparison::default() };
     let mut comparing = Comparing { desired, live, remembered, settings, found };
-    for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
-        if field.value().is_none() {
+    for field in &desired.fields {
+        if desired.ignores(&field.path) {
+            comparing.note_hidden(&field.path, &field.declared);
+        } else if field.value().is_none() {
             comparing.by_text(field);
         } else if field.is_secret() || comparing.masks(field) || comparing.may_mask_file(field) {
             comparing.secret(field);

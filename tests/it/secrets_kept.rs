@@ -6,7 +6,7 @@ use apinizer_gitops::testing::sandbox::{OnHidden, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::world::{CANARY, World, email, email_body, refusal};
+use crate::world::{CANARY, PROJECT, World, email, email_body, refusal};
 
 const UNDECLARED: &str = "type: email\nname: a\nhost: smtp.example.com\nusername: u\n";
 const IGNORED: &str = "x-gitops: {ignore: [password]}\n";
@@ -395,5 +395,49 @@ fn an_unknown_secret_of_which_live_shows_nothing_is_not_wiped() {
         world.commit_email("a", "port: 2525\nrelayToken: null\n");
         world.apply().code(0);
         assert_eq!(world.live("a")["port"], json!(2525));
+    }
+}
+
+/// A server may show nothing of a field that it has.
+#[test]
+fn an_unknown_secret_that_git_drops_is_not_emptied() {
+    let of_env = "'${env:SMTP_PASSWORD}'";
+    for (field, shown) in [
+        ("ownSecret", Some(json!(CANARY))),
+        ("ownSecret", Some(json!(null))),
+        ("ownSecret", None),
+        ("relay", None),
+        ("relay", Some(json!(null))),
+        ("relay", Some(json!(CANARY))),
+    ] {
+        let world = World::new();
+        world.write("connections/hook.yaml", &format!("{WEBHOOK}{field}: {of_env}\n"));
+        world.commit("a secret of its own");
+        world.apply().code(0);
+        world.control().edit(PROJECT, "hook", |body| {
+            body.shift_remove(field);
+            body.extend(shown.clone().map(|shown| (field.to_owned(), shown)));
+        });
+        world.write("connections/hook.yaml", WEBHOOK);
+        world.commit("without it");
+        world.apply().code(0);
+        world.plan().code(0);
+        assert_eq!(world.live("hook").get(field), shown.as_ref());
+        let document = format!("{WEBHOOK}description: another\n");
+        world.write("connections/hook.yaml", &document);
+        world.commit("another description");
+        let is_shown = shown == Some(json!(CANARY));
+        world.plan().code(if is_shown { 2 } else { 1 });
+        let ran = world.apply();
+        assert_eq!(world.live("hook").get(field), shown.as_ref(), "{field}");
+        if is_shown {
+            ran.code(0);
+            continue;
+        }
+        ran.code(1).says(field).says("would wipe it");
+        world.write("connections/hook.yaml", &format!("{document}{field}: null\n"));
+        world.commit("emptied on purpose");
+        world.apply().code(0);
+        assert_eq!(world.live("hook")["description"], json!("another"));
     }
 }

@@ -1,7 +1,7 @@
 //! One field: what git declares, or used to. Of a secret, git's value is compared with the one that was
 //! sent last, by its fingerprint, and with the one that `GET` shows, where it can be read.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
@@ -66,6 +66,32 @@ impl Comparing<'_> {
         self.push(change, treatment, subject);
     }
 
+    /// Notes an unknown field that held a secret of git, which is not git's any more, where live shows
+    /// nothing of it: a PUT could wipe it. Gives whether it is one.
+    pub(super) fn note_hidden(&mut self, path: &str, declared: &Value) -> bool {
+        let is_hidden = field_exactly_at(self.desired.connection_type, path).is_none()
+            && self.live.get(path).is_none_or(is_empty)
+            && self.held_secret(path, declared);
+        if is_hidden {
+            self.found.hidden.push(path.to_owned());
+        }
+        is_hidden
+    }
+
+    /// Whether a value of git's is a secret, or holds one. What an unknown field has from the environment
+    /// counts as one.
+    fn held_secret(&self, path: &str, declared: &Value) -> bool {
+        let own_type = self.desired.connection_type;
+        let mut alone = Value::Object(Map::new());
+        pointer::set(&mut alone, path, declared.clone());
+        let has_parts = |alone| !hidden::secret_parts(own_type, alone).is_empty();
+        match field_exactly_at(own_type, path) {
+            Some(field) if field.is_secret() => true,
+            None if holds_env(declared) => true,
+            _ => alone.as_object().is_some_and(has_parts),
+        }
+    }
+
     /// Compares a field of the base, if git no longer declares it. It goes back to its documented
     /// default; a secret is never emptied that way, it is just no longer git's.
     pub(super) fn dropped(&mut self, path: &str, older: &BaseField) {
@@ -79,14 +105,14 @@ impl Comparing<'_> {
             self.forget(path);
             return;
         }
-        if desired.ignores(path) {
+        if self.note_hidden(path, &older.declared) || desired.ignores(path) {
             return;
         }
-        let field = field_exactly_at(desired.connection_type, path);
-        if field.is_some_and(Field::is_secret) {
+        if self.held_secret(path, &older.declared) {
             self.forget(path);
             return;
         }
+        let field = field_exactly_at(desired.connection_type, path);
         let live_value = live.get(path);
         let default = field.and_then(|field| desired.defaults(field).default);
         if equal_in(desired, field, None, live_value) {
