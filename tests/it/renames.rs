@@ -501,3 +501,16 @@ fn a_commit_deletes_the_old_name_of_a_rename_that_was_refused() {
     world.apply().code(0);
     assert_eq!(world.names(), ["other"]);
 }
+
+#[test]
+fn a_plan_reads_a_connection_before_it_says_that_it_is_renamed() {
+    let world = World::settled(&["a"]);
+    world.control().alter(|options| {
+        options.of_type("email").unlisted.insert("relayToken".to_owned());
+    });
+    world.edit("a", "relayToken", json!(null));
+    world.commit_rename("a", "b");
+    world.plan().code(1).says("relayToken");
+    world.apply().code(1).says("would wipe it");
+    assert_eq!(world.names(), ["a"]);
+}

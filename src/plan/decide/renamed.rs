@@ -157,11 +157,10 @@ fn decide_rename(
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
     }
-    let wipes = compared.would_wipe();
-    let Compared { ours, comparison, .. } = compared;
-    if let Wipes::Yes(reason) = wipes {
+    if let Wipes::Yes(reason) = compared.would_wipe() {
         return Decision::blocked(row, Why::new(reason));
     }
+    let Compared { ours, comparison, .. } = compared;
     let change = Change {
         action: Action::Rename,
         previous_name: Some(view.listed.name.clone()),
@@ -171,7 +170,8 @@ fn decide_rename(
     };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
     decision.proven_readable = comparison.proven_readable;
-    decision.needs_reading = matches!(wipes, Wipes::NotKnown);
+    // A list may leave out a secret that the PUT would wipe.
+    decision.needs_reading = view.own.is_none();
     if matches!(row.sight, Sight::Gone) && row.owned().is_some() {
         // The connection that had the new name before is gone: what comes is another one.
         decision.memory(row).owned = None;
