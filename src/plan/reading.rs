@@ -5,10 +5,13 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::compare::{LiveView, field_exactly_at};
 use super::equality::{equal_in, is_empty};
 use super::run::Filter;
-use crate::desired::{Desired, DesiredConnection};
+use crate::catalog::{self, Field, hidden};
+use crate::desired::{Desired, DesiredConnection, DesiredField, holds_env};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::pointer;
@@ -80,8 +83,12 @@ fn lacks_a_declared_field(
         let path = &*field.path;
         let Some(value) = field.value() else { return false };
         let is_masked = field.is_secret() || field.field.is_some_and(|field| desired.masks(field));
-        if is_masked || desired.ignores(path) || lists(path) {
+        if is_masked || desired.ignores(path) {
             return false;
+        }
+        if let Some(listed) = view.get(path) {
+            return !equal_in(desired, field.field, Some(value), Some(listed))
+                && hides_a_part(&view, field, value);
         }
         // A field that is absent and agrees with the default may still be there: but not where the
         // list shows the field of any other connection of the type.
@@ -89,10 +96,8 @@ fn lacks_a_declared_field(
             || (!is_empty(value) && !is_shown(type_name, path))
     });
     let dropped = base.into_iter().flatten().any(|(path, older)| {
-        let is_secret = || {
-            field_exactly_at(desired.connection_type, path)
-                .is_some_and(crate::catalog::Field::is_secret)
-        };
+        let is_secret =
+            || field_exactly_at(desired.connection_type, path).is_some_and(Field::is_secret);
         desired.field(path).is_none()
             && !is_empty(&older.declared)
             && !lists(path)
@@ -100,6 +105,20 @@ fn lacks_a_declared_field(
             && !is_shown(type_name, path)
     });
     declared || dropped
+}
+
+/// Whether the list masks a part of a field that git declares a value for: lists show no secret, wherever
+/// it stands.
+fn hides_a_part(view: &LiveView<'_>, field: &DesiredField, value: &Value) -> bool {
+    let Some(own_type) = catalog::find(&view.listed.type_name) else { return false };
+    let key = pointer::steps(&field.path).next().unwrap_or_default();
+    let Some(listed) = view.body().get(&*key) else { return false };
+    let is_declared = |part: &String| {
+        let below = part.strip_prefix(&*field.path);
+        below.and_then(|below| value.pointer(below)).is_some_and(|value| !is_empty(value))
+    };
+    (listed.is_null() && holds_env(&field.declared))
+        || hidden::masked_parts(own_type, &key, listed, true).iter().any(is_declared)
 }
 
 /// The top-level keys that the lists show, by type.

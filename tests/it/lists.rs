@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::world::{World, email_body, ftp};
+use crate::world::{CANARY, World, email_body, ftp};
 
 fn answer(body: &Value) -> Fault {
     Fault::Answer { status: StatusCode::OK, body: body.to_string(), retry_after: None }
@@ -160,4 +160,29 @@ fn a_type_of_the_inventory_that_the_server_no_longer_knows_is_an_incomplete_list
     world.commit("remove a, add c");
     world.apply().code(1).says("syslog");
     assert!(world.writes().is_empty());
+}
+
+/// Lists show no secret, wherever it stands, and GET may show it.
+#[test]
+fn a_secret_inside_a_list_is_compared_with_what_get_shows() {
+    for adopt in ["equal", "always"] {
+        let mut world = World::new();
+        world.target(&format!("adopt: {adopt}"));
+        let header = |secret: Value| json!([{"name": "Authorization", "value": secret}]);
+        let hook = |headers: Value| json!({"type": "webhook", "name": "w", "fullUrl": "https://h", "headerList": headers});
+        world.make(hook(header(json!(CANARY))));
+        let list = list_of(&json!([hook(header(json!(null)))]));
+        world.control().fail_next(Some(Method::GET), "type=webhook", list, 1000);
+        let secret = "[{name: Authorization, value: '${env:SMTP_PASSWORD}'}]";
+        world.write(
+            "connections/w.yaml",
+            &format!("type: webhook\nname: w\nfullUrl: https://h\nheaderList: {secret}\n"),
+        );
+        world.commit("what is live");
+        world.apply().code(0);
+        world.plan().code(0);
+        assert!(world.writes().is_empty());
+        world.edit("w", "headerList", header(json!("another")));
+        world.plan().code(2).says("headerList");
+    }
 }
