@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::catalog::{self, Bookkeeping, hidden};
+use crate::catalog::{self, Bookkeeping, ConnectionType, Kind, hidden};
 use crate::name::ConnectionName;
 use crate::secret::Redactor;
 
@@ -56,7 +56,7 @@ pub struct LiveConnection {
 
 impl LiveConnection {
     /// Takes one entry of a `resultList`; `None` without a `type` and a `name` that are texts.
-    pub fn from_entry(body: Map<String, Value>) -> Option<Self> {
+    pub fn from_entry(mut body: Map<String, Value>) -> Option<Self> {
         let type_name = body.get("type")?.as_str()?.to_owned();
         let name = ConnectionName::new(body.get("name")?.as_str()?);
         let id = match body.get("id") {
@@ -64,6 +64,11 @@ impl LiveConnection {
             Some(Value::Number(id)) => Some(id.to_string()),
             _ => None,
         };
+        for field in catalog::find(&type_name).into_iter().flat_map(ConnectionType::fields) {
+            if let Some(value) = body.get_mut(field.name) {
+                drop_masked_readings(&field.kind, value);
+            }
+        }
         (!name.as_str().is_empty()).then_some(Self { type_name, name, id, body })
     }
 
@@ -111,6 +116,28 @@ impl LiveConnection {
                 redactor.learn_next((target, &self.name, &part.pointer), text);
             }
         }
+    }
+}
+
+/// Takes out the masks in the place of the server's own readings of values inside a field: the values stand
+/// beside them, and the server reads them anew.
+fn drop_masked_readings(kind: &Kind, value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            let kind = kind.of_item();
+            kind.into_iter().for_each(|kind| {
+                items.iter_mut().for_each(|item| drop_masked_readings(kind, item));
+            });
+        }
+        Value::Object(map) => map.retain(|key, inner| {
+            if let Some(kind) = kind.of_key(key) {
+                drop_masked_readings(kind, inner);
+            }
+            let is_mask_text = |text: &str| text.is_empty() || hidden::is_masked_text(text);
+            let is_mask = inner.is_null() || inner.as_str().is_some_and(is_mask_text);
+            !is_mask || kind.field(key).is_none_or(|field| !field.filled_by_server)
+        }),
+        _ => {}
     }
 }
 

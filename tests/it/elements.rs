@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{CANARY, World};
 
 /// A webhook with a list of objects that servers add keys to.
 fn document(list: &str, more: &str) -> String {
@@ -98,4 +98,24 @@ fn a_mask_beside_the_keys_of_git_is_not_sent_back() {
     world.plan().code(1).says("routes");
     world.apply().code(1).says("would wipe it");
     assert_eq!(world.live("hook")["routes"], live);
+}
+
+/// The value that it was read from is git's, so no PUT can wipe it.
+#[test]
+fn a_mask_in_the_place_of_the_reading_of_a_value_blocks_nothing() {
+    let world = World::new();
+    let kafka = "type: kafka\nname: hook\ntopicName: t\n\
+        propertiesMap: {ssl.key.password: {value: '${env:SMTP_PASSWORD}'}}\n";
+    world.write("connections/hook.yaml", kafka);
+    world.commit("a topic");
+    world.apply().code(0);
+    let live = json!({"ssl.key.password": {"value": CANARY, "valueByType": "*****"}});
+    world.edit("hook", "propertiesMap", live);
+    world.plan().code(0);
+    world.write("connections/hook.yaml", &format!("{kafka}description: another\n"));
+    world.commit("another description");
+    world.plan().code(2);
+    world.apply().code(0);
+    let wanted = json!({"ssl.key.password": {"value": CANARY}});
+    assert_eq!(world.live("hook")["propertiesMap"], wanted);
 }
