@@ -136,9 +136,14 @@ pub(crate) struct Reconciled {
 impl Reconciled {
     /// Whether it ended as another one did, whatever started it.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let of =
-            |one: &Self| (one.counts, one.commit.clone(), one.outcome.clone(), one.error.clone());
-        of(self) == of(other)
+        let of = |one: &Self| (one.counts, one.commit.clone(), one.outcome.clone());
+        of(self) == of(other) && self.words_of_error().eq(other.words_of_error())
+    }
+
+    /// The words of the error without those that have a digit: a server may give each failure a number.
+    fn words_of_error(&self) -> impl Iterator<Item = &str> {
+        let words = self.error.iter().flat_map(|error| error.split_whitespace());
+        words.filter(|word| !word.contains(|sign: char| sign.is_ascii_digit()))
     }
 
     /// Whether it ended as the one before and wrote nothing, so that it is no news.
@@ -361,6 +366,7 @@ fn ends_a_line(file: &mut File) -> io::Result<bool> {
 mod tests {
     use super::*;
     use crate::audit::EventKind;
+    use crate::secret::Redactor;
 
     fn event(number: usize) -> Event {
         Event {
@@ -402,6 +408,30 @@ mod tests {
         file.shorten().unwrap();
         assert!(fs::read_to_string(&file.0).unwrap().starts_with(&text), "it is not too long yet");
         assert_eq!(fs::read_dir(file.0.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_file_stays_short_while_a_target_cannot_be_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile(folder.path().join("a.history.jsonl"));
+        let trail = Trails::default().of("t", &Redactor::default(), || Some(file.clone()));
+        let fails = |error: String| {
+            trail.reconciled(&Reconciled { error: Some(error), ..Reconciled::default() });
+        };
+        let lines = || fs::read_to_string(&file.0).unwrap().lines().count();
+        for incident in 0..10 {
+            fails(format!("the server failed: incident {incident}, id {incident}a-ff"));
+        }
+        assert_eq!(lines(), 1);
+        for number in 0..2_000 {
+            fails(format!(
+                "{} failed: {}",
+                ["the lists", "the token"][number % 2],
+                "x".repeat(9_000)
+            ));
+        }
+        assert!(lines() <= KEPT + RECENT + SLACK + 100, "{}", lines());
+        assert!(file.length() < 1_000_000, "{}", file.length());
     }
 
     #[test]

@@ -24,8 +24,11 @@ const ALIKE: usize = 10;
 /// How many fields an event names.
 const MOST_FIELDS: usize = 30;
 
-/// How many characters of a reason an event has.
+/// How many characters of a reason or an error are kept.
 const LONGEST_REASON: usize = 1000;
+
+/// By how many bytes the file grows until its lines are counted again.
+const GROWTH: u64 = 64 * 1024;
 
 /// The trails of targets, by name.
 #[derive(Debug, Default)]
@@ -154,8 +157,10 @@ impl Trail {
         if ended.repeats(inner.reconciled.as_ref()) {
             return;
         }
-        inner.reconciled = Some(ended.clone());
-        self.append(&mut inner, ended);
+        let error = ended.error.as_deref().map(cut);
+        let ended = Reconciled { error, ..ended.clone() };
+        self.append(&mut inner, &ended);
+        inner.reconciled = Some(ended);
     }
 
     /// The part of one run, which is of a commit and made for a cause.
@@ -188,8 +193,13 @@ impl Trail {
 
     fn append(&self, inner: &mut Inner, line: &impl Serialize) {
         let Some(file) = &self.file else { return };
-        let written = file.append(line);
+        let mut written = file.append(line);
         inner.length = file.length();
+        if inner.length > inner.short_enough + GROWTH {
+            written = written.and_then(|()| file.shorten());
+            inner.length = file.length();
+            inner.short_enough = inner.length;
+        }
         self.tell_problem(inner, written);
     }
 
@@ -203,18 +213,6 @@ impl Trail {
         log(&event);
         self.append(&mut inner, &event);
         inner.recent(Arc::new(event));
-    }
-
-    fn shorten(&self) {
-        let Some(file) = &self.file else { return };
-        let mut inner = self.refreshed();
-        if inner.length == inner.short_enough {
-            return;
-        }
-        let shortened = file.shorten();
-        inner.length = file.length();
-        inner.short_enough = inner.length;
-        self.tell_problem(&mut inner, shortened);
     }
 
     /// A history that cannot be written holds nothing up; it is told of once.
@@ -393,7 +391,6 @@ impl RunTrail {
             self.tell(Event { type_name, connection, ..self.event(EventKind::Settled) });
         }
         self.warned(plan, filter);
-        self.trail.shorten();
     }
 
     /// Tells which rules of the user warn; each warning once while it stands.
@@ -477,10 +474,7 @@ impl RunTrail {
 
     /// Takes secrets out of the texts of an event.
     fn clean(&self, mut event: Event) -> Event {
-        let clean = |text: String| {
-            let text = self.trail.redactor.redact(&text);
-            text.chars().take(LONGEST_REASON).collect::<String>()
-        };
+        let clean = |text: String| cut(&self.trail.redactor.redact(&text));
         event.why = event.why.map(clean);
         event.by = event.by.map(clean);
         event
@@ -499,6 +493,11 @@ pub(crate) struct TrailerConsent {
     pub(crate) trailer: String,
     /// Whether it is given for the first time.
     pub(crate) is_new: bool,
+}
+
+/// The beginning of a reason or an error.
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_REASON).collect()
 }
 
 /// The first of some fields.
