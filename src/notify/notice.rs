@@ -127,9 +127,7 @@ impl Notice {
                 "applied, nothing to change".to_owned()
             }
             NotifyEvent::Applied => format!("applied, {}", count("change", "changes")),
-            NotifyEvent::Failed if self.state == "refused" => {
-                "a commit is refused, the last good one is kept up".to_owned()
-            }
+            NotifyEvent::Failed if self.state == "refused" => "a commit is refused".to_owned(),
             NotifyEvent::Failed if self.subjects.is_empty() => "failed".to_owned(),
             NotifyEvent::Failed => {
                 format!("{} {}", count("connection", "connections"), self.state.replace('_', " "))

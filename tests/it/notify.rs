@@ -139,7 +139,13 @@ fn a_source_that_fails_is_told_of_and_so_is_its_return() {
     assert!(message.contains("the source is failing") && bodies[1]["target"].is_null());
     // A source that is read and refused is no quieter.
     world.write("connections/b.yaml", "type: nothing\nname: b\n");
-    world.commit("broken");
+    let broken = world.commit("broken");
     eventually("refused", || events(&got).last().is_some_and(|last| last == "failed"));
+    let (_, body) = got.all().pop().unwrap();
+    let message = serde_json::from_slice::<Value>(&body).unwrap()["message"].to_string();
+    assert!(
+        message.contains(&format!("a commit is refused at {} (broken)", &broken[..12])),
+        "{message}"
+    );
     eventually("shown", || daemon.get(&world, "/").1.contains("The newest commit is refused"));
 }
