@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -33,8 +34,11 @@ pub(super) enum DaemonEvent {
 /// A request to reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
-    /// When it came, in microseconds since 1970.
-    pub(super) at: i64,
+    /// Its number among those of this daemon: no clock tells which of two came first, since one may be set
+    /// back.
+    pub(super) number: u64,
+    /// When it came.
+    pub(super) at: Instant,
     /// Where it came from.
     pub(super) from: IpAddr,
 }
@@ -63,6 +67,7 @@ pub(crate) enum RequestError {
 #[derive(Clone, Debug)]
 pub(crate) struct Trigger {
     board: Board,
+    last_request: Arc<Mutex<u64>>,
     events: UnboundedSender<DaemonEvent>,
 }
 
@@ -78,7 +83,7 @@ impl Trigger {
     #[must_use]
     pub(crate) fn channel(board: Board) -> (Self, Events) {
         let (events, receiver) = unbounded_channel();
-        (Self { board, events }, Events(receiver))
+        (Self { board, last_request: Arc::default(), events }, Events(receiver))
     }
 
     /// Says that there may be something new to read.
@@ -111,8 +116,8 @@ impl Trigger {
         self.request(DaemonEvent::Suspend { targets: self.named(target)?, suspension })
     }
 
-    /// Asks for a reconcile of a target, or of all of them, after a fetch. Returns the moment of the
-    /// request, which its answer on the board carries.
+    /// Asks for a reconcile of a target, or of all of them, after a fetch; the number by which its
+    /// outcome is found on the board.
     ///
     /// # Errors
     /// There is no such target, or the daemon is ending.
@@ -120,11 +125,14 @@ impl Trigger {
         &self,
         target: Option<&str>,
         from: IpAddr,
-    ) -> Result<i64, RequestError> {
-        let at = jiff::Timestamp::now().as_microsecond();
-        let request = Request { at, from };
-        self.request(DaemonEvent::Reconcile { targets: self.named(target)?, request })?;
-        Ok(at)
+    ) -> Result<u64, RequestError> {
+        let targets = self.named(target)?;
+        // Locked until it is sent, so that they come in the order of their numbers.
+        let mut number = self.last_request.lock().unwrap_or_else(PoisonError::into_inner);
+        *number += 1;
+        let request = Request { number: *number, at: Instant::now(), from };
+        self.request(DaemonEvent::Reconcile { targets, request })?;
+        Ok(*number)
     }
 
     fn request(&self, event: DaemonEvent) -> Result<(), RequestError> {
@@ -244,6 +252,13 @@ mod tests {
         assert_eq!(trigger.suspend(Some("x"), true, from), Err(unknown.clone()));
         assert_eq!(trigger.reconcile(Some("x"), from), Err(unknown));
         assert_eq!(trigger.suspend(None, false, from), Ok(()));
+    }
+
+    #[test]
+    fn requests_are_numbered_whatever_the_clock_says() {
+        let (trigger, _events) = Trigger::channel(Board::default());
+        let numbers = [(); 3].map(|()| trigger.reconcile(None, [127, 0, 0, 1].into()));
+        assert_eq!(numbers, [Ok(1), Ok(2), Ok(3)]);
     }
 
     #[test]

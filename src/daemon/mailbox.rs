@@ -47,8 +47,8 @@ struct Inner {
 /// A request for a reconcile, whose answer somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Awaited {
-    /// When it came, in microseconds since 1970.
-    pub(super) at: i64,
+    /// Its number.
+    pub(super) request: u64,
     /// Why the newest commit of the source was not read for it.
     pub(super) unread: Option<String>,
 }

@@ -339,9 +339,8 @@ impl SourceLoop {
     /// Takes the requests that are answered by what is read now. A fetch that began before a request may
     /// have missed the commit that it is about: such a request waits for the next one.
     fn take_requests(&mut self, fetch: Option<&FetchStatus>) -> BTreeMap<String, Request> {
-        let read_at = fetch.map_or_else(|| Some(Timestamp::now()), |fetch| fetch.began);
         let is_read = |(_, request): &mut (String, Request)| {
-            read_at.is_some_and(|read_at| request.at <= read_at.as_microsecond())
+            fetch.is_none_or(|fetch| fetch.began.is_some_and(|began| request.at <= began.into()))
         };
         self.unserved.requests.extract_if(.., is_read).collect()
     }
@@ -374,7 +373,7 @@ impl SourceLoop {
         for (target, is_urgent) in first.chain(waiting.into_iter().map(|target| (target, false))) {
             let request = requested.get(&target.key.name);
             let awaited =
-                request.map(|request| Awaited { at: request.at, unread: unread.cloned() });
+                request.map(|request| Awaited { request: request.number, unread: unread.cloned() });
             let mut order = Order { awaited, is_urgent, ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
             target.mailbox.post(&order);
@@ -400,7 +399,7 @@ impl SourceLoop {
                 status.trouble.error = Some(problem.to_owned());
                 status.last_reconcile = Some(Timestamp::now());
                 let answer = |request: &Request| RequestAnswer {
-                    at: request.at,
+                    request: request.number,
                     outcome: ReconcileOutcome::Failed,
                     unread: None,
                 };

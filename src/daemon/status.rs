@@ -90,8 +90,8 @@ pub(crate) struct TargetStatus {
 /// The answer to a request for a reconcile.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestAnswer {
-    /// When it was asked for, in microseconds since 1970.
-    pub at: i64,
+    /// Its number.
+    pub request: u64,
     /// How it ended.
     pub outcome: ReconcileOutcome,
     /// Why the newest commit of the source was not read for it.

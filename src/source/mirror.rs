@@ -67,7 +67,7 @@ struct Checked {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchStatus {
     /// When the last fetch began, of those that have ended.
-    pub began: Option<Timestamp>,
+    pub began: Option<Instant>,
     /// When the server last answered.
     pub fetched_at: Option<Timestamp>,
     /// The branch that is followed, once the server has named it.
@@ -154,7 +154,7 @@ impl Mirror {
     }
 
     fn fetch_until(&self, stop: &CancellationToken) -> Result<CommitId, SourceError> {
-        let began = Some(Timestamp::now());
+        let began = Some(Instant::now());
         let outcome = self.inner.fetch(stop);
         let mut status = self.inner.status();
         match &outcome {
