@@ -233,6 +233,8 @@ pub struct TargetPlan {
     pub diagnostics: Vec<Diagnostic>,
     /// How many documents and changes each rule of the user matches, by name and effect.
     pub rule_matches: BTreeMap<(String, &'static str), usize>,
+    /// Whether the newest commit is held back: the target waits for another one (rule 11).
+    pub waits: bool,
 }
 
 impl TargetPlan {

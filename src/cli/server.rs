@@ -284,10 +284,11 @@ fn outcome(target: &Value, request: i64) -> Result<Option<(String, bool)>, Comma
         return Ok(None);
     }
     let outcome = answered["outcome"].as_str().unwrap_or_default().replace('_', " ");
-    let error = match (answered["unread"].as_str(), target["error"].as_str()) {
-        (Some(why), _) => format!(", but the newest commit was not read: {why}"),
-        (None, Some(error)) => format!(": {error}"),
-        (None, None) => String::new(),
-    };
+    let text = |value: &'_ Value| value.as_str().map(str::to_owned);
+    let unread =
+        text(&answered["unread"]).map(|why| format!(", but the newest commit was not read: {why}"));
+    let error = || text(&target["error"]).map(|error| format!(": {error}"));
+    let waits = || text(&answered["waits"]).map(|why| format!(", but {why}"));
+    let error = unread.or_else(error).or_else(waits).unwrap_or_default();
     Ok(Some((format!("{name}: {outcome}{error}"), answered["success"] == true)))
 }

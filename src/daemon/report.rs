@@ -217,8 +217,9 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         status.commit_applied = commit;
     }
     status.last_reconcile = Some(now);
-    if let Some(Awaited { at, unread }) = ended.answers.clone() {
-        status.answered = Some(RequestAnswer { at, outcome: ended.outcome, unread });
+    if let Some(Awaited { request, unread }) = ended.answers.clone() {
+        let waits = result.wait.as_ref().map(|wait| wait.reason.clone());
+        status.answered = Some(RequestAnswer { request, outcome: ended.outcome, unread, waits });
     }
     let after = SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());

@@ -402,6 +402,7 @@ impl SourceLoop {
                     request: request.number,
                     outcome: ReconcileOutcome::Failed,
                     unread: None,
+                    waits: None,
                 };
                 let answered = requested.get(&target.key.name).map(answer);
                 status.answered = answered.or(status.answered.take());

@@ -96,13 +96,15 @@ pub(crate) struct RequestAnswer {
     pub outcome: ReconcileOutcome,
     /// Why the newest commit of the source was not read for it.
     pub unread: Option<String>,
+    /// Why the target was not given the newest commit.
+    pub waits: Option<String>,
 }
 
 impl RequestAnswer {
     /// Whether the newest commit is in force.
     #[must_use]
     pub(crate) fn is_success(&self) -> bool {
-        self.outcome.is_success() && self.unread.is_none()
+        self.outcome.is_success() && self.unread.is_none() && self.waits.is_none()
     }
 }
 
@@ -298,10 +300,11 @@ fn target(target: &TargetStatus) -> Value {
 
 fn answer(answer: &RequestAnswer) -> Value {
     json!({
-        "request": answer.at,
+        "request": answer.request,
         "outcome": answer.outcome.as_str(),
         "success": answer.is_success(),
         "unread": answer.unread,
+        "waits": answer.waits,
     })
 }
 

@@ -15,7 +15,9 @@ use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::Target;
 use crate::leadership::{Alone, Leadership, Term};
-use crate::plan::{Change, ChangeResult, Counts, Plan, RunRequests, State, TargetPlan};
+use crate::plan::{
+    Change, ChangeResult, Counts, Plan, RunRequests, State, TargetPlan, for_the_shell,
+};
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
 use crate::secret::Redactor;
 use crate::source::{Commit, Seen, Source, SourceError};
@@ -290,6 +292,12 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
     let ended = |mut result: TargetResult| {
         if result.suspended {
             result.plan.hold_suspended();
+        }
+        result.plan.waits = result.wait.is_some();
+        if result.plan.waits {
+            let target = for_the_shell(&result.plan.name);
+            let way_past = format!("`apinizer-gitops apply --target {target}` does not wait");
+            result.plan.notices.push(way_past);
         }
         if result.only_looked_at { result.plan.without_calls() } else { result.plan }
     };

@@ -23,7 +23,7 @@ pub fn of_plan(plan: &Plan) -> u8 {
         || changes().any(|change| change.action == Action::Blocked)
     {
         FAILED
-    } else if changes().any(|change| change.held) {
+    } else if changes().any(|change| change.held) || plan.targets.iter().any(|one| one.waits) {
         HELD
     } else if changes().next().is_some() {
         PENDING
@@ -40,7 +40,7 @@ pub fn of_outcomes(outcomes: &[TargetPlan]) -> u8 {
         || results().any(|(_, result)| !result.is_success() && !is_held(result))
     {
         FAILED
-    } else if results().any(|(_, result)| is_held(result)) {
+    } else if results().any(|(_, result)| is_held(result)) || outcomes.iter().any(|one| one.waits) {
         HELD
     } else {
         DONE

@@ -127,6 +127,13 @@ fn a_target_gets_a_commit_once_the_one_before_has_applied_it_for_long_enough() {
     two.prod.edit("a", "port", json!(99));
     eventually("it is corrected", || two.prod.live("a")["port"] == json!(25));
     assert_eq!(two.prod.names(), ["a"]);
+    let wait = |target: &str| {
+        let server = ["--server", &daemon.address, "--target", target];
+        two.staging.run(&[&["reconcile", "--wait"], &server[..]].concat())
+    };
+    let held_back = format!("prod: in sync, but commit {} waits until", &second[..12]);
+    wait("prod").code(1).says(&held_back);
+    wait("staging").code(0).says("staging: in sync");
     let since = two.prod_in(&daemon)["waits_for"]["since"].clone();
     let third = two.staging.commit_email("c", "");
     two.waits(&daemon, &third);
@@ -251,7 +258,11 @@ fn commands_are_not_bound_by_the_order_and_say_so() {
     for output in ["text", "json", "markdown"] {
         two.staging.run(&["plan", "--target", "prod", "--output", output]).code(2).says(note);
     }
-    two.staging.run(&["run", "--once", "--listen", "none"]).code(0).says("waits until");
+    let once = || two.staging.run(&["run", "--once", "--listen", "none"]);
+    once()
+        .code(3)
+        .says("waits until")
+        .says("`apinizer-gitops apply --target 'prod'` does not wait");
     assert_eq!((two.staging.names(), two.prod.names()), (vec!["a".to_owned()], vec![]));
     two.staging.run(&["apply", "--target", "prod", "--yes"]).code(0).says(note);
     assert_eq!(two.prod.names(), ["a"]);
@@ -269,7 +280,8 @@ fn a_single_reconcile_keeps_the_order() {
     once(&two).code(1).says("waits until `staging` has applied it whole");
     assert_eq!(two.prod.names(), ["a"]);
     two.configure("{target: staging, soak: 1h}");
-    once(&two).code(0).says("waits until");
+    once(&two).code(3).says("waits until");
+    two.staging.run(&["run", "--once", "--dry-run", "--listen", "none"]).code(3);
     assert_eq!((two.staging.names().len(), two.prod.names().len()), (2, 1));
 }
 
