@@ -181,6 +181,7 @@ fn refused(error: &RequestError) -> Response {
     let status = match error {
         RequestError::UnknownTarget(_) => StatusCode::NOT_FOUND,
         RequestError::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        RequestError::DryRun => StatusCode::CONFLICT,
     };
     (status, format!("{error}\n")).into_response()
 }

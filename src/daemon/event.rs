@@ -61,12 +61,17 @@ pub(crate) enum RequestError {
     /// The daemon ends.
     #[error("the daemon is ending")]
     Ending,
+    /// The daemon writes nothing.
+    #[error("a dry run suspends and resumes nothing")]
+    DryRun,
 }
 
 /// Sends events to the daemon; clones send to the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Trigger {
     board: Board,
+    /// Whether the daemon writes anything.
+    writes: bool,
     last_request: Arc<Mutex<u64>>,
     events: UnboundedSender<DaemonEvent>,
 }
@@ -81,9 +86,10 @@ impl Trigger {
     /// It has no bound, since a watcher of the file system cannot wait. An event is a few bytes,
     /// and the daemon takes all of them out each time that it reads the source.
     #[must_use]
-    pub(crate) fn channel(board: Board) -> (Self, Events) {
+    pub(crate) fn channel(board: Board, writes: bool) -> (Self, Events) {
         let (events, receiver) = unbounded_channel();
-        (Self { board, last_request: Arc::default(), events }, Events(receiver))
+        let last_request = Arc::default();
+        (Self { board, writes, last_request, events }, Events(receiver))
     }
 
     /// Says that there may be something new to read.
@@ -105,13 +111,16 @@ impl Trigger {
     /// Suspends a target, or all of them, or resumes: a suspended one is looked at and not written.
     ///
     /// # Errors
-    /// There is no such target, or the daemon is ending.
+    /// There is no such target, the daemon writes nothing, or it is ending.
     pub(crate) fn suspend(
         &self,
         target: Option<&str>,
         suspended: bool,
         from: IpAddr,
     ) -> Result<(), RequestError> {
+        if !self.writes {
+            return Err(RequestError::DryRun);
+        }
         let suspension = Suspension { suspended, from };
         self.request(DaemonEvent::Suspend { targets: self.named(target)?, suspension })
     }
@@ -246,7 +255,7 @@ mod tests {
 
     #[test]
     fn unknown_targets_are_refused() {
-        let (trigger, _events) = Trigger::channel(Board::default());
+        let (trigger, _events) = Trigger::channel(Board::default(), true);
         let from = IpAddr::from([127, 0, 0, 1]);
         let unknown = RequestError::UnknownTarget("x".to_owned());
         assert_eq!(trigger.suspend(Some("x"), true, from), Err(unknown.clone()));
@@ -256,14 +265,14 @@ mod tests {
 
     #[test]
     fn requests_are_numbered_whatever_the_clock_says() {
-        let (trigger, _events) = Trigger::channel(Board::default());
+        let (trigger, _events) = Trigger::channel(Board::default(), true);
         let numbers = [(); 3].map(|()| trigger.reconcile(None, [127, 0, 0, 1].into()));
         assert_eq!(numbers, [Ok(1), Ok(2), Ok(3)]);
     }
 
     #[test]
     fn requests_that_come_too_late_are_refused_and_earlier_ones_are_there() {
-        let (trigger, mut events) = Trigger::channel(Board::default());
+        let (trigger, mut events) = Trigger::channel(Board::default(), true);
         let from = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(trigger.suspend(None, true, from), Ok(()));
         events.close();
@@ -274,7 +283,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_ends_after_a_pause_or_after_the_longest_wait() {
-        let (trigger, mut events) = Trigger::channel(Board::default());
+        let (trigger, mut events) = Trigger::channel(Board::default(), true);
         for (pause, ends_after) in [(8, 100), (60, 10)] {
             let sender = trigger.clone();
             let burst = tokio::spawn(async move {
@@ -294,7 +303,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_one_batch_and_no_event_is_lost() {
-        let (trigger, mut events) = Trigger::channel(Board::default());
+        let (trigger, mut events) = Trigger::channel(Board::default(), true);
         for _ in 0..100 {
             trigger.wake(Cause::Repository);
         }

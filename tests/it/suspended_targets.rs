@@ -184,6 +184,19 @@ fn a_suspension_outlives_a_reload_and_a_state_that_is_deleted() {
 }
 
 #[test]
+fn a_dry_run_takes_no_suspension() {
+    let mut world = World::settled(&["a"]);
+    world.env.insert("ADMIN".into(), "admin".into());
+    let config = one_target(CHECKOUT, "");
+    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    let daemon = Running::start(&world, &["--dry-run"]);
+    for verb in ["suspend", "resume"] {
+        let ran = world.run(&[verb, "--server", &daemon.address]);
+        ran.code(1).says("409").says("a dry run suspends and resumes nothing");
+    }
+}
+
+#[test]
 fn a_suspension_that_cannot_be_saved_holds_the_target() {
     let (world, daemon) = administered();
     // Where the new state would be written there is something that cannot be replaced.
