@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -268,8 +268,9 @@ impl StateFile {
         Ok(())
     }
 
-    /// Changes the record under its lock, and writes it if that changed it; `holder` is the name
-    /// that other processes are told meanwhile.
+    /// Changes the record and writes it, under its lock; `holder` is the name that other processes are
+    /// told meanwhile. While a run of this process holds the lock it is the record of the run, which would
+    /// write over it.
     ///
     /// # Errors
     /// The record cannot be locked, read or written.
@@ -279,16 +280,17 @@ impl StateFile {
         holder: &str,
         change: impl FnOnce(&mut Record) -> T,
     ) -> Result<T, StateError> {
-        let _lock = self.lock(timeout, holder).await?;
-        tokio::task::block_in_place(|| {
-            let before = self.read()?;
-            let mut record = before.clone();
-            let result = change(&mut record);
-            if record != before {
-                self.write(&record)?;
+        let ledger = tokio::select! {
+            biased;
+            of_the_run = self.known.ledger(&self.path) => of_the_run,
+            lock = self.lock(timeout, holder) => {
+                let lock = Some(lock?);
+                Ledger::new(self.read_aside().await?, Some(self.clone()), lock)
             }
-            Ok(result)
-        })
+        };
+        let result = ledger.edit_if_changed(change);
+        ledger.save().await?;
+        Ok(result)
     }
 
     fn written<'a>(&'a self, record: &'a Record) -> Written<'a> {
@@ -358,7 +360,11 @@ fn upgraded(record: &str, version: u32) -> Result<Record, serde_json::Error> {
 
 /// The states that were there, by the path of their file. Clones share what they know.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KnownStates(Arc<Mutex<BTreeMap<PathBuf, Known>>>);
+pub(crate) struct KnownStates {
+    states: Arc<Mutex<BTreeMap<PathBuf, Known>>>,
+    /// The ledgers of the runs that hold the locks.
+    ledgers: Arc<Mutex<BTreeMap<PathBuf, Weak<ledger::Inner>>>>,
+}
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
@@ -385,8 +391,22 @@ impl KnownStates {
         Record { suspended: known.suspended, lost_at, ..Record::default() }
     }
 
+    /// Waits for a run that holds the lock of a state.
+    async fn ledger(&self, path: &Path) -> Ledger {
+        loop {
+            if let Some(inner) = self.ledgers().get(path).and_then(Weak::upgrade) {
+                return Ledger { inner };
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     fn states(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ledgers(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Weak<ledger::Inner>>> {
+        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

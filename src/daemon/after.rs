@@ -189,17 +189,12 @@ pub(super) async fn note(
         return Ok(false);
     }
     let file = engine.state_file(target);
-    let stands = |mut record: Record| {
-        let changes = stand(&mut record.soaks, commit, outcome.is_success(), now(), &soaks);
-        changes.then_some(record)
-    };
-    if stands(tokio::task::block_in_place(|| file.read())?).is_none() {
+    let stands =
+        |record: &mut Record| stand(&mut record.soaks, commit, outcome.is_success(), now(), &soaks);
+    if !stands(&mut tokio::task::block_in_place(|| file.read())?) {
         return Ok(false);
     }
-    let _lock = file.lock(LOCK_TIMEOUT, "run").await?;
-    let record = stands(tokio::task::block_in_place(|| file.read())?);
-    record.iter().try_for_each(|record| tokio::task::block_in_place(|| file.write(record)))?;
-    Ok(record.is_some())
+    file.edit(LOCK_TIMEOUT, "run", stands).await
 }
 
 /// For how long the followers of a target want a commit to stand there.

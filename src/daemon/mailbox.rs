@@ -22,6 +22,8 @@ const MOST_ENDED_EARLY: u32 = 3;
 pub(super) struct Mailbox {
     inner: Mutex<Inner>,
     posted: Notify,
+    // A wait for suspensions beside a reconcile takes no notice of other orders.
+    suspension_posted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -103,13 +105,15 @@ impl Mailbox {
         self.posted.notify_one();
     }
 
-    /// Has the target suspended or resumed.
+    /// Has the target suspended or resumed. The reconcile of a target that is to be suspended ends.
     pub(super) fn suspend(&self, suspension: Suspension) {
         let mut inner = self.inner();
         inner.suspensions.push_back(suspension);
         inner.causes.insert(Cause::Suspension(suspension.from));
+        inner.running.iter().filter(|_| suspension.suspended).for_each(CancellationToken::cancel);
         drop(inner);
         self.posted.notify_one();
+        self.suspension_posted.notify_one();
     }
 
     /// Waits until there is an order.
@@ -127,7 +131,7 @@ impl Mailbox {
     /// Waits until the target is to be suspended or resumed; orders stay.
     pub(super) async fn suspension_posted(&self) {
         while self.suspension().is_none() {
-            self.posted().await;
+            self.suspension_posted.notified().await;
         }
     }
 
@@ -166,6 +170,9 @@ impl Mailbox {
     pub(super) fn begin(&self, commit: Option<CommitId>, stop: CancellationToken) {
         let mut inner = self.inner();
         inner.looked_at = commit;
+        if inner.suspensions.iter().any(|one| one.suspended) {
+            stop.cancel();
+        }
         inner.running = Some(stop);
         inner.ended_by = None;
     }

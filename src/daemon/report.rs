@@ -132,6 +132,7 @@ impl Reporter {
         let Suspension { suspended, from } = suspension;
         self.trail.of_run(None, &Cause::Suspension(from).asked()).suspended(suspended);
         measure_suspended(&self.key.name, suspended);
+        self.board.edit_target(&self.key, |status| status.suspended = suspended);
         self.show_past(|_| ());
     }
 
@@ -201,9 +202,9 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let id = commit.as_ref().map(|commit| commit.id.clone());
     let now = Timestamp::now();
     status.reconciling = false;
-    status.suspended = result.suspended;
     // A reconcile that was interrupted does not say how the target stands.
     if ended.outcome != ReconcileOutcome::Interrupted {
+        status.suspended = result.suspended;
         status.state = state_of(&result, ended.outcome);
     }
     status.commit_seen = ended.seen.snapshot.commit().cloned();

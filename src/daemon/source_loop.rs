@@ -251,6 +251,11 @@ impl SourceLoop {
     /// Waits for the tasks, which finish what they began.
     pub(super) async fn end(self) {
         self.tasks.end().await;
+        for Addressee { key, mailbox, .. } in &self.targets {
+            if mailbox.suspension().is_some() {
+                warn!(target = key.name, "a suspension was not saved before the end: ask again");
+            }
+        }
         self.senders.end().await;
     }
 

@@ -12,19 +12,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::Watched;
 use super::after::Wait;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::{Asker, Cause};
 use super::report::{Ended, Reporter};
 use super::status::ReconcileOutcome;
-use super::target_reconcile::{
-    TargetReconcile, TargetResult, options, reconcile_target, set_suspended,
-};
+use super::target_reconcile::{TargetReconcile, TargetResult, options, reconcile_target};
+use super::{LOCK_TIMEOUT, Watched};
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::State;
 use crate::reconcile::{Engine, RunOptions};
+use crate::record::Record;
 use crate::source::{Commit, Seen, Source};
 
 /// How long one reconcile may take before the probe calls it stuck.
@@ -180,8 +179,8 @@ impl TargetLoop {
         }
     }
 
-    /// Reconciles. One that takes long, since the server is slow or much is written, keeps no other
-    /// target waiting.
+    /// Reconciles, and saves a suspension meanwhile. One that takes long, since the server is slow or much
+    /// is written, keeps no other target waiting.
     async fn reconcile(
         &self,
         seen: &Seen,
@@ -190,7 +189,14 @@ impl TargetLoop {
     ) -> TargetResult {
         let Self { engine, target, source, .. } = self;
         let reconcile = TargetReconcile { engine, target, source, seen, options };
-        let mut reconcile = std::pin::pin!(reconcile_target(reconcile));
+        let reconcile = async {
+            tokio::select! {
+                biased;
+                result = reconcile_target(reconcile) => result,
+                never = self.save_suspensions() => match never {},
+            }
+        };
+        let mut reconcile = std::pin::pin!(reconcile);
         tokio::select! {
             result = &mut reconcile => return result,
             () = tokio::time::sleep(LONGEST_SLOT) => drop(slot),
@@ -285,10 +291,9 @@ impl TargetLoop {
     /// Saves the suspensions that were ordered; `false`: the state could not be written.
     async fn save_suspension(&self) -> bool {
         while let Some(suspension) = self.mailbox.suspension() {
-            if self.writes
-                && let Err(error) =
-                    set_suspended(&self.engine, &self.target, suspension.suspended).await
-            {
+            let file = self.engine.state_file(&self.target);
+            let suspend = |record: &mut Record| record.suspended = suspension.suspended;
+            if let Err(error) = file.edit(LOCK_TIMEOUT, "run", suspend).await {
                 self.watched.expect(LONGEST_RECONCILE);
                 self.reporter.suspension_not_saved(&error);
                 return false;

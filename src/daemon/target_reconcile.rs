@@ -231,16 +231,6 @@ pub(super) fn options(writes: bool, asked: Asked, term: &Term) -> RunOptions {
     }
 }
 
-/// Suspends or resumes a target, in its state.
-pub(super) async fn set_suspended(
-    engine: &Engine,
-    target: &Target,
-    suspended: bool,
-) -> Result<(), crate::state::StateError> {
-    let file = engine.state_file(target);
-    file.edit(LOCK_TIMEOUT, "run", |record| record.suspended = suspended).await
-}
-
 /// How long a single reconcile waits for the right to act where replicas share the targets.
 const ELECTION: Duration = Duration::from_secs(30);
 

@@ -37,13 +37,13 @@ pub async fn carry_out(
     trail.consented_by_flags(&options.requests);
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     trail.found(&plan);
-    let file = options.base.is_none().then(|| engine.state_file(target));
-    let Opened { before, lock, .. } = &ready.opened;
-    let ledger = Ledger::new(before.clone(), file, lock.clone());
+    let Opened { before, ledger, .. } = &ready.opened;
+    let ledger = ledger.clone().unwrap_or_else(|| Ledger::new(before.clone(), None, None));
     plan.notices.extend(reconcile.keep_last_good(ready.good.as_ref()).await);
     let record = with_commit(&ready);
     if record != *before {
-        ledger.edit(|known| *known = record);
+        // The target may have been suspended since the record was read.
+        ledger.edit(|known| *known = Record { suspended: known.suspended, ..record });
     }
     let progress = |change: &Change, result: &ChangeResult| {
         trail.wrote(change, result);

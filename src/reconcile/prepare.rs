@@ -29,7 +29,7 @@ use crate::plan::{
 };
 use crate::record::{GoodCommit, Readable, Record};
 use crate::source::{Snapshot, SourceError};
-use crate::state::Lock;
+use crate::state::Ledger;
 
 /// Reads, loads, resolves, observes and plans one target. Problems are told in the plan.
 pub async fn prepare<'e>(
@@ -74,8 +74,8 @@ pub(crate) struct Opened {
     pub(super) key_is_known: bool,
     /// The record as it was read, with the protection that the commit raises.
     pub(super) before: Record,
-    /// Held until the outcome of the plan is remembered.
-    pub(super) lock: Option<Lock>,
+    /// Of a run that writes the state: it holds the lock until the outcome of the plan is remembered.
+    pub(super) ledger: Option<Ledger>,
 }
 
 impl Reconcile<'_> {
@@ -110,17 +110,18 @@ impl Reconcile<'_> {
         let connection = connection.map_err(|error| (Step::Connect, error.to_string()))?;
         let connection = connection.with_retries(self.options);
         let recalled = self.recall(&connection, prepared).await;
-        let (mut before, lock) = recalled.map_err(|problem| (Step::State, problem))?;
+        let (mut before, ledger) = recalled.map_err(|problem| (Step::State, problem))?;
         let desired = self.resolve(&loaded, prepared);
         // It counts at once, also where the lists fail later or the target is suspended.
-        if raise_protection(&mut before, &desired) && lock.is_some() {
-            let file = self.engine.state_file(self.target);
-            let kept = blocking(|| file.write(&before));
-            kept.map_err(|error| (Step::State, error.to_string()))?;
+        if raise_protection(&mut before, &desired)
+            && let Some(ledger) = &ledger
+        {
+            ledger.edit(|known| raise_protection(known, &desired));
+            ledger.save().await.map_err(|error| (Step::State, error.to_string()))?;
         }
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
-        Ok((Opened { loaded, desired, connection, key_is_known, before, lock }, record))
+        Ok((Opened { loaded, desired, connection, key_is_known, before, ledger }, record))
     }
 
     /// Asks the API for the lists, and git for the earlier commits meanwhile. Both come after the state

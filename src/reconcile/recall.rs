@@ -13,7 +13,7 @@ use crate::desired;
 use crate::plan::compare::{Keys, base_of};
 use crate::record::{Memory, Owned, Record};
 use crate::source::Snapshot;
-use crate::state::{Lock, StateError, StateFile};
+use crate::state::{Ledger, Lock, StateError, StateFile};
 
 /// The consequences for a target whose state is gone.
 const LOST_STATE: &str = "what git declares is adopted again, nothing is deleted, and consents, holds \
@@ -26,7 +26,7 @@ impl Reconcile<'_> {
         &self,
         connection: &Connection,
         prepared: &mut Prepared<'_>,
-    ) -> Result<(Record, Option<Lock>), String> {
+    ) -> Result<(Record, Option<Ledger>), String> {
         let Self { engine, target, snapshot, options } = *self;
         if let Some(base) = &options.base {
             let notice = "compared with the base revision, without a state: rotated values of the \
@@ -53,7 +53,8 @@ impl Reconcile<'_> {
                         older one is not put in its place"
                 .to_owned());
         }
-        Ok((record, lock))
+        let ledger = lock.map(|lock| Ledger::new(record.clone(), Some(file), Some(lock)));
+        Ok((record, ledger))
     }
 
     /// Tells that the state was found to be gone, and keeps what stands in its place: a target stays

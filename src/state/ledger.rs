@@ -16,11 +16,11 @@ const PAUSE_PER_WRITE: u32 = 19;
 /// A ledger without a file (`--base`) keeps its edits to itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     record: Mutex<(Record, u64)>,
     file: Option<StateFile>,
     lock: Option<Lock>,
@@ -37,11 +37,16 @@ struct LastWrite {
 }
 
 impl Ledger {
-    /// Starts with a record that was read from a file under its lock, or one without a file.
+    /// Starts with a record that was read from a file under its lock, or one without a file. The process
+    /// finds it by the file from now on.
     pub(crate) fn new(record: Record, file: Option<StateFile>, lock: Option<Lock>) -> Self {
         let last = LastWrite { ended: Instant::now(), took: Duration::ZERO, edits: 0 };
         let writing = tokio::sync::Mutex::new(last);
-        Self { inner: Arc::new(Inner { record: Mutex::new((record, 0)), file, lock, writing }) }
+        let inner = Arc::new(Inner { record: Mutex::new((record, 0)), file, lock, writing });
+        if let Some(file) = &inner.file {
+            file.known.ledgers().insert(file.path.clone(), Arc::downgrade(&inner));
+        }
+        Self { inner }
     }
 
     /// Looks at the record.
@@ -54,6 +59,15 @@ impl Ledger {
         let mut record = self.record();
         record.1 += 1;
         change(&mut record.0)
+    }
+
+    /// Changes the record in memory; a change that leaves it as it is causes no write.
+    pub(super) fn edit_if_changed<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
+        let mut record = self.record();
+        let before = record.0.clone();
+        let result = change(&mut record.0);
+        record.1 += u64::from(record.0 != before);
+        result
     }
 
     /// Changes the memory of one connection.

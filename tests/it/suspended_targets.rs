@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use apinizer_gitops::testing::state::StateFile;
 
-use crate::faults::Fault;
+use crate::faults::{Fault, Moment};
 use crate::fleet::{TARGETS, fleet, project};
 use crate::history::events;
 use crate::running::{Running, eventually};
@@ -132,7 +132,9 @@ fn a_suspension_that_is_taken_back_at_once_is_told_while_the_target_retries() {
     eventually("it is written", || world.live("a")["port"] == json!(26));
     let told = || {
         let events = events(&world, &[]).into_iter();
-        let told = events.filter(|event| event["by"] == "a request from 127.0.0.1");
+        let asked_for = |event: &Value| event["by"] == "a request from 127.0.0.1";
+        // The write follows from the last of the requests.
+        let told = events.filter(|event| asked_for(event) && event["event"] != "update");
         told.map(|event| event["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     eventually("each is told", || told().len() == 4);
@@ -181,6 +183,43 @@ fn a_suspension_outlives_a_reload_and_a_state_that_is_deleted() {
     let told = daemon.logs().matches("the target lost its state").count();
     assert_eq!(told, 1, "{}", daemon.logs());
     world.run(&["history"]).code(0).says("the target lost its state: what git declares");
+}
+
+/// A person who suspends in an emergency waits for no call.
+#[test]
+fn a_suspension_is_saved_while_a_call_hangs_and_no_other_call_starts() {
+    for (method, path) in [(Method::GET, "type=email"), (Method::PUT, "/a/")] {
+        let mut world = World::settled(&["a", "b"]);
+        world.env.insert("ADMIN".into(), "admin".into());
+        let config = one_target(CHECKOUT, "concurrency: 1");
+        world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+        let daemon = Running::start(&world, &[]);
+        eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+        let gate = world.control().gate(Some(method), path, Moment::Before);
+        world.write_email("a", "port: 26\n");
+        world.commit_email("b", "port: 26\n");
+        world.block_on(gate.wait_for(1));
+        assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+        eventually("the suspension is remembered", || world.record()["suspended"] == json!(true));
+        world.forget_calls();
+        gate.open();
+        let target = || daemon.status(&world)["targets"][0].clone();
+        eventually("it is suspended", || target()["state"] == json!("suspended"));
+        let written = world.writes();
+        assert!(written.iter().all(|call| call.contains("/a/")), "{written:?}");
+        assert_eq!(world.record()["suspended"], json!(true));
+    }
+}
+
+#[test]
+fn the_end_tells_of_a_suspension_that_could_not_be_saved() {
+    let (world, mut daemon) = administered();
+    std::fs::create_dir(world.state_file().with_extension("new")).unwrap();
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ends(), 0);
+    let logs = daemon.logs();
+    assert!(logs.contains("a suspension was not saved before the end"), "{logs}");
 }
 
 #[test]
