@@ -113,11 +113,11 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
         info!("the config was read again");
         let next = SourceLoop::start(&daemon, opened, &memory, Some(&current));
         // A target that hangs holds up neither the others nor the next config.
-        leaving.spawn(std::mem::replace(&mut current, next).end());
+        leaving.spawn(std::mem::replace(&mut current, next).end(true));
         while leaving.try_join_next().is_some() {}
         daemon.trigger.wake(Cause::Reload);
     }
-    leaving.spawn(current.end());
+    leaving.spawn(current.end(false));
     leaving.join_all().await;
     Ok(())
 }

@@ -249,9 +249,10 @@ impl SourceLoop {
     }
 
     /// Waits for the tasks, which finish what they began.
-    pub(super) async fn end(self) {
+    pub(super) async fn end(self, is_reload: bool) {
         self.tasks.end().await;
-        for Addressee { key, mailbox, .. } in &self.targets {
+        // After a reload the loops of the next config save it: they share the mailboxes.
+        for Addressee { key, mailbox, .. } in self.targets.iter().filter(|_| !is_reload) {
             if mailbox.suspension().is_some() {
                 warn!(target = key.name, "a suspension was not saved before the end: ask again");
             }
