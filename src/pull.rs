@@ -19,7 +19,7 @@ use crate::desired::{Desired, DesiredConnection, DesiredField, Resolution, resol
 use crate::document::{DeclaredLayer, Document, LoadRequest, ParseCache, load};
 use crate::export::normal_value;
 use crate::name::ConnectionName;
-use crate::plan::compare::{LiveView, field_exactly_at, with_lives_ignored_parts};
+use crate::plan::compare::{LiveView, field_exactly_at, with_ignored_parts_of};
 use crate::plan::equality::{equal, equal_as};
 use crate::plan::{ADOPTED, Action, Change, Entry, FieldChange, Origin};
 use crate::pointer::{child, for_people, look_up, with_texts};
@@ -124,7 +124,7 @@ fn drift_in(
     }
     let (declared, value) = (&field.declared, field.value()?);
     let with_ignored =
-        live.and_then(|live| with_lives_ignored_parts(connection, path, live, Some(value)));
+        live.and_then(|live| with_ignored_parts_of(connection, path, live, Some(value)));
     let live = with_ignored.as_ref().or(live);
     let wanted = pulled(field.field.map(|field| &field.kind), declared, value, live);
     Some(wanted.map(|wanted| DriftedField {

@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::compare::{
-    Comparison, LiveView, Subject, Treatment, shown_text, shows_file, value_to_send,
-    with_lives_ignored_parts,
+    Comparison, LiveView, NotSent, Subject, Treatment, shown_text, shows_file, value_to_send,
 };
 use super::equality::equal_as;
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
@@ -37,6 +36,15 @@ pub(crate) enum NoBody {
          does not declare it, so a PUT could wipe it: declare it, or declare it `null` to empty it"
     )]
     WouldWipeFile(String),
+    /// A value that git declares must not be sent.
+    #[error(transparent)]
+    NotSent(#[from] NotSent),
+    /// A PUT would overwrite drift that is to be kept.
+    #[error(
+        "`{0}` drifted and live does not show all of it, so a PUT would overwrite the drift: declare what \
+         is live, or undo the drift"
+    )]
+    WouldOverwriteDrift(String),
 }
 
 /// Whether a secret that live shows may be sent back as it is shown: it has to be proven that the
@@ -287,19 +295,19 @@ pub(crate) fn for_update(
     body["type"] = live.listed.type_name.as_str().into();
     body["name"] = named.as_str().into();
     let kept: BTreeSet<&str> = comparison.kept().collect();
-    let masked = masked_fields(own_type, &body);
+    if let Some(path) = comparison.drift_not_shown() {
+        return Err(NoBody::WouldOverwriteDrift(pointer::for_people(path)));
+    }
     for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
-        let is_file = field.field.is_some_and(Field::is_file);
-        let is_masked =
-            || pointer::steps(&field.path).next().is_some_and(|key| masked.contains(&*key));
-        if kept.contains(&*field.path) && !is_file && !is_masked() {
+        if kept.contains(&*field.path) {
             continue;
         }
-        let (value, shown) = (value_of(desired, field)?, live.get(&field.path));
-        let with_ignored = with_lives_ignored_parts(desired, &field.path, value, shown);
-        let value = with_ignored.as_ref().unwrap_or(value);
-        let sent = value_to_send(field, value, comparison.base.get(&field.path), shown);
-        pointer::set(&mut body, &field.path, sent.into_owned());
+        let (path, value) = (&*field.path, value_of(desired, field)?);
+        let sent = value_to_send(desired, field, value, comparison.base.get(path), live.get(path));
+        if let Some(refused) = sent.refused {
+            return Err(refused.into());
+        }
+        pointer::set(&mut body, path, sent.value.into_owned());
     }
     let dropped = comparison.differences.iter().filter(|d| d.subject == Subject::Dropped);
     for dropped in dropped.filter(|d| d.treatment == Treatment::Write) {
@@ -389,14 +397,6 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
         }
     }
     Ok(())
-}
-
-/// The fields of a body in which a secret is masked.
-fn masked_fields(own_type: &'static ConnectionType, body: &Value) -> BTreeSet<String> {
-    let fields = body.as_object().into_iter().flatten();
-    let masked =
-        fields.filter(|(key, value)| !hidden::masked_parts(own_type, key, value, true).is_empty());
-    masked.map(|(key, _)| key.clone()).collect()
 }
 
 fn value_of<'a>(desired: &DesiredConnection, field: &'a DesiredField) -> Result<&'a Value, NoBody> {

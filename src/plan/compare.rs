@@ -10,12 +10,12 @@ mod field;
 mod sent;
 
 pub(super) use field::{moved_field, show_desired};
-pub(crate) use field::{shown_text, shows_file, with_lives_ignored_parts};
-pub(crate) use sent::{is_as_sent, value_to_send};
+pub(crate) use field::{shown_text, shows_file};
+pub(crate) use sent::{NotSent, is_as_sent, value_to_send, with_ignored_parts_of};
 
 use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};
-use crate::catalog::{self, ConnectionType, Defaults, Field};
+use crate::catalog::{self, ConnectionType, Defaults, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::{look_up, with_parts_of};
@@ -114,6 +114,18 @@ pub(crate) struct Difference {
     pub(crate) change: FieldChange,
     pub(crate) treatment: Treatment,
     pub(crate) subject: Subject,
+    pub(crate) shown: Shown,
+}
+
+/// Whether a PUT can keep live's value of a field that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Live shows all of it, so it can be sent back.
+    Whole,
+    /// Nothing differs but parts that live may hide: git's value is sent for them.
+    AllButSecrets,
+    /// Live may hide a part, and something else differs.
+    NotWhole,
 }
 
 /// The kind of field that differs.
@@ -160,13 +172,26 @@ impl Comparison {
         self.differences.iter().any(|d| is_read_back(d) && d.treatment == Treatment::Write)
     }
 
-    /// The pointers of the fields in which a PUT keeps live's value. A field that holds a secret or a file
-    /// which git declares is never one of them: live may show a mask for it, so git's value is sent.
+    /// The pointers of the fields in which a PUT keeps live's value: live shows all of it.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
-        self.differences
-            .iter()
-            .filter(|d| d.treatment != Treatment::Write && !d.is_secret() && !d.change.sensitive)
-            .map(|d| d.change.path.as_str())
+        let kept = |d: &&Difference| d.treatment != Treatment::Write && d.shown == Shown::Whole;
+        self.differences.iter().filter(kept).map(|d| d.change.path.as_str())
+    }
+
+    /// The pointer of a field with drift that is to be kept, and that no PUT can keep.
+    pub(crate) fn drift_not_shown(&self) -> Option<&str> {
+        let lost = |d: &&Difference| d.treatment == Treatment::Keep && d.shown == Shown::NotWhole;
+        self.differences.iter().find(lost).map(|d| d.change.path.as_str())
+    }
+
+    /// Plans the secrets that drifted as written, as every PUT does it.
+    pub(crate) fn write_secrets(&mut self) {
+        for difference in &mut self.differences {
+            let is_secret = difference.shown == Shown::AllButSecrets;
+            if is_secret && difference.treatment == Treatment::Keep {
+                difference.treatment = Treatment::Write;
+            }
+        }
     }
 
     /// The differences that are treated in one way.
@@ -229,6 +254,9 @@ pub(crate) fn compare(
     }
     for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
         comparing.dropped(path, older);
+    }
+    if comparing.found.writes() {
+        comparing.found.write_secrets();
     }
     comparing.found
 }
@@ -405,13 +433,34 @@ fn matches_base(
     match &older.print {
         None => equal_with(defaults, field, Some(&older.declared), live),
         Some(print) if keys.is_known => {
-            let seen = live.unwrap_or(&Value::Null);
+            let kind = field.map(|field| &field.kind);
+            let seen = &in_shape(kind, &older.declared, live.unwrap_or(&Value::Null));
             let spellings = other_spellings(field, seen);
             std::iter::once(seen)
                 .chain(&spellings)
                 .any(|spelling| keys.key.matches(print, path, spelling))
         }
         Some(_) => false,
+    }
+}
+
+/// Live's value without the keys that servers add to the objects that git declares.
+fn in_shape(kind: Option<&Kind>, declared: &Value, live: &Value) -> Value {
+    match (declared, live) {
+        (Value::Array(items), Value::Array(live)) if items.len() == live.len() => {
+            let kind = kind.and_then(Kind::of_item);
+            items.iter().zip(live).map(|(item, live)| in_shape(kind, item, live)).collect()
+        }
+        (Value::Object(fields), Value::Object(live)) => {
+            let is_gits =
+                |key: &str| matches!(kind, Some(Kind::Map(_))) || fields.contains_key(key);
+            let parts = live.iter().filter(|(key, _)| is_gits(key)).map(|(key, live)| {
+                let kind = kind.and_then(|kind| kind.of_key(key));
+                (key.clone(), in_shape(kind, fields.get(key).unwrap_or(live), live))
+            });
+            Value::Object(parts.collect())
+        }
+        (_, live) => live.clone(),
     }
 }
 

@@ -31,6 +31,7 @@ mod deployed;
 mod disk;
 mod docs;
 mod documents;
+mod drift_kept;
 mod edits;
 mod elements;
 mod exports;

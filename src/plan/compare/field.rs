@@ -5,13 +5,14 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
+use crate::plan::compare::sent::{masked_in, references_in, secrets_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, field_exactly_at, is_as_sent,
-    matches_base, value_to_send, written,
+    CompareSettings, Comparing, Difference, Keys, Shown, Subject, Treatment, field_exactly_at,
+    is_as_sent, matches_base, value_to_send, with_ignored_parts_of, written,
 };
 use crate::plan::equality::{equal_in, is_empty};
 use crate::plan::{FieldChange, Origin};
-use crate::pointer;
+use crate::pointer::{self, any_text};
 use crate::record::BaseField;
 use crate::secret::{SENSITIVE, same_in_constant_time};
 
@@ -23,10 +24,9 @@ impl Comparing<'_> {
         let older = self.older(path);
         let Some(value) = field.value() else { return };
         let live_value = live.get(path);
-        let with_ignored = with_lives_ignored_parts(desired, path, value, live_value);
-        let value = with_ignored.as_ref().unwrap_or(value);
-        let sent = value_to_send(field, value, older, live_value);
-        if is_as_sent(desired, field.field, Some(&sent), live_value) {
+        let sent = value_to_send(desired, field, value, older, live_value);
+        let is_agreed = || is_as_sent(desired, field.field, Some(&sent.value), live_value);
+        if sent.refused.is_none() && is_agreed() {
             self.stays(path);
             self.agreed(field, value);
             return;
@@ -40,10 +40,68 @@ impl Comparing<'_> {
             Some(then) if sensitive && origin == Origin::Git => Some(then.clone()),
             _ => self.show_live(path, live_value, sensitive),
         };
-        let after = Some(show_desired(desired, field, &sent));
-        let change = self.change(path, before, after, sensitive, origin);
+        let after = if sensitive {
+            field.declared.clone()
+        } else {
+            let mut after = show_desired(desired, field, &sent.value);
+            self.hide_lives_secrets(field, value, live_value, &mut after);
+            after
+        };
+        let change = self.change(path, before, Some(after), sensitive, origin);
         let treatment = self.treatment(path, field.value(), live_value, origin);
-        self.push(change, treatment, Subject::Plain);
+        let shown = self.shown(field, value, live_value);
+        self.found.differences.push(Difference {
+            change,
+            treatment,
+            subject: Subject::Plain,
+            shown,
+        });
+    }
+
+    /// Whether live shows all of a field that differs.
+    fn shown(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Shown {
+        let (desired, path) = (self.desired, &*field.path);
+        let live = live.unwrap_or(&Value::Null);
+        let masked = masked_in(desired.connection_type, path, live);
+        let references = references_in(&field.declared);
+        let reads_back = |place: &String| {
+            let wanted = value.pointer(place);
+            live.pointer(place) == wanted || any_text(live, &|text| wanted == Some(&text.into()))
+        };
+        let is_file = field.field.is_some_and(Field::is_file);
+        if masked.is_empty()
+            && references.iter().all(reads_back)
+            && (!is_file || shows_file(Some(live)))
+        {
+            return Shown::Whole;
+        }
+        let mut rest = if is_file { value.clone() } else { live.clone() };
+        for place in masked.iter().chain(&references) {
+            match value.pointer(place) {
+                Some(part) if place.is_empty() => rest = part.clone(),
+                part => pointer::put(&mut rest, place, part.cloned()),
+            }
+        }
+        let sent = value_to_send(desired, field, value, None, Some(&rest));
+        let is_rest_equal = is_as_sent(desired, field.field, Some(&sent.value), Some(&rest));
+        if is_rest_equal { Shown::AllButSecrets } else { Shown::NotWhole }
+    }
+
+    /// Hides what is a secret in live, and not git's, though it stands beside another name in what is sent.
+    fn hide_lives_secrets(
+        &self,
+        field: &DesiredField,
+        value: &Value,
+        live: Option<&Value>,
+        shown: &mut Value,
+    ) {
+        let Some(live) = live else { return };
+        for place in secrets_in(self.desired.connection_type, &field.path, live) {
+            let part = live.pointer(&place);
+            if shown.pointer(&place) == part && value.pointer(&place) != part {
+                pointer::put(shown, &place, Some(Value::from(SENSITIVE)));
+            }
+        }
     }
 
     /// Compares a field whose value is not known in this run by its text with the text that the base
@@ -55,7 +113,7 @@ impl Comparing<'_> {
             return;
         }
         let older = self.older(path).map(|older| &older.declared);
-        let with_ignored = with_lives_ignored_parts(self.desired, path, &field.declared, older);
+        let with_ignored = with_ignored_parts_of(self.desired, path, &field.declared, older);
         if older == Some(with_ignored.as_ref().unwrap_or(&field.declared)) {
             return;
         }
@@ -145,8 +203,13 @@ impl Comparing<'_> {
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
 
-    fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
-        self.found.differences.push(Difference { change, treatment, subject });
+    /// Notes a difference in a secret, or in a field of which live shows all.
+    pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
+        let shown = match subject {
+            Subject::Secret | Subject::SecretReadBack => Shown::AllButSecrets,
+            Subject::Plain | Subject::Dropped => Shown::Whole,
+        };
+        self.found.differences.push(Difference { change, treatment, subject, shown });
     }
 
     /// Live's side of a field as it may be shown.
@@ -166,6 +229,11 @@ impl Comparing<'_> {
             return if is_of_a_layer { Origin::Both } else { Origin::Git };
         };
         let keys = self.settings.keys;
+        // A part that others may edit moves nothing.
+        let then = if older.print.is_some() { value } else { &older.declared };
+        let without_ignored = live
+            .and_then(|live| with_ignored_parts_of(self.desired, &field.path, live, Some(then)));
+        let live = without_ignored.as_ref().or(live);
         let git_moved = moved_field(self.desired, field, Some(value), older, keys);
         let defaults = field.field.map(|field| self.desired.defaults(field));
         let live_moved = !matches_base(field.field, defaults, &field.path, older, live, keys);
@@ -213,25 +281,6 @@ pub(in crate::plan) fn show_desired(
         .map(|f| (f.path.trim_start_matches('/').to_owned(), f.declared.clone()))
         .collect();
     hidden::mask_at(desired.connection_type, &field.path, value, &whole)
-}
-
-/// Git's value of a field with the other side's parts put in where `x-gitops.ignore` names a pointer
-/// below the field; `None` where it names none.
-pub(crate) fn with_lives_ignored_parts(
-    desired: &DesiredConnection,
-    path: &str,
-    value: &Value,
-    live: Option<&Value>,
-) -> Option<Value> {
-    let below = desired.options.ignore.iter();
-    let below = below.filter(|pointer| *pointer != path && lies_in(pointer, path));
-    let mut patched: Option<Value> = None;
-    for pointer in below {
-        let below = &pointer[path.len()..];
-        let live_part = live.and_then(|live| live.pointer(below)).cloned();
-        pointer::put(patched.get_or_insert_with(|| value.clone()), below, live_part);
-    }
-    patched
 }
 
 // Secret fields.

@@ -178,7 +178,7 @@ fn present(
 
 /// Shows the differences in which live is kept: drift that is only reported, and fields that the
 /// server rewrites.
-fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
+pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
     let both = [(Treatment::Keep, State::Drifted), (Treatment::GiveUp, State::NotConverging)];
     for (treatment, state) in both {
         let fields = comparison.treated(treatment);

@@ -12,6 +12,7 @@ use crate::plan::{Action, Change, State};
 
 use super::declared::{
     ADOPTED, Compared, Wipes, absent_layer_in_words, came_to_nothing, cannot_be_written,
+    report_kept,
 };
 use super::tell_edit;
 
@@ -157,10 +158,12 @@ fn decide_rename(
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
     }
-    if let Wipes::Yes(reason) = compared.would_wipe() {
+    let wipes = compared.would_wipe();
+    let Compared { ours, mut comparison, .. } = compared;
+    comparison.write_secrets();
+    if let Wipes::Yes(reason) = wipes {
         return Decision::blocked(row, Why::new(reason));
     }
-    let Compared { ours, comparison, .. } = compared;
     let change = Change {
         action: Action::Rename,
         previous_name: Some(view.listed.name.clone()),
@@ -169,6 +172,7 @@ fn decide_rename(
         ..Change::of(row)
     };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
+    report_kept(&mut decision, row, &comparison);
     decision.proven_readable = comparison.proven_readable;
     // A list may leave out a secret that the PUT would wipe.
     decision.needs_reading = view.own.is_none();

@@ -1,0 +1,119 @@
+//! With `drift: report` a PUT that git asked for sends drift back as live shows it. Where live does not
+//! show all of it the PUT is blocked: no plan says "only reported" of what a PUT overwrites.
+
+use serde_json::{Value, json};
+
+use crate::world::{CANARY, World, email};
+
+const TOKEN: &str = "{name: Authorization, value: '${env:SMTP_PASSWORD}'}";
+
+/// A webhook with headers, declared on a target that only reports drift, and applied.
+fn hook(headers: &str) -> World {
+    let mut world = World::new();
+    world.target("drift: report");
+    declare(&world, headers, "");
+    world.apply().code(0);
+    world
+}
+
+fn declare(world: &World, headers: &str, more: &str) {
+    let document = "type: webhook\nname: hook\nfullUrl: 'https://h.example.com/x'\n";
+    world.write("connections/hook.yaml", &format!("{document}headerList: [{headers}]\n{more}"));
+    world.commit("the headers");
+}
+
+fn header(name: &str, value: &str) -> Value {
+    json!({"name": name, "value": value})
+}
+
+#[test]
+fn a_list_with_a_secret_that_live_shows_is_sent_back() {
+    let headers = format!("{{name: X-A, value: '1'}}, {TOKEN}");
+    let world = hook(&headers);
+    let live = json!([header("X-A", "drifted"), header("Authorization", CANARY)]);
+    world.edit("hook", "headerList", live.clone());
+    declare(&world, &headers, "description: another\n");
+    assert_eq!(world.changes(&[]), ["update hook", "drift hook"]);
+    world.apply().code(0);
+    assert_eq!(world.live("hook")["headerList"], live);
+    assert_eq!(world.live("hook")["description"], json!("another"));
+}
+
+#[test]
+fn a_rename_tells_the_drift_that_it_keeps() {
+    let headers = format!("{{name: X-A, value: '1'}}, {TOKEN}");
+    let world = hook(&headers);
+    let live = json!([header("X-A", "drifted"), header("Authorization", CANARY)]);
+    world.edit("hook", "headerList", live.clone());
+    declare(&world, &headers, "x-gitops: {renamedFrom: hook}\n");
+    let path = world.repo().join("connections/hook.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, text.replace("name: hook\n", "name: hook2\n")).unwrap();
+    world.commit("another name");
+    assert_eq!(world.changes(&[]), ["rename hook2", "drift hook2"]);
+    world.apply().code(0);
+    assert_eq!(world.live("hook2")["headerList"], live);
+}
+
+#[test]
+fn drift_in_a_list_that_live_does_not_show_in_full_blocks_the_put() {
+    for (headers, hidden) in [("{name: X-A, value: '1'}", json!(null)), (TOKEN, json!("cipher"))] {
+        let world = hook(headers);
+        let live = json!([header("X-B", "2"), {"name": "Authorization", "value": hidden}]);
+        world.edit("hook", "headerList", live.clone());
+        assert_eq!(world.changes(&[]), ["drift hook"]);
+        declare(&world, headers, "description: another\n");
+        world.plan().code(1).says("headerList");
+        world.apply().code(1).says("drifted");
+        assert_eq!(world.live("hook")["headerList"], live);
+    }
+}
+
+#[test]
+fn a_certificate_that_live_shows_is_sent_back() {
+    let mut world = World::new();
+    world.target("drift: report");
+    let document = "type: graylog\nname: g\nhostname: h\ntlsEnabled: true\n\
+        tlsTrustCertChainFile: QUFB\n";
+    world.write("connections/g.yaml", document);
+    world.commit("a certificate");
+    world.apply().code(0);
+    world.edit("g", "tlsTrustCertChainFile", json!("QkJC"));
+    world.write("connections/g.yaml", &format!("{document}description: another\n"));
+    world.commit("another description");
+    world.apply().code(0).says("drift, only reported");
+    assert_eq!(world.live("g")["tlsTrustCertChainFile"], json!("QkJC"));
+}
+
+#[test]
+fn a_password_that_drifted_is_planned_as_a_write_of_the_next_put() {
+    use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
+    world.target("drift: report\nverify_secrets: 0s");
+    world.settle(&["a"]);
+    world.apply().code(0);
+    world.edit("a", "password", json!("typed in the console"));
+    assert_eq!(world.changes(&["--verify-secrets"]), ["drift a"]);
+    world.write("connections/a.yaml", &email("a", "port: 2525\n"));
+    world.commit("another port");
+    assert_eq!(world.changes(&["--verify-secrets"]), ["update a"]);
+    world.run(&["plan", "--verify-secrets"]).code(2).says("password");
+}
+
+#[test]
+fn an_ignored_part_that_moves_makes_no_drift_beside_it_gits() {
+    let headers = format!("{TOKEN}, {{name: X-A, value: '1'}}, {{name: X-B, value: '2'}}");
+    let ignored = "x-gitops: {ignore: [/headerList/1/value]}\n";
+    let world = hook(&headers);
+    declare(&world, &headers, ignored);
+    world.apply().code(0);
+    let live = |a: &str| {
+        json!([header("Authorization", CANARY), header("X-A", a), header("X-B", "drifted")])
+    };
+    for a in ["1", "allowed"] {
+        world.edit("hook", "headerList", live(a));
+        assert_eq!(world.changes(&[]), ["drift hook"]);
+    }
+    world.apply().code(0);
+    assert_eq!(world.live("hook")["headerList"], live("allowed"));
+}
