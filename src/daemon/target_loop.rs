@@ -26,7 +26,7 @@ use crate::reconcile::{Engine, RunOptions};
 use crate::record::Record;
 use crate::source::{Commit, Seen, Source};
 
-/// How long one reconcile may take before the probe calls it stuck.
+/// How long a reconcile may go on without a result of a change before the probe calls it stuck.
 const LONGEST_RECONCILE: Duration = Duration::from_secs(15 * 60);
 
 /// How long a reconcile keeps its slot at most, for which other targets wait.
@@ -188,7 +188,9 @@ impl TargetLoop {
         slot: OwnedSemaphorePermit,
     ) -> TargetResult {
         let Self { engine, target, source, .. } = self;
-        let reconcile = TargetReconcile { engine, target, source, seen, options };
+        // A long one that makes progress is not stuck.
+        let progress = &|| self.watched.expect(LONGEST_RECONCILE);
+        let reconcile = TargetReconcile { engine, target, source, seen, options, progress };
         let reconcile = async {
             tokio::select! {
                 biased;

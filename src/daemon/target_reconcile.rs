@@ -106,6 +106,8 @@ pub(super) struct TargetReconcile<'a> {
     /// The newest of the source, or the older commit that `after` allows.
     pub(super) seen: &'a Seen,
     pub(super) options: &'a RunOptions,
+    /// Told after each change.
+    pub(super) progress: &'a (dyn Fn() + Sync),
 }
 
 /// Makes one reconcile, up to what ends it.
@@ -144,13 +146,13 @@ async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
 }
 
 async fn newest_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
-    let TargetReconcile { engine, target, source, seen, options } = reconcile;
+    let TargetReconcile { engine, target, source, seen, options, .. } = reconcile;
     let (reason, diagnostics) = match &seen.refused {
         Some(reason) => (reason.clone(), Vec::new()),
         None => {
             let newest = reconcile::prepare(engine, target, &seen.snapshot, options).await;
             if !newest.refused {
-                return finish(engine, newest, options).await;
+                return finish(reconcile, newest).await;
             }
             (newest.plan.errors.join("; "), newest.plan.diagnostics)
         }
@@ -163,7 +165,7 @@ async fn newest_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
     let mut result = match older {
         Some(Ok(Some(snapshot))) => {
             let prepared = reconcile::prepare(engine, target, &snapshot, options).await;
-            finish(engine, prepared, options).await
+            finish(reconcile, prepared).await
         }
         other => {
             let error = other.and_then(Result::err).map(|error| error.to_string());
@@ -178,8 +180,8 @@ async fn newest_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
     result
 }
 
-async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &RunOptions) -> TargetResult {
-    let target = prepared.target;
+async fn finish(reconcile: TargetReconcile<'_>, prepared: Prepared<'_>) -> TargetResult {
+    let TargetReconcile { engine, target, options, .. } = reconcile;
     let suspended = prepared.is_suspended().unwrap_or_else(|| is_suspended(engine, target));
     let result = TargetResult {
         suspended,
@@ -196,8 +198,8 @@ async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &RunOptions) -
         let plan = prepared.plan.without_calls();
         return TargetResult { plan, only_looked_at: true, ..result };
     }
-    let silent = |_: &Change, _: &ChangeResult| {};
-    let plan = carry_out(engine, prepared, options, false, &silent).await;
+    let progress = |_: &Change, _: &ChangeResult| (reconcile.progress)();
+    let plan = carry_out(engine, prepared, options, false, &progress).await;
     TargetResult { applied: plan.is_applied(), plan, ..result }
 }
 
@@ -268,8 +270,10 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
             retries: RetryPolicy::command(),
             ..options(daemon.writes, daemon.asked.clone(), &term)
         };
+        let progress = &|| ();
+        let reconcile = TargetReconcile { engine, target, source, seen, options, progress };
         let result = tokio::select! {
-            result = reconcile_target(TargetReconcile { engine, target, source, seen, options }) => result,
+            result = reconcile_target(reconcile) => result,
             () = too_long_after(&daemon.shutdown) => {
                 let problem = format!("some calls did not end within {} s and are left", FINISHING.as_secs());
                 nothing(target, Some(problem), false)
