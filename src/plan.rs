@@ -11,6 +11,7 @@ use crate::source::Commit;
 
 pub(crate) mod body;
 pub(crate) mod compare;
+mod connection_state;
 mod decide;
 pub(crate) mod earlier_commits;
 mod entry;
@@ -22,15 +23,14 @@ mod row;
 mod run;
 pub(crate) mod saved;
 pub(crate) mod settle;
-mod state;
 
+pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason};
 pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
 pub(crate) use limits::{keep_protection, raise_protection};
 pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};
-pub(crate) use state::{Counts, State, Summary, with_reason};
 
 use crate::record::Record;
 use crate::rules::UserRules;
@@ -192,7 +192,9 @@ impl Planned {
                     *by = redactor.redact(by);
                 }
             }
-            if entry.state == State::Unmanaged && redactor.is_shown_in_name(entry.name.as_str()) {
+            if entry.state == ConnectionState::Unmanaged
+                && redactor.is_shown_in_name(entry.name.as_str())
+            {
                 entry.name = ConnectionName::new(SENSITIVE);
             }
         }
@@ -257,11 +259,11 @@ impl TargetPlan {
 
     /// Live connections that git neither declares nor owns.
     pub fn unmanaged(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.state == State::Unmanaged)
+        self.entries.iter().filter(|entry| entry.state == ConnectionState::Unmanaged)
     }
 
     /// Whether a connection stands so.
-    pub fn has(&self, state: State) -> bool {
+    pub fn has(&self, state: ConnectionState) -> bool {
         self.entries.iter().any(|entry| entry.state == state)
     }
 
@@ -316,7 +318,7 @@ impl TargetPlan {
         let is_success =
             |change: &Change| change.result.as_ref().is_some_and(ChangeResult::is_success);
         self.errors.is_empty()
-            && !self.has(State::Degraded)
+            && !self.has(ConnectionState::Degraded)
             && self.entries.iter().flat_map(Entry::changes).all(is_success)
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Event, EventKind, WriteResult};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::{Entry, State};
+use crate::plan::{ConnectionState, Entry};
 
 /// The holds, blocks, drifts, failures and the refusal that were told and still stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl Stands {
     /// The trouble that an entry shows.
     pub(super) fn of(entry: &Entry) -> Self {
         Self {
-            kept_back: matches!(entry.state, State::Held | State::Blocked),
+            kept_back: matches!(entry.state, ConnectionState::Held | ConnectionState::Blocked),
             drifted: entry.changes().any(|change| change.drifted_fields().next().is_some()),
             failing: entry.change.as_ref().is_some_and(|change| !change.is_made()),
         }

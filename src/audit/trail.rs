@@ -11,7 +11,9 @@ use super::standing::Stands;
 use super::{ALLOW, Asked, Event, EventKind, HistoryFile, Line, Reconciled, Standing, WriteResult};
 use crate::document::Diagnostic;
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::{Action, Change, ChangeResult, Entry, Filter, RunRequests, State, TargetPlan};
+use crate::plan::{
+    Action, Change, ChangeResult, ConnectionState, Entry, Filter, RunRequests, TargetPlan,
+};
 use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
@@ -366,8 +368,10 @@ impl RunTrail {
         for entry in &plan.entries {
             let why = entry.reason.clone();
             match entry.state {
-                State::Held => self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) }),
-                State::Blocked => {
+                ConnectionState::Held => {
+                    self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) })
+                }
+                ConnectionState::Blocked => {
                     self.tell(Event { why, ..self.of_entry(EventKind::Blocked, entry) });
                 }
                 _ if entry.adopted && carried_out => {

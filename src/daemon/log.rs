@@ -14,7 +14,7 @@ use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName, first_few};
-use crate::plan::{Entry, State, TargetPlan, with_reason};
+use crate::plan::{ConnectionState, Entry, TargetPlan, with_reason};
 use crate::reconcile::Step;
 
 /// How long a kind is remembered that does not come again.
@@ -64,7 +64,7 @@ const MOST_CAUSES: usize = 3;
 /// The failures of a run that was ended while it tried again. That it ended is told beside them, so
 /// they do not say it, and calls that were not sent for it are no failures.
 pub(super) fn retried(plan: &TargetPlan) -> Option<String> {
-    let failed = plan.entries.iter().filter(|entry| entry.state == State::Failed);
+    let failed = plan.entries.iter().filter(|entry| entry.state == ConnectionState::Failed);
     let failed = failed.filter_map(|entry| entry.reason.as_ref());
     let failures = plan.errors.iter().chain(failed);
     let mut causes: Vec<&str> = failures.filter_map(|text| before_the_end(text)).collect();
@@ -186,7 +186,7 @@ impl TargetLog<'_> {
 
     /// Logs the connections in one state: a line for each that is new, and every 5 minutes one for
     /// all that stay, however many take turns.
-    fn connections(&self, result: &TargetResult, state: State, words: &str) {
+    fn connections(&self, result: &TargetResult, state: ConnectionState, words: &str) {
         let (target, commit) = (self.target, self.short());
         let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
@@ -217,7 +217,7 @@ impl TargetLog<'_> {
 
 /// How many connections wait for a change that a dry run does not make.
 fn pending(entries: &[Entry]) -> usize {
-    entries.iter().filter(|entry| entry.state == State::Pending).count()
+    entries.iter().filter(|entry| entry.state == ConnectionState::Pending).count()
 }
 
 impl FailureKind {
@@ -233,11 +233,11 @@ impl FailureKind {
 }
 
 /// The states in which a connection is not as git declares it, and their words.
-const TROUBLE: [(State, &str); 4] = [
-    (State::Failed, "failed"),
-    (State::Blocked, "is blocked"),
-    (State::Held, "is held"),
-    (State::Degraded, "is saved but not deployed"),
+const TROUBLE: [(ConnectionState, &str); 4] = [
+    (ConnectionState::Failed, "failed"),
+    (ConnectionState::Blocked, "is blocked"),
+    (ConnectionState::Held, "is held"),
+    (ConnectionState::Degraded, "is saved but not deployed"),
 ];
 
 /// How often a failure of one kind is logged while it lasts.
@@ -332,7 +332,8 @@ mod tests {
         let lines = Lines::default();
         let (throttle, asked) = (TargetThrottle::default(), Asked::default());
         for round in 0..30 {
-            let entry = |name: &str| Entry::new(name.into(), "email".to_owned(), State::Failed);
+            let entry =
+                |name: &str| Entry::new(name.into(), "email".to_owned(), ConnectionState::Failed);
             let names = if round % 2 == 0 { ["a", "b"] } else { ["c", "d"] };
             let plan = TargetPlan {
                 entries: names.map(entry).into(),

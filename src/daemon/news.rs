@@ -12,7 +12,7 @@ use super::target_reconcile::TargetResult;
 use crate::config::{NotifyEvent, TargetKey};
 use crate::name::{CommitId, ConnectionName};
 use crate::notify::{Notice, NoticeSubject};
-use crate::plan::{Change, Entry, State};
+use crate::plan::{Change, ConnectionState, Entry};
 use crate::source::Commit;
 
 /// The news that were told of each target and of the source. They outlive a config that is read
@@ -107,7 +107,8 @@ impl ToldNews {
             self.failed = None;
         }
         if result.was_looked_at() {
-            let held = result.plan.entries.iter().filter(|entry| entry.state == State::Held);
+            let held =
+                result.plan.entries.iter().filter(|entry| entry.state == ConnectionState::Held);
             let held: BTreeSet<_> = held.map(|entry| entry.name.clone()).collect();
             if !held.is_subset(&self.held) {
                 news.events.push(NotifyEvent::Held);
@@ -176,7 +177,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
         what,
         why,
     };
-    let in_state = |wanted: &[State]| {
+    let in_state = |wanted: &[ConnectionState]| {
         let entries = result.plan.entries.iter().filter(|entry| wanted.contains(&entry.state));
         let subject = |entry: &Entry| NoticeSubject {
             type_name: entry.type_name.clone(),
@@ -192,8 +193,12 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
             made.map(|change| subject(change, change.action.as_str(), change.reason.clone()))
                 .collect()
         }
-        NotifyEvent::Failed => in_state(&[State::Failed, State::Blocked, State::Degraded]),
-        NotifyEvent::Held => in_state(&[State::Held]),
+        NotifyEvent::Failed => in_state(&[
+            ConnectionState::Failed,
+            ConnectionState::Blocked,
+            ConnectionState::Degraded,
+        ]),
+        NotifyEvent::Held => in_state(&[ConnectionState::Held]),
         // The names of the fields are enough: their values do not belong into a chat.
         NotifyEvent::Drift => {
             let drifted = news.drifted.iter().map(|change| {
@@ -242,11 +247,12 @@ mod tests {
     }
 
     fn held(name: &str) -> Entry {
-        Entry::new(name.into(), "email".to_owned(), State::Held)
+        Entry::new(name.into(), "email".to_owned(), ConnectionState::Held)
     }
 
     fn written(change: Change, result: ChangeResult) -> Entry {
-        let mut entry = Entry::new(change.name.clone(), "email".to_owned(), State::Pending);
+        let mut entry =
+            Entry::new(change.name.clone(), "email".to_owned(), ConnectionState::Pending);
         entry.change = Some(change);
         entry.end(result);
         entry

@@ -21,7 +21,7 @@ use crate::config::TargetKey;
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
-use crate::plan::{Entry, State};
+use crate::plan::{ConnectionState, Entry};
 use crate::source::{Commit, Seen};
 use crate::state::StateError;
 
@@ -258,7 +258,7 @@ fn state_of(result: &TargetResult, outcome: ReconcileOutcome) -> TargetState {
         ReconcileOutcome::Degraded => TargetState::Degraded,
         ReconcileOutcome::Held => TargetState::Held,
         ReconcileOutcome::Pending => TargetState::Pending,
-        _ if result.plan.has(State::NotConverging) => TargetState::NotConverging,
+        _ if result.plan.has(ConnectionState::NotConverging) => TargetState::NotConverging,
         ReconcileOutcome::Drifted => TargetState::Drifted,
         _ => TargetState::InSync,
     }
@@ -326,7 +326,7 @@ fn measure(
         f64::from(u32::try_from(entries.filter(|entry| counts(entry)).count()).unwrap_or(u32::MAX))
     };
     set_counts(target, |state| count(&|entry| entry.state == state));
-    let deletes_held = count(&|entry| entry.state == State::Held && entry.deletes());
+    let deletes_held = count(&|entry| entry.state == ConnectionState::Held && entry.deletes());
     gauge("apinizer_gitops_deletes_held", target).set(deletes_held);
 }
 
@@ -359,10 +359,10 @@ fn gauge(name: &'static str, target: &str) -> metrics::Gauge {
     metrics::gauge!(name, "target" => target.to_owned())
 }
 
-fn set_counts(target: &str, count: impl Fn(State) -> f64) {
-    for state in State::ALL {
+fn set_counts(target: &str, count: impl Fn(ConnectionState) -> f64) {
+    for state in ConnectionState::ALL {
         let labels = [("target", target.to_owned()), ("state", state.as_str().to_owned())];
         metrics::gauge!("apinizer_gitops_connections", &labels).set(count(state));
     }
-    gauge("apinizer_gitops_not_converging", target).set(count(State::NotConverging));
+    gauge("apinizer_gitops_not_converging", target).set(count(ConnectionState::NotConverging));
 }

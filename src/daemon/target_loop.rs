@@ -21,7 +21,7 @@ use super::target_reconcile::{TargetReconcile, TargetResult, options, reconcile_
 use super::{LOCK_TIMEOUT, Watched};
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
-use crate::plan::State;
+use crate::plan::ConnectionState;
 use crate::reconcile::{Engine, RunOptions};
 use crate::record::Record;
 use crate::source::{Commit, Seen, Source};
@@ -307,7 +307,7 @@ impl TargetLoop {
     }
 
     async fn due_facts(&self, cause: Cause, failures: u32, result: &TargetResult) -> DueFacts {
-        let waits = result.plan.has(State::Degraded);
+        let waits = result.plan.has(ConnectionState::Degraded);
         let degraded_in = if waits { self.degraded_in().await } else { None };
         let due_in = || super::after::due_in(&self.engine, &self.target);
         let soaked_in = if failures == 0 && result.is_noted { due_in() } else { None };

@@ -16,7 +16,7 @@ use crate::audit::Asked;
 use crate::config::Target;
 use crate::leadership::{Alone, Leadership, Term};
 use crate::plan::{
-    Change, ChangeResult, Counts, Plan, RunRequests, State, TargetPlan, for_the_shell,
+    Change, ChangeResult, ConnectionState, Counts, Plan, RunRequests, TargetPlan, for_the_shell,
 };
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
 use crate::secret::Redactor;
@@ -74,7 +74,7 @@ impl TargetResult {
             ReconcileOutcome::Suspended
         } else if blocked > 0 {
             ReconcileOutcome::Blocked
-        } else if self.plan.has(State::Degraded) {
+        } else if self.plan.has(ConnectionState::Degraded) {
             // Also one that waits for its next write: it is still not deployed.
             ReconcileOutcome::Degraded
         } else if held > 0 {

@@ -8,7 +8,7 @@ use super::compare::LiveView;
 use super::entry::{Decision, Why};
 use super::equality::equal;
 use super::row::{Claim, Declared, Row, Settings, Sight};
-use super::{Action, Change, FieldChange, Origin, State};
+use super::{Action, Change, ConnectionState, FieldChange, Origin};
 use crate::catalog::{self, Field, hidden, is_bookkeeping};
 use crate::desired::{holds_env, lies_in};
 use crate::name::ConnectionName;
@@ -61,7 +61,7 @@ fn absent(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
         return removed(row, owned, settings);
     }
     if row.view().is_some() {
-        let mut decision = Decision::new(row, State::Unmanaged, None);
+        let mut decision = Decision::new(row, ConnectionState::Unmanaged, None);
         if row.memory.is_some_and(|memory| memory.degraded.is_some()) {
             // The connection whose delete was not deployed has been made again.
             decision.memory(row).degraded = None;
@@ -73,7 +73,7 @@ fn absent(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
     let degraded = row.memory?.degraded.as_ref()?;
     let type_name = degraded.deleted.clone()?;
     let reason = format!("deleted, but not deployed: {}", degraded.reason);
-    let mut decision = Decision::new(row, State::Degraded, Some(reason));
+    let mut decision = Decision::new(row, ConnectionState::Degraded, Some(reason));
     decision.entry.type_name = type_name;
     Some(decision)
 }
@@ -82,7 +82,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
     let view = match &row.sight {
         Sight::Shown(view) => view,
         Sight::Gone => {
-            let mut decision = Decision::new(row, State::Unmanaged, None);
+            let mut decision = Decision::new(row, ConnectionState::Unmanaged, None);
             *decision.memory(row) = Memory::default();
             decision.gone = true;
             return Some(decision);
@@ -98,7 +98,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         {
             return None;
         }
-        let mut decision = Decision::new(row, State::Unmanaged, None);
+        let mut decision = Decision::new(row, ConnectionState::Unmanaged, None);
         decision.entry.type_name.clone_from(&view.listed.type_name);
         *decision.memory(row) = Memory::default();
         return Some(decision);
@@ -130,7 +130,7 @@ fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
         fields: values_that_go(view, owned),
         ..Change::of(row)
     };
-    let mut decision = Decision::new(row, State::Pending, Some(reason));
+    let mut decision = Decision::new(row, ConnectionState::Pending, Some(reason));
     decision.entry.type_name.clone_from(&view.listed.type_name);
     decision.with(change)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::State;
+use super::ConnectionState;
 use super::row::{Claim, Row};
 use crate::desired::DesiredConnection;
 use crate::document::Place;
@@ -22,7 +22,7 @@ pub struct Entry {
     /// Its type.
     pub type_name: String,
     /// How it stands.
-    pub state: State,
+    pub state: ConnectionState,
     /// Why, where the state does not say it.
     pub reason: Option<String>,
     /// A declared secret was neither sent nor read back.
@@ -78,7 +78,7 @@ pub(crate) struct Decision {
 
 impl Entry {
     /// An entry without a change.
-    pub fn new(name: ConnectionName, type_name: String, state: State) -> Self {
+    pub fn new(name: ConnectionName, type_name: String, state: ConnectionState) -> Self {
         Self {
             name,
             type_name,
@@ -115,7 +115,7 @@ impl Entry {
         let Some(change) = &mut self.change else { return };
         (change.held, change.advice) = (true, advice);
         change.reason = Some(reason.clone());
-        (self.state, self.reason) = (State::Held, Some(reason));
+        (self.state, self.reason) = (ConnectionState::Held, Some(reason));
     }
 
     /// Whether a secret is sent because the GET showed another value.
@@ -132,11 +132,11 @@ impl Entry {
     /// Notes the result of its change, and how it stands since then.
     pub(crate) fn end(&mut self, result: ChangeResult) {
         let stands = match &result {
-            ChangeResult::Done | ChangeResult::NotNeeded => Some((State::InSync, None)),
-            ChangeResult::Degraded(why) => Some((State::Degraded, Some(why))),
-            ChangeResult::Failed(why) => Some((State::Failed, Some(why))),
-            ChangeResult::Blocked(why) => Some((State::Blocked, Some(why))),
-            ChangeResult::Held(why) => Some((State::Held, Some(why))),
+            ChangeResult::Done | ChangeResult::NotNeeded => Some((ConnectionState::InSync, None)),
+            ChangeResult::Degraded(why) => Some((ConnectionState::Degraded, Some(why))),
+            ChangeResult::Failed(why) => Some((ConnectionState::Failed, Some(why))),
+            ChangeResult::Blocked(why) => Some((ConnectionState::Blocked, Some(why))),
+            ChangeResult::Held(why) => Some((ConnectionState::Held, Some(why))),
             ChangeResult::Reported | ChangeResult::NotStarted => None,
         };
         if let Some((state, reason)) = stands {
@@ -150,13 +150,13 @@ impl Entry {
     /// Whether the run deleted it.
     pub fn is_deleted(&self) -> bool {
         let is_delete = |change: &Change| change.action == Action::Delete;
-        self.state == State::InSync && self.change.as_ref().is_some_and(is_delete)
+        self.state == ConnectionState::InSync && self.change.as_ref().is_some_and(is_delete)
     }
 }
 
 impl Decision {
     /// A decision that changes nothing.
-    pub(crate) fn new(row: &Row<'_>, state: State, reason: Option<String>) -> Self {
+    pub(crate) fn new(row: &Row<'_>, state: ConnectionState, reason: Option<String>) -> Self {
         let name = match row.wanted() {
             Some(desired) => desired.name.clone(),
             None => row.view().map_or_else(|| row.name.clone(), |view| view.listed.name.clone()),
@@ -181,7 +181,7 @@ impl Decision {
     pub(crate) fn blocked(row: &Row<'_>, Why { reason, advice }: Why) -> Self {
         let (action, told) = (Action::Blocked, Some(reason.clone()));
         let blocked = Change { action, reason: told, advice, ..Change::of(row) };
-        Self::new(row, State::Blocked, Some(reason)).with(blocked)
+        Self::new(row, ConnectionState::Blocked, Some(reason)).with(blocked)
     }
 
     /// The memory to be changed: the row's own if nothing changed it yet.

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::entry::{Decision, Why};
 use super::row::{Judge, Row, Settings};
-use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, TargetPlan};
+use super::{
+    Action, Change, ChangeResult, ConnectionState, Entry, FieldChange, Origin, TargetPlan,
+};
 use crate::catalog::OPTIONS_KEY;
 use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;
@@ -141,7 +143,7 @@ impl Entry {
             (change.action, change.held) = (Action::Blocked, false);
             change.reason = Some(reason.clone());
             change.advice = Some("change what is declared, or the rule in the config".to_owned());
-            (self.state, self.reason) = (State::Blocked, Some(reason));
+            (self.state, self.reason) = (ConnectionState::Blocked, Some(reason));
             return;
         }
         let holds: Vec<&Match> = change.rules.iter().filter(|m| stands(m, Effect::Hold)).collect();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::document::Place;
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::{Action, Change, Entry, FieldChange, Origin, Plan, State, TargetPlan};
+use crate::plan::{Action, Change, ConnectionState, Entry, FieldChange, Origin, Plan, TargetPlan};
 use crate::source::Commit;
 
 pub(super) fn commit() -> Commit {
@@ -22,12 +22,12 @@ pub(super) fn change(action: Action, type_name: &str, name: &str) -> Change {
 
 /// An entry with that change.
 pub(super) fn entry(change: Change) -> Entry {
-    let entry = Entry::new(change.name.clone(), change.type_name.clone(), State::Pending);
+    let entry = Entry::new(change.name.clone(), change.type_name.clone(), ConnectionState::Pending);
     Entry { change: Some(change), ..entry }
 }
 
 /// So many connections that need no write.
-pub(super) fn calm(count: usize, state: State) -> Vec<Entry> {
+pub(super) fn calm(count: usize, state: ConnectionState) -> Vec<Entry> {
     let name = |number| ConnectionName::new(&format!("calm-{number}"));
     (0..count).map(|number| Entry::new(name(number), "email".to_owned(), state)).collect()
 }
@@ -128,11 +128,11 @@ pub(super) fn rich_target() -> TargetPlan {
         },
     ];
     let mut entries: Vec<Entry> = changes.into_iter().map(entry).collect();
-    entries.extend(calm(40, State::InSync));
+    entries.extend(calm(40, ConnectionState::InSync));
     entries.iter_mut().rev().take(3).for_each(|entry| entry.unverified = true);
-    let adopted = calm(2, State::InSync).into_iter();
+    let adopted = calm(2, ConnectionState::InSync).into_iter();
     entries.extend(adopted.map(|entry| Entry { adopted: true, ..entry }));
-    entries.push(Entry::new("by-hand".into(), "syslog".to_owned(), State::Unmanaged));
+    entries.push(Entry::new("by-hand".into(), "syslog".to_owned(), ConnectionState::Unmanaged));
     TargetPlan {
         name: "prod".to_owned(),
         project: "Payments".to_owned(),
@@ -153,7 +153,7 @@ pub(super) fn quiet_target(name: &str) -> TargetPlan {
         name: name.to_owned(),
         project: "Payments".to_owned(),
         url: "https://staging.example.com".to_owned(),
-        entries: calm(5, State::InSync),
+        entries: calm(5, ConnectionState::InSync),
         ..TargetPlan::default()
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::plan::{State, with_reason};
+use crate::plan::{ConnectionState, with_reason};
 use crate::report::comment::Comment;
 use crate::report::groups::{Group, Member, Named};
 use crate::report::style::{Role, Style, pieces, sentence};
@@ -150,8 +150,8 @@ fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
     };
     let unverified =
         connections.iter().filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
-    let words = State::ALL.map(|state| state.as_str().replace('_', " "));
-    let counts = State::ALL.iter().zip(&words);
+    let words = ConnectionState::ALL.map(|state| state.as_str().replace('_', " "));
+    let counts = ConnectionState::ALL.iter().zip(&words);
     let mut counts: Vec<(usize, &str)> =
         counts.map(|(state, words)| (count(state.as_str()), words.as_str())).collect();
     counts.push((unverified, "unverified"));

@@ -16,7 +16,7 @@ use super::Served;
 use crate::daemon::status::{Status, TargetStatus};
 use crate::links::Links;
 use crate::name::CommitId;
-use crate::plan::State as ConnectionStanding;
+use crate::plan::ConnectionState;
 use crate::source::Commit;
 
 mod connections;
@@ -142,7 +142,7 @@ fn filter(shown: &Shown) -> Markup {
                 label { span { "State" }
                     select #state name="state" {
                         option value="" { "all states" }
-                        @for state in ConnectionStanding::ALL {
+                        @for state in ConnectionState::ALL {
                             option value=(state.as_str()) selected[state.as_str() == shown.state] { (words(state.as_str())) }
                         }
                     }

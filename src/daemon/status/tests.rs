@@ -1,7 +1,7 @@
 use super::*;
 use crate::audit::Reconciled;
 use crate::name::CommitId;
-use crate::plan::State;
+use crate::plan::ConnectionState;
 
 #[test]
 fn every_field_is_where_readers_find_it() {
@@ -15,7 +15,7 @@ fn every_field_is_where_readers_find_it() {
         reason: Some("over the limit".to_owned()),
         unverified,
         last_change: unverified.then_some(60),
-        ..Entry::new(name.into(), "email".to_owned(), State::Held)
+        ..Entry::new(name.into(), "email".to_owned(), ConnectionState::Held)
     };
     let time = Timestamp::new(3, 999).unwrap();
     let board = Board::default();

@@ -13,7 +13,7 @@ use crate::plan::compare::{
 };
 use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lost_path_in_words};
 use crate::plan::row::{Claim, Row, Settings, Sight};
-use crate::plan::{Action, Change, FieldChange, Origin, State, limits};
+use crate::plan::{Action, Change, ConnectionState, FieldChange, Origin, limits};
 use crate::record::{Memory, Owned};
 
 use super::{allow_delete_command, why_held};
@@ -35,7 +35,7 @@ pub(super) fn decide_declared(
 
 fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, settings: &Settings<'_>) -> Decision {
     if desired.options.suspend {
-        return Decision::new(row, State::Suspended, None);
+        return Decision::new(row, ConnectionState::Suspended, None);
     }
     if let Some(Claim::Locks(new)) = row.claim {
         let reason = format!("waits until `{new}` has been renamed from it");
@@ -115,7 +115,7 @@ fn create(
     if came_to_nothing(row.memory, desired, attempt::CREATE, settings) {
         let why = Why::new("not converging: the server took it twice and does not list it");
         let mut decision = Decision::blocked(row, why);
-        decision.entry.state = State::NotConverging;
+        decision.entry.state = ConnectionState::NotConverging;
         return decision;
     }
     let reason = owned.map(|_| "deleted outside git".to_owned());
@@ -125,8 +125,11 @@ fn create(
         Some(_) => Origin::Drift,
     };
     let is_kept = settings.compare.keeps(origin);
-    let (action, state) =
-        if is_kept { (Action::Drift, State::Drifted) } else { (Action::Create, State::Pending) };
+    let (action, state) = if is_kept {
+        (Action::Drift, ConnectionState::Drifted)
+    } else {
+        (Action::Create, ConnectionState::Pending)
+    };
     let fields = created_fields(desired, origin);
     let change = Change { action, reason: reason.clone(), fields, ..Change::of(row) };
     Decision::new(row, state, reason).with(change)
@@ -143,7 +146,7 @@ fn present(
         return blocked;
     }
     let Compared { ours, comparison, .. } = &compared;
-    let mut decision = Decision::new(row, State::InSync, None);
+    let mut decision = Decision::new(row, ConnectionState::InSync, None);
     decision.entry.unverified = comparison.unverified;
     decision.proven_readable.clone_from(&comparison.proven_readable);
     learn_what_stays(&mut decision, row, comparison);
@@ -157,8 +160,8 @@ fn present(
         let wipes = compared.would_wipe();
         decision.needs_reading = matches!(wipes, Wipes::NotKnown);
         let (action, state, reason) = match wipes {
-            Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
-            Wipes::No | Wipes::NotKnown => (Action::Update, State::Pending, adopted),
+            Wipes::Yes(why) => (Action::Blocked, ConnectionState::Blocked, Some(why)),
+            Wipes::No | Wipes::NotKnown => (Action::Update, ConnectionState::Pending, adopted),
         };
         entry.read_back = action == Action::Update && comparison.writes_what_was_read_back();
         entry.change = Some(Change { action, reason: reason.clone(), ..change() });
@@ -169,7 +172,7 @@ fn present(
             reason = format!("saved but not deployed: {reason}");
             entry.change = Some(Change { reason: Some(reason.clone()), ..change() });
         }
-        (entry.state, entry.reason) = (State::Degraded, Some(reason));
+        (entry.state, entry.reason) = (ConnectionState::Degraded, Some(reason));
     }
     entry.adopted = ours.is_none() && entry.change.is_none();
     report_kept(&mut decision, row, comparison);
@@ -179,7 +182,10 @@ fn present(
 /// Shows the differences in which live is kept: drift that is only reported, and fields that the
 /// server rewrites.
 pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
-    let both = [(Treatment::Keep, State::Drifted), (Treatment::GiveUp, State::NotConverging)];
+    let both = [
+        (Treatment::Keep, ConnectionState::Drifted),
+        (Treatment::GiveUp, ConnectionState::NotConverging),
+    ];
     for (treatment, state) in both {
         let fields = comparison.treated(treatment);
         if fields.is_empty() {
@@ -205,7 +211,7 @@ pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &C
                 decision.notice = Some(format!("`{}` is {reason}", decision.entry.name));
             }
         }
-        if decision.entry.state == State::InSync {
+        if decision.entry.state == ConnectionState::InSync {
             decision.entry.state = state;
             decision.entry.reason.clone_from(&reason);
         }
@@ -363,7 +369,7 @@ fn other_type(
     let created = created_fields(desired, Origin::Git);
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
-    let mut decision = Decision::new(row, State::Pending, None).with(change);
+    let mut decision = Decision::new(row, ConnectionState::Pending, None).with(change);
     if let Some(why) = why_held(row, owned, Some(wanted), settings) {
         decision.entry.hold(why);
         return decision;

@@ -8,7 +8,7 @@ use crate::plan::compare::{LiveView, Treatment};
 use crate::plan::entry::{Decision, Why, attempt};
 use crate::plan::judge::judge;
 use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
-use crate::plan::{Action, Change, State};
+use crate::plan::{Action, Change, ConnectionState};
 
 use super::declared::{
     ADOPTED, Compared, Wipes, absent_layer_in_words, came_to_nothing, cannot_be_written,
@@ -148,7 +148,7 @@ fn decide_rename(
     settings: &Settings<'_>,
 ) -> Decision {
     if desired.options.suspend {
-        return Decision::new(row, State::Suspended, None);
+        return Decision::new(row, ConnectionState::Suspended, None);
     }
     let view = match old_view(row, old, desired, settings) {
         Ok(view) => view,
@@ -171,7 +171,7 @@ fn decide_rename(
         fields: comparison.treated(Treatment::Write),
         ..Change::of(row)
     };
-    let mut decision = Decision::new(row, State::Pending, None).with(change);
+    let mut decision = Decision::new(row, ConnectionState::Pending, None).with(change);
     report_kept(&mut decision, row, &comparison);
     decision.proven_readable = comparison.proven_readable;
     // A list may leave out a secret that the PUT would wipe.

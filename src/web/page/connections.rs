@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{Shown, author, badge, commit_id, moment, seconds, words};
 use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
-use crate::plan::{Action, Change, ChangeResult, Entry, State};
+use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry};
 use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::words;
 
@@ -51,8 +51,10 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
 }
 
 /// How many connections stand in each way; the ways in which none does are left out.
-pub(super) fn by_state<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<(State, usize)> {
-    let mut counts = State::ALL.map(|state| (state, 0));
+pub(super) fn by_state<'e>(
+    entries: impl Iterator<Item = &'e Entry>,
+) -> Vec<(ConnectionState, usize)> {
+    let mut counts = ConnectionState::ALL.map(|state| (state, 0));
     for entry in entries {
         let own = counts.iter_mut().find(|(state, _)| *state == entry.state);
         own.into_iter().for_each(|(_, count)| *count += 1);
@@ -108,7 +110,7 @@ fn why(one: &Entry) -> Option<(&str, Option<&str>)> {
 }
 
 fn is_alike(one: &Entry, other: &Entry) -> bool {
-    one.state == other.state && one.state == State::Held && why(one) == why(other)
+    one.state == other.state && one.state == ConnectionState::Held && why(one) == why(other)
 }
 
 /// Connections that are held for one reason, in one row.
@@ -179,7 +181,7 @@ pub(super) fn file(target: &TargetStatus, file: &str, line: u32, shown: &Shown) 
 
 /// Since when a connection drifts.
 fn drifted_since(target: &TargetStatus, one: &Entry) -> Option<Timestamp> {
-    target.past.drifting.get(&one.name).copied().filter(|_| one.state == State::Drifted)
+    target.past.drifting.get(&one.name).copied().filter(|_| one.state == ConnectionState::Drifted)
 }
 
 fn is_shown(target: &TargetStatus, one: &Entry, shown: &Shown) -> bool {
@@ -199,23 +201,23 @@ pub(super) fn matching(target: &TargetStatus, shown: &Shown) -> usize {
 }
 
 /// Whether connections in this state need the attention of a person.
-pub(super) fn needs_attention(state: State) -> bool {
-    urgency(state) <= urgency(State::Suspended)
+pub(super) fn needs_attention(state: ConnectionState) -> bool {
+    urgency(state) <= urgency(ConnectionState::Suspended)
 }
 
 /// The order on the page: states that need attention come first.
-pub(super) fn urgency(state: State) -> u8 {
+pub(super) fn urgency(state: ConnectionState) -> u8 {
     match state {
-        State::Failed => 0,
-        State::Blocked => 1,
-        State::Held => 2,
-        State::NotConverging => 3,
-        State::Degraded => 4,
-        State::Drifted => 5,
-        State::Pending => 6,
-        State::Suspended => 7,
-        State::InSync => 8,
-        State::Unmanaged => 9,
+        ConnectionState::Failed => 0,
+        ConnectionState::Blocked => 1,
+        ConnectionState::Held => 2,
+        ConnectionState::NotConverging => 3,
+        ConnectionState::Degraded => 4,
+        ConnectionState::Drifted => 5,
+        ConnectionState::Pending => 6,
+        ConnectionState::Suspended => 7,
+        ConnectionState::InSync => 8,
+        ConnectionState::Unmanaged => 9,
     }
 }
 

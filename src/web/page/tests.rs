@@ -9,8 +9,8 @@ use crate::source::Commit;
 
 fn with_connections(count: usize) -> Status {
     let state = |is_held| match is_held {
-        true => ConnectionStanding::Held,
-        false => ConnectionStanding::InSync,
+        true => ConnectionState::Held,
+        false => ConnectionState::InSync,
     };
     let connection = |number| Entry {
         reason: (number == 1999).then(|| "<script>held</script>".to_owned()),
@@ -72,7 +72,7 @@ fn connections_that_are_held_for_one_reason_share_a_row() {
     let mut status = with_connections(9);
     let target = Arc::make_mut(&mut status.targets[0]);
     for entry in Arc::make_mut(&mut target.connections).iter_mut().skip(2) {
-        (entry.state, entry.reason) = (ConnectionStanding::Held, Some("too many".to_owned()));
+        (entry.state, entry.reason) = (ConnectionState::Held, Some("too many".to_owned()));
     }
     let text = content(&status, &Shown::default()).into_string();
     assert_eq!(text.matches("too many").count(), 1);
@@ -89,7 +89,7 @@ fn a_source_that_fails_hides_no_count_of_the_verdict() {
     let target = Arc::make_mut(&mut status.targets[0]);
     target.state = TargetState::Failing;
     for entry in Arc::make_mut(&mut target.connections).iter_mut().skip(1) {
-        entry.state = ConnectionStanding::Held;
+        entry.state = ConnectionState::Held;
     }
     status.source.error = Some("timed out".to_owned());
     let text = content(&status, &Shown::default()).into_string();
@@ -106,9 +106,9 @@ fn many_connections_of_one_reason_hide_no_other() {
     let target = Arc::make_mut(&mut status.targets[0]);
     let entries = Arc::make_mut(&mut target.connections);
     for entry in entries.iter_mut().skip(1000).take(800) {
-        (entry.state, entry.reason) = (ConnectionStanding::Held, Some("too many".to_owned()));
+        (entry.state, entry.reason) = (ConnectionState::Held, Some("too many".to_owned()));
     }
-    entries[0].state = ConnectionStanding::Drifted;
+    entries[0].state = ConnectionState::Drifted;
     let text = content(&status, &Shown::default()).into_string();
     assert!(text.contains("800 connections") && text.contains("And 600 more."), "{text}");
     let held = text.find("too many").unwrap();
@@ -142,7 +142,7 @@ fn a_search_hides_the_cards_of_targets_without_a_match() {
         connections: Arc::new(vec![Entry::new(
             name.into(),
             "ldap".to_owned(),
-            ConnectionStanding::InSync,
+            ConnectionState::InSync,
         )]),
         ..TargetStatus::default()
     };

@@ -7,7 +7,7 @@ use super::{Action, Change, ChangeResult, Entry, TargetPlan};
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ConnectionState {
     /// Live is as git wants it.
     InSync,
     /// It is about to be written.
@@ -30,7 +30,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl ConnectionState {
     /// All states, in the order in which they are counted and offered.
     pub const ALL: [Self; 10] = [
         Self::InSync,
@@ -135,10 +135,10 @@ impl Summary {
     fn count(&mut self, entry: &Entry) {
         entry.changes().for_each(|change| self.count_change(change));
         let is_quiet = entry.changes().next().is_none() && !entry.adopted;
-        let stands = matches!(entry.state, State::InSync | State::Degraded);
+        let stands = matches!(entry.state, ConnectionState::InSync | ConnectionState::Degraded);
         self.unchanged += usize::from(is_quiet && stands);
         self.adopt += usize::from(entry.adopted);
-        self.unmanaged += usize::from(entry.state == State::Unmanaged);
+        self.unmanaged += usize::from(entry.state == ConnectionState::Unmanaged);
         self.unverified += usize::from(entry.unverified);
     }
 }
