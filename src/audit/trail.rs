@@ -369,7 +369,7 @@ impl RunTrail {
             let why = entry.reason.clone();
             match entry.state {
                 ConnectionState::Held => {
-                    self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) })
+                    self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) });
                 }
                 ConnectionState::Blocked => {
                     self.tell(Event { why, ..self.of_entry(EventKind::Blocked, entry) });
