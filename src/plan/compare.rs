@@ -184,11 +184,16 @@ impl Comparison {
         self.differences.iter().find(lost).map(|d| d.change.path.as_str())
     }
 
-    /// Plans the secrets that drifted as written, as every PUT does it.
+    /// Plans as written what every PUT writes: the secrets that drifted, and fields that were given up
+    /// and of which live does not show all.
     pub(crate) fn write_secrets(&mut self) {
         for difference in &mut self.differences {
-            let is_secret = difference.shown == Shown::AllButSecrets;
-            if is_secret && difference.treatment == Treatment::Keep {
+            let is_written = match difference.treatment {
+                Treatment::Write => true,
+                Treatment::Keep => difference.shown == Shown::AllButSecrets,
+                Treatment::GiveUp => difference.shown != Shown::Whole,
+            };
+            if is_written {
                 difference.treatment = Treatment::Write;
             }
         }

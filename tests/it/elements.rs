@@ -236,3 +236,17 @@ fn keys_that_a_server_adds_beside_a_reference_count_as_moved_by_nobody() {
     declare(&world, "[]", &with_headers("'2'", ""));
     assert_eq!(world.plan_json(&[])["changes"][0]["fields"][0]["origin"], json!("git"));
 }
+
+/// A server may sort a set, and no place tells whose secret it masks.
+#[test]
+fn a_masked_secret_of_a_set_reaches_no_other_element() {
+    let world = World::new();
+    let set = "additionalProperties: [{key: z, password: '${env:SMTP_PASSWORD}'}, {key: a}]\n";
+    world.commit_email("mail", set);
+    world.apply().code(0);
+    let live = json!([{"key": "a", "password": null}, {"key": "z", "password": null}]);
+    world.edit("mail", "additionalProperties", live.clone());
+    world.commit_email("mail", &format!("{set}description: another\n"));
+    world.apply().code(1).says("which git does not declare");
+    assert_eq!(world.live("mail")["additionalProperties"], live);
+}

@@ -12,7 +12,7 @@ use crate::plan::compare::{
 };
 use crate::plan::equality::{equal_in, is_empty};
 use crate::plan::{FieldChange, Origin};
-use crate::pointer::{self, any_text};
+use crate::pointer;
 use crate::record::BaseField;
 use crate::secret::{SENSITIVE, same_in_constant_time};
 
@@ -37,11 +37,13 @@ impl Comparing<'_> {
         let declared_then = older.map(|older| &older.declared).filter(|then| !then.is_null());
         let before = match declared_then {
             // Texts of git may be shown: what a commit changed beside a reference is seen.
-            Some(then) if sensitive && origin == Origin::Git => Some(then.clone()),
+            Some(then) if sensitive && origin == Origin::Git => {
+                Some(show_text(desired, path, then))
+            }
             _ => self.show_live(path, live_value, sensitive),
         };
         let after = if sensitive {
-            field.declared.clone()
+            show_text(desired, path, &field.declared)
         } else {
             let mut after = show_desired(desired, field, &sent.value);
             self.hide_lives_secrets(field, value, live_value, &mut after);
@@ -64,9 +66,15 @@ impl Comparing<'_> {
         let live = live.unwrap_or(&Value::Null);
         let masked = masked_in(desired.connection_type, path, live);
         let references = references_in(&field.declared);
+        // A value that stands at two places is proven for both by two readings.
         let reads_back = |place: &String| {
             let wanted = value.pointer(place);
-            live.pointer(place) == wanted || any_text(live, &|text| wanted == Some(&text.into()))
+            let places = references.iter().filter(|place| value.pointer(place) == wanted).count();
+            let mut readings = 0;
+            pointer::each_text("", live, &mut |_, text| {
+                readings += usize::from(wanted == Some(&text.into()));
+            });
+            live.pointer(place) == wanted || readings >= places
         };
         let is_file = field.field.is_some_and(Field::is_file);
         if masked.is_empty()
@@ -198,7 +206,8 @@ impl Comparing<'_> {
         origin: Origin,
     ) -> FieldChange {
         let older = self.older(path).filter(|_| origin == Origin::Both);
-        let base = older.map(|older| older.declared.clone()).filter(|base| !base.is_null());
+        let base = older.map(|older| &older.declared).filter(|base| !base.is_null());
+        let base = base.map(|base| show_text(self.desired, path, base));
         let before = before.filter(|before| !before.is_null());
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
@@ -272,15 +281,17 @@ pub(in crate::plan) fn show_desired(
     field: &DesiredField,
     value: &Value,
 ) -> Value {
-    if field.is_sensitive() {
-        return field.declared.clone();
-    }
+    show_text(desired, &field.path, if field.is_sensitive() { &field.declared } else { value })
+}
+
+/// A value of git's as it may be shown: without the secrets that are written out in it.
+fn show_text(desired: &DesiredConnection, path: &str, value: &Value) -> Value {
     let whole = desired
         .fields
         .iter()
         .map(|f| (f.path.trim_start_matches('/').to_owned(), f.declared.clone()))
         .collect();
-    hidden::mask_at(desired.connection_type, &field.path, value, &whole)
+    hidden::mask_at(desired.connection_type, path, value, &whole)
 }
 
 // Secret fields.

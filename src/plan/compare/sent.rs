@@ -69,7 +69,11 @@ pub(crate) fn value_to_send<'v>(
     let own_type = desired.connection_type;
     let with_ignored = with_ignored_parts_of(desired, &field.path, value, Some(live));
     let own = with_ignored.as_ref().unwrap_or(value);
-    let shown = unmasked(own_type, &field.path, own, live);
+    // Of a set no place says which of live's elements a masked part of git's belongs to.
+    let shown = match kind {
+        Some(Kind::Set(_)) => live.clone(),
+        _ => unmasked(own_type, &field.path, own, live),
+    };
     if let Some(elsewhere) = ignored_elsewhere(desired, field, own, &shown) {
         return Sent { value: Cow::Borrowed(value), refused: Some(elsewhere) };
     }
