@@ -313,7 +313,7 @@ impl SourceLoop {
                 if std::mem::take(&mut self.unreadable) {
                     causes.insert(Cause::Return);
                 }
-                self.readable(seen, fetch)
+                self.readable(seen, fetch, is_first)
             }
             Err(error) => {
                 let problem = match fetch {
@@ -386,9 +386,18 @@ impl SourceLoop {
         }
     }
 
-    fn readable(&self, seen: Seen, fetch: Option<FetchStatus>) -> Option<CommitId> {
+    fn readable(
+        &self,
+        seen: Seen,
+        fetch: Option<FetchStatus>,
+        is_before_a_fetch: bool,
+    ) -> Option<CommitId> {
         let tip = seen.snapshot.commit().map(|commit| commit.id.clone());
-        self.reporter.readable(&seen, fetch.and_then(|fetch| fetch.error).as_ref());
+        if is_before_a_fetch {
+            self.reporter.readable_before_a_fetch(&seen);
+        } else {
+            self.reporter.readable(&seen, fetch.and_then(|fetch| fetch.error).as_ref());
+        }
         self.seen.send_replace(Some(seen));
         tip
     }

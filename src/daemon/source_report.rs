@@ -44,14 +44,20 @@ impl SourceReporter {
         }
     }
 
+    /// Commits of an earlier fetch were read, and the first fetch has not ended: how the server stands is
+    /// not known, and what was told of it stays.
+    pub(super) fn readable_before_a_fetch(&self, seen: &Seen) {
+        self.board.edit_source(|shown| {
+            shown.commit = seen.snapshot.commit().cloned();
+            shown.branch.clone_from(&seen.branch);
+        });
+    }
+
     /// The source was read; perhaps only the commits that an earlier fetch brought.
     pub(super) fn readable(&self, seen: &Seen, fetch_error: Option<&String>) {
         let commit = seen.snapshot.commit();
-        self.board.edit_source(|shown| {
-            shown.commit = commit.cloned();
-            shown.branch.clone_from(&seen.branch);
-            shown.error = fetch_error.cloned();
-        });
+        self.readable_before_a_fetch(seen);
+        self.board.edit_source(|shown| shown.error = fetch_error.cloned());
         if self.throttle.is_over(Instant::now()) {
             info!("the source can be read again");
         }
