@@ -21,6 +21,32 @@ const ARGUMENTS: [&str; 9] = [
     "--hide-scrollbars",
 ];
 
+/// The driver and its port; `None` where it is not installed. It takes a free port of IPv6 and ends
+/// if another process has the same one of IPv4, so it is started until it listens.
+fn start_driver() -> Option<(Child, String)> {
+    let mut said = Vec::new();
+    for _ in 0..20 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                let port = port.trim_end_matches('.').to_owned();
+                std::thread::spawn(move || lines.for_each(drop));
+                return Some((driver, port));
+            }
+            said.push(line);
+        }
+        driver.wait().unwrap();
+    }
+    panic!("chromedriver does not start:\n{}", said.join("\n"));
+}
+
 /// A browser with one tab.
 struct Browser<'w> {
     world: &'w World,
@@ -32,30 +58,12 @@ struct Browser<'w> {
 impl<'w> Browser<'w> {
     /// `None`, and a notice that is seen whether or not the test passes: it is not installed.
     fn start(world: &'w World) -> Option<Self> {
-        let started = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut driver) = started else {
+        let Some((driver, port)) = start_driver() else {
             let notice =
                 b"notice: chromedriver is not installed; the status page was NOT looked at\n";
             std::io::stderr().write_all(notice).unwrap();
             return None;
         };
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            .find_map(|line| {
-                Some(
-                    line.ok()?
-                        .split_once("successfully on port ")?
-                        .1
-                        .trim_end_matches('.')
-                        .to_owned(),
-                )
-            })
-            .unwrap();
-        std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
