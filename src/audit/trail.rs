@@ -517,8 +517,7 @@ fn log(event: &Event) {
     let connection = event.connection.as_ref().map(ConnectionName::as_str);
     let (cause, by) = (event.cause.as_str(), event.by.as_deref());
     let the_run_warns =
-        matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused)
-            || event.result.is_some_and(|result| result != WriteResult::Done);
+        matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused);
     if event.event == EventKind::LostState {
         warn!(target, event = kind, commit, cause, by, "{event}");
     } else if the_run_warns {
