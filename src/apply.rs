@@ -105,7 +105,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
             if has_rules && result.is_success() {
                 job.ledger.edit_memory(&entry.name, |memory| memory.consents.clear());
             }
-            if result.is_written() && entry.change.as_ref().is_some_and(Change::is_of_git) {
+            if result.is_written() && entry.change.as_deref().is_some_and(Change::is_of_git) {
                 job.ledger.edit_memory(&entry.name, |memory| {
                     if let Some(owned) = &mut memory.owned {
                         owned.last_commit = job.control.last_commits.get(&entry.name).cloned();
@@ -138,7 +138,7 @@ async fn keep_saving(job: &Job<'_>, is_over: &CancellationToken, failed: &Cancel
 /// orphan. Where a call follows the state is written even if nothing is noted, so that one that
 /// cannot be written stops the run before its first call; where none does it is left as it is.
 fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
-    let changes = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
+    let changes = plan.entries.iter().filter_map(|entry| entry.change.as_deref());
     let sent: Vec<&Change> = changes.filter(|change| change.needs_call()).collect();
     if sent.is_empty() {
         return;

@@ -167,8 +167,7 @@ impl Planned {
     /// connection.
     pub(crate) fn name_target(&mut self, target: &str) {
         let target = for_the_shell(target);
-        let changes =
-            self.plan.entries.iter_mut().flat_map(|e| e.change.iter_mut().chain(&mut e.kept));
+        let changes = self.plan.entries.iter_mut().flat_map(Entry::changes_mut);
         let advice = changes.filter_map(|change| change.advice.as_mut());
         for text in advice.chain(&mut self.plan.notices) {
             for command in ["`apinizer-gitops apply", "`apinizer-gitops forget"] {
@@ -181,7 +180,7 @@ impl Planned {
     /// git declares are its own.
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         for entry in &mut self.plan.entries {
-            for change in entry.change.iter_mut().chain(&mut entry.kept) {
+            for change in entry.changes_mut() {
                 for field in &mut change.fields {
                     if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
                         field.before = Some(Value::from(SENSITIVE));
@@ -293,7 +292,7 @@ impl TargetPlan {
     #[must_use]
     pub fn without_calls(mut self) -> Self {
         for entry in &mut self.entries {
-            for change in entry.change.iter_mut().chain(&mut entry.kept) {
+            for change in entry.changes_mut() {
                 change.result = Some(change.without_call());
             }
         }

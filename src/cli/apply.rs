@@ -174,7 +174,7 @@ fn has_work(target: &TargetPlan) -> bool {
     target
         .entries
         .iter()
-        .any(|entry| entry.adopted || entry.change.as_ref().is_some_and(needs_call))
+        .any(|entry| entry.adopted || entry.change.as_deref().is_some_and(needs_call))
 }
 
 /// Asks whether the plan is to be applied, with each target that it changes.

@@ -253,7 +253,7 @@ mod tests {
     fn written(change: Change, result: ChangeResult) -> Entry {
         let mut entry =
             Entry::new(change.name.clone(), "email".to_owned(), ConnectionState::Pending);
-        entry.change = Some(change);
+        entry.change = Some(Box::new(change));
         entry.end(result);
         entry
     }

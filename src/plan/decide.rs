@@ -43,7 +43,7 @@ pub(crate) fn decide(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision>
 /// Tells of each change of fields that somebody else moved who edited the connection last.
 fn tell_edit(decision: &mut Decision, row: &Row<'_>) {
     let Some(view) = row.view() else { return };
-    for change in decision.entry.change.iter_mut().chain(&mut decision.entry.kept) {
+    for change in decision.entry.changes_mut() {
         if change.drifted_fields().next().is_some() {
             change.edited = view.last_edit();
         }

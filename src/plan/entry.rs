@@ -31,8 +31,9 @@ pub struct Entry {
     pub last_change: Option<i64>,
     /// The commit that last changed it.
     pub last_commit: Option<Arc<LastCommit>>,
-    /// The change that would be made, or that is blocked.
-    pub change: Option<Change>,
+    /// The change that would be made, or that is blocked. Boxed, since a daemon keeps the entry of every
+    /// connection and most have none: unboxed it takes 9 MiB more for 300 targets of 100.
+    pub change: Option<Box<Change>>,
     /// Differences in which live is kept: drift that is only reported, fields of a layer that is not
     /// there, fields that the server rewrites.
     pub kept: Vec<Change>,
@@ -102,7 +103,12 @@ impl Entry {
 
     /// Its change, and the differences in which live is kept.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.change.iter().chain(&self.kept)
+        self.change.as_deref().into_iter().chain(&self.kept)
+    }
+
+    /// The same, to be edited.
+    pub(crate) fn changes_mut(&mut self) -> impl Iterator<Item = &mut Change> {
+        self.change.as_deref_mut().into_iter().chain(&mut self.kept)
     }
 
     /// The way past what keeps its change back.
@@ -120,7 +126,7 @@ impl Entry {
 
     /// Whether a secret is sent because the GET showed another value.
     pub(crate) fn sends_what_was_read_back(&self) -> bool {
-        self.read_back && self.change.as_ref().is_some_and(Change::needs_call)
+        self.read_back && self.change.as_deref().is_some_and(Change::needs_call)
     }
 
     /// Whether its change deletes a connection.
@@ -150,7 +156,7 @@ impl Entry {
     /// Whether the run deleted it.
     pub fn is_deleted(&self) -> bool {
         let is_delete = |change: &Change| change.action == Action::Delete;
-        self.state == ConnectionState::InSync && self.change.as_ref().is_some_and(is_delete)
+        self.state == ConnectionState::InSync && self.change.as_deref().is_some_and(is_delete)
     }
 }
 
@@ -173,7 +179,7 @@ impl Decision {
 
     /// The same with a change.
     pub(crate) fn with(mut self, change: Change) -> Self {
-        self.entry.change = Some(change);
+        self.entry.change = Some(Box::new(change));
         self
     }
 

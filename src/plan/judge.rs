@@ -119,7 +119,7 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
     }
     let is_made = |c: &&mut Change| c.action.is_write();
     let mut kept = BTreeMap::new();
-    if let Some(change) = decision.entry.change.as_mut().filter(is_made) {
+    if let Some(change) = decision.entry.change.as_deref_mut().filter(is_made) {
         let connection = match (row.wanted(), row.owned()) {
             (Some(desired), _) => as_declared(desired),
             (None, Some(owned)) => as_written(&change.name, owned),

@@ -192,7 +192,7 @@ pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
 /// config or the environment did: one sentence each.
 pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
     let otherwise = |one: &SavedChange| {
-        let mut today = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
+        let mut today = plan.entries.iter().filter_map(|entry| entry.change.as_deref());
         let is_today = |change: &&Change| one.name == change.name && change.action != Action::Drift;
         let Some(change) = today.find(is_today) else {
             let (action, name) = (&one.action, &one.name);

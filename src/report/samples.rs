@@ -23,7 +23,7 @@ pub(super) fn change(action: Action, type_name: &str, name: &str) -> Change {
 /// An entry with that change.
 pub(super) fn entry(change: Change) -> Entry {
     let entry = Entry::new(change.name.clone(), change.type_name.clone(), ConnectionState::Pending);
-    Entry { change: Some(change), ..entry }
+    Entry { change: Some(Box::new(change)), ..entry }
 }
 
 /// So many connections that need no write.

@@ -88,7 +88,7 @@ fn hold_for_absent_layer(decision: &mut Decision, row: &Row<'_>, settings: &Sett
     let is_sent = |change: &Change| change.action.is_write() && !change.held;
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
-    if decision.entry.change.as_ref().is_some_and(is_sent) {
+    if decision.entry.change.as_deref().is_some_and(is_sent) {
         decision.entry.hold(absent_layer_in_words(path, settings));
     }
 }
@@ -164,13 +164,13 @@ fn present(
             Wipes::No | Wipes::NotKnown => (Action::Update, ConnectionState::Pending, adopted),
         };
         entry.read_back = action == Action::Update && comparison.writes_what_was_read_back();
-        entry.change = Some(Change { action, reason: reason.clone(), ..change() });
+        entry.change = Some(Box::new(Change { action, reason: reason.clone(), ..change() }));
         (entry.state, entry.reason) = (state, reason);
     } else if let Some(degraded) = degraded {
         let mut reason = degraded.reason.clone();
         if settings.run.degraded_at_once || degraded.is_due(settings.judge.now) {
             reason = format!("saved but not deployed: {reason}");
-            entry.change = Some(Change { reason: Some(reason.clone()), ..change() });
+            entry.change = Some(Box::new(Change { reason: Some(reason.clone()), ..change() }));
         }
         (entry.state, entry.reason) = (ConnectionState::Degraded, Some(reason));
     }

@@ -169,7 +169,7 @@ fn the_lines_of_a_long_text_say_which_are_live() {
     let path = "/description".to_owned();
     let origin = Origin::Git;
     change.fields = vec![FieldChange { path, before, after, base: None, sensitive: false, origin }];
-    entry.change = Some(change);
+    entry.change = Some(Box::new(change));
     let text = content(&status, &Shown::default()).into_string();
     assert!(text.contains("- live, + git") && text.contains("line added"), "{text}");
 }
