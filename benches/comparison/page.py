@@ -7,6 +7,8 @@ import re
 import subprocess
 import time
 
+import fleet
+
 PICTURE = "![Time and memory from a thousand connections to a hundred thousand](growth.svg)"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -88,6 +90,26 @@ def rows(results):
             times = many[key] / few[key]
             goal = 1.2 * share
             add(f"{what} {of_both}", f"{times:.1f} times ({many[key]:.2f} {unit})", f"{goal:.0f} times", times <= goal)
+    if many := results.get("fleet"):
+        of = f"a fleet of {many['targets']} targets of 100 on one Manager"
+        cpu, calls, wait = many["round_cpu_seconds"], many["calls_of_a_target"], many["commit_to_write_ms"]
+        add(f"{of}: a full round", f"{cpu:.1f} s of CPU in {many['round_seconds']:.1f} s", "3 s of CPU", cpu <= 3)
+        add("its calls for a target", f"{calls:.0f}, {many['most_calls_at_once']} at once", "14, 8 at once",
+            calls == 14 and many["most_calls_at_once"] <= fleet.CONCURRENCY)
+        add(
+            "its memory",
+            f"{many['in_a_round_mib']:.0f} MiB in a round, {many['at_rest_mib']:.0f} at rest, "
+            f"{many['peak_mib']:.0f} at most, beside a status of {many['kib_and_ms']['/api/v1/status'][0] / 1024:.0f} MiB",
+            "250 MiB",
+            many["in_a_round_mib"] < 250,
+        )
+        add(
+            "from a commit that touches one target to the write",
+            f"{wait:.0f} ms (worst {many['commit_to_write_worst_ms']:.0f} ms, "
+            f"beside a round {many['commit_beside_a_round_worst_ms']:.0f} ms)",
+            "500 ms",
+            wait <= 500,
+        )
     if itself := results.get("program"):
         start = itself["start_ms"] - itself["true_ms"]
         add(
