@@ -161,6 +161,22 @@ fn a_removal_while_the_overlay_path_is_mistyped_is_held_by_protection() {
 }
 
 #[test]
+fn a_narrowed_rename_keeps_what_the_overlay_touched() {
+    let mut world = world("name: a\nport: 2525\n");
+    world.remove("base/a.yaml");
+    world.remove("over/a.yaml");
+    world.write("base/new.yaml", &email("new", "x-gitops: {renamedFrom: a}\n"));
+    world.write("over/new.yaml", "name: new\nport: 2525\n");
+    world.commit("a is called new, with its overlay");
+    world.run(&["apply", "--yes", "--name", "new"]).code(0);
+    world.target("paths: [base, ovre]\nmax_deletes: 20");
+    world.forget_calls();
+    world.apply().code(3).says("ovre");
+    assert_eq!(world.writes(), [""; 0]);
+    assert_eq!(world.live("new")["port"], json!(2525));
+}
+
+#[test]
 fn an_overlay_path_that_a_commit_emptied_holds_the_updates_of_its_names() {
     let world = protected_by_the_overlay();
     world.remove("over/a.yaml");

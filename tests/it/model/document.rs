@@ -346,10 +346,10 @@ impl Tree {
                 read.map(|(name, _)| name.clone()).collect()
             }
             _ => {
-                // What a document for other targets is patched with is not for this one.
-                let is_elsewhere = |name: &String| self.base.get(name).is_some_and(|d| d.elsewhere);
+                // What patches a document for other targets, or none, is no part of a connection.
+                let is_patched = |name: &String| self.base.get(name).is_some_and(|d| !d.elsewhere);
                 let names = self.patches_of(path).into_keys();
-                names.filter(|name| !is_elsewhere(name)).cloned().collect()
+                names.filter(|name| is_patched(name)).cloned().collect()
             }
         }
     }

@@ -71,9 +71,10 @@ impl History {
 
     /// Ends it; a problem is told with the log.
     pub(crate) async fn finish(self, result: Result<(), String>) -> Result<(), String> {
-        let state = self.ground.state();
+        let (state, live) = (self.ground.state(), self.ground.live());
         self.ground.stop().await;
-        result.map_err(|problem| format!("{}\n{problem}\nstate: {state}", self.log.join("\n")))
+        let log = self.log.join("\n");
+        result.map_err(|problem| format!("{log}\n{problem}\nlive: {live:?}\nstate: {state}"))
     }
 
     pub(crate) fn log(&mut self, line: String) {

@@ -315,6 +315,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         } else {
             None
         };
+        // Of a connection that is not ours the plan tells what is live.
+        let admitted = if is_ours { admitted } else { flags.admits(Kind::of(&live.body), &name) };
         match alone {
             Some(why) if admitted => held.push((name, why)),
             Some(_) => {}
