@@ -150,6 +150,12 @@ fn compare_knowing(
             differ(run, &mut fate, field, true, live_moved);
         }
     }
+    if fate.writes() {
+        // A PUT sends them as git has them, so their drift is a part of what is written.
+        let Fate { differences, sensitive, .. } = &mut fate;
+        let sent = differences.iter_mut().filter(|(field, _)| sensitive.contains(*field));
+        sent.for_each(|(_, treatment)| *treatment = Treatment::Write);
+    }
     fate
 }
 

@@ -237,7 +237,7 @@ impl History {
         &mut self,
         disturbance: &Disturbance,
         flags: &Flags,
-        expected: Expected,
+        mut expected: Expected,
         before: &BTreeMap<String, Live>,
     ) -> Result<(), String> {
         self.forget_calls();
@@ -266,6 +266,15 @@ impl History {
             let live = self.ground.live();
             let again = self.expected(&live, flags);
             return self.check_apply(flags, again, &live).await;
+        }
+        let deletes = expected.changes.iter().filter(|c| c.action == "delete" && c.held.is_none());
+        let undeployed = deletes
+            .map(|change| change.name.clone())
+            .filter(|name| !self.record()["connections"][name]["degraded"].is_null());
+        let undeployed: BTreeSet<String> = undeployed.collect();
+        if !undeployed.is_empty() {
+            expected.memory.applied = self.memory.applied;
+            expected.memory.undeployed.extend(undeployed);
         }
         self.ground.apply(flags).await;
         let untouched: BTreeMap<String, Live> = before

@@ -87,6 +87,8 @@ pub(crate) struct Memory {
     pub(crate) readable: BTreeSet<Kind>,
     /// The declaration when the server refused to replace a connection.
     pub(crate) refused: BTreeMap<String, Asked>,
+    /// Deleted, and not deployed: no commit counts as applied before the name is made anew.
+    pub(crate) undeployed: BTreeSet<String>,
     /// Somebody suspended the target.
     pub(crate) suspended: bool,
     /// It stands for a revision (`--base`), not for a state.

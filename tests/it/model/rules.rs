@@ -208,7 +208,9 @@ impl Run<'_> {
             let lost = if is_consented { BTreeSet::new() } else { self.lost_paths.clone() };
             let loaded = self.loaded.clone();
             self.memory.good = Some(Good { commit: tip, loaded, touched, lost });
-            if apply_exit == 0 {
+            let Memory { undeployed, owned, .. } = &mut self.memory;
+            undeployed.retain(|name| !owned.contains_key(name));
+            if apply_exit == 0 && undeployed.is_empty() {
                 self.memory.applied = Some(tip);
             }
         }
