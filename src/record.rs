@@ -147,8 +147,13 @@ pub struct GoodCommit {
     pub config: String,
     /// Each declared connection; shared by the records of one reconcile.
     pub declared: Arc<BTreeMap<ConnectionName, DeclaredThen>>,
-    /// How many documents each configured path held; of a lost one, how many before.
+    /// How many documents each configured path held; of a lost one, how many before. Of one that a run
+    /// since then read which looked at a part, how many it held then.
     pub paths: BTreeMap<String, usize>,
+    /// Connections in which files had a say, beside those of `declared`: of runs since then that looked at a
+    /// part of a commit, and those that a file took out of the target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<ConnectionName, DeclaredThen>,
     /// Paths of earlier good commits that are lost or unread, with the names that they touched.
     #[serde(rename = "unread_paths", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub absent_paths: BTreeMap<String, BTreeSet<ConnectionName>>,

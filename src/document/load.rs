@@ -91,7 +91,7 @@ pub(crate) struct OldDeclarations {
     pub renames: BTreeMap<ConnectionName, ConnectionName>,
     /// How many documents each configured path held.
     pub paths: BTreeMap<String, usize>,
-    /// A file, or a document, could not be read so far that its name is known.
+    /// The names of a file, or of a document, are not known: it is broken, or a link.
     pub has_unknown_names: bool,
 }
 
@@ -261,13 +261,13 @@ impl<'r> Loader<'r> {
         if !is_for_target {
             return;
         }
-        let Some(connection_type) = connection_type else { return };
         if refused {
             if let Some(old) = options.renamed_from {
                 self.loaded.renames_of_invalid.insert(name, old);
             }
             return;
         }
+        let Some(connection_type) = connection_type else { return };
         let Some(place) = merged.layers.last().and_then(|layer| self.place(layer.at)) else {
             return;
         };

@@ -201,6 +201,15 @@ pub(super) fn why_held(
         };
         return Some(Why::new(not_asked_for(row, due, no_commit, settings)).advice(advice));
     }
+    if let Some(path) = settings.earlier.still_declared.get(row.name)
+        && by.is_none()
+        && !is_allowed
+    {
+        let why = Why::new(format!(
+            "held: the path `{path}`, which the config no longer reads, may still declare it"
+        ));
+        return Some(why.advice(format!("read the path again, or `{allow}` deletes it")));
+    }
     if let Some((_, note)) = settings.unread_files.first_key_value()
         && by.is_none()
         && !is_allowed
@@ -282,7 +291,7 @@ fn not_asked_for(
     }
     if let Some(path) = earlier.still_declared.get(row.name) {
         return format!(
-            "{no_commit}: the path `{path}`, which the config no longer reads, still declares it"
+            "{no_commit}: the path `{path}`, which the config no longer reads, may still declare it"
         );
     }
     if let Some(AskedBy::RemovedBy(commit)) = due.map(|due| &due.asked_by) {

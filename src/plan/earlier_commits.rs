@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::run::Filter;
+use super::{Action, Planned};
 use crate::desired::{Desired, DesiredConnection};
 use crate::document::Invalid;
 use crate::live::Live;
@@ -24,7 +25,7 @@ pub(crate) struct EarlierCommits {
     /// Names that the commit declares and that another branch removed, or gave another type. Their due
     /// steps are kept until a commit of that branch comes again.
     pub(crate) other_branch: BTreeSet<ConnectionName>,
-    /// Names that a path still declares which today's config does not read.
+    /// Names that a path still declares, or may, which today's config does not read.
     pub(crate) still_declared: BTreeMap<ConnectionName, String>,
     /// Paths that declared something in the last good commit and are missing or empty now. While there
     /// is one, all deletes are held. A path that is lost or unread is absent.
@@ -335,6 +336,25 @@ pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool,
     }
 }
 
+/// Keeps beside the last good commit what a run saw that does not renew it, since it looks at a part. What it
+/// makes anew no commit declared that the state knows.
+pub(crate) fn keep_seen(
+    planned: &mut Planned,
+    seen: BTreeMap<ConnectionName, DeclaredThen>,
+    counts: BTreeMap<String, usize>,
+) {
+    let Some(good) = &mut planned.record.last_good else { return };
+    good.seen.extend(seen);
+    for (path, count) in counts {
+        let known = good.paths.entry(path).or_default();
+        *known = count.max(*known);
+    }
+    let changes = planned.plan.entries.iter().filter_map(|entry| entry.change.as_ref());
+    for made in changes.filter(|change| change.action == Action::Create) {
+        Arc::make_mut(&mut good.declared).remove(&made.name);
+    }
+}
+
 /// Something that is due, as a narrowed run leaves it: nothing new is asked for by it.
 fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> Option<Due> {
     if let Some(known) = known.filter(|_| !is_of_the_run) {
@@ -389,10 +409,19 @@ fn is_at_or_below(file: &str, path: &str) -> bool {
     path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The names in which a file, or the files below a path, had a say.
+/// The names in which the files below a path had a say, and the old names of their renames: a rename that
+/// is taken back gives the old name what the new one had.
 pub(crate) fn touched(good: &GoodCommit, path: &str) -> BTreeSet<ConnectionName> {
-    let had_a_say = |then: &DeclaredThen| then.files.iter().any(|file| is_at_or_below(file, path));
-    let declared = good.declared.iter().filter(|(_, then)| had_a_say(then));
-    let absent = good.absent_paths.get(path).into_iter().flatten();
-    declared.map(|(name, _)| name).chain(absent).cloned().collect()
+    let below = named_below(good, path);
+    let below = below.flat_map(|(name, then)| then.renamed_from.iter().chain([name]));
+    below.chain(good.absent_paths.get(path).into_iter().flatten()).cloned().collect()
+}
+
+/// The connections whose documents lie at or below a path.
+pub(crate) fn named_below<'g>(
+    good: &'g GoodCommit,
+    path: &'g str,
+) -> impl Iterator<Item = (&'g ConnectionName, &'g DeclaredThen)> {
+    let lies_below = |then: &DeclaredThen| then.files.iter().any(|f| is_at_or_below(f, path));
+    good.declared.iter().chain(&good.seen).filter(move |(_, then)| lies_below(then))
 }

@@ -242,8 +242,11 @@ impl Settings<'_> {
         self.earlier.commit.is_none()
     }
 
-    /// Whether the run or the tip consents to changes that a lost path holds.
+    /// Whether the run or the tip consents to changes that a lost path holds. A tip consents once, so it
+    /// does not in a run that looks at a part, which does not remember that.
     pub(crate) fn consents_to_absent_layers(&self) -> bool {
-        self.allows_deletes() || (!self.without_consents && self.earlier.consents.by_tip)
+        let is_whole = self.loaded_whole && !self.run.filter.is_narrow();
+        let by_tip = is_whole && self.earlier.consents.by_tip;
+        self.allows_deletes() || (!self.without_consents && by_tip)
     }
 }

@@ -76,7 +76,7 @@ impl CommitReader<'_> {
                 lost_paths.entry(path.clone()).or_default();
             }
         }
-        let (still_declared, mut unread_paths) = self.still_declared(good, &counts)?;
+        let (still_declared, mut unread_paths) = self.still_declared(record, good, &counts)?;
         let not_read = self.loaded.unread.keys();
         unread_paths.extend(not_read.map(|place| (place.clone(), touched(good, place))));
         Ok(EarlierCommits {
@@ -105,7 +105,9 @@ impl CommitReader<'_> {
         let Some(then) = self.declared_by(repository, &good.commit)? else {
             return Ok((LastGood::Missing, None));
         };
-        let declared = then.names.iter().map(|name| {
+        // A name that the state does not have was made anew since, by a run that looked at a part.
+        let known = then.names.iter().filter(|name| good.declared.contains_key(*name));
+        let declared = known.map(|name| {
             let declared = record::DeclaredThen {
                 type_name: then.types.get(name).copied().unwrap_or_default().to_owned(),
                 files: Vec::new(),
@@ -117,9 +119,11 @@ impl CommitReader<'_> {
     }
 
     /// Names that a path of the last good commit, or of one before it, still declares though today's
-    /// config does not read it; and those paths.
+    /// config does not read it; and those paths. One with a file whose names are not known may declare
+    /// every name.
     fn still_declared(
         &self,
+        record: &Record,
         good: &GoodCommit,
         counts: &BTreeMap<String, usize>,
     ) -> Result<(BTreeMap<ConnectionName, String>, NamesByPath), SourceError> {
@@ -129,10 +133,15 @@ impl CommitReader<'_> {
         for path in unread.cloned().collect::<BTreeSet<String>>() {
             let below = std::slice::from_ref(&path);
             let then = declared_below(self.engine, self.target, self.snapshot, below)?;
-            if !then.names.is_empty() {
+            if !then.names.is_empty() || then.has_unknown_names {
                 paths.insert(path.clone(), touched(good, &path));
             }
-            names.extend(then.names.into_iter().map(|name| (name, path.clone())));
+            if then.has_unknown_names {
+                let all = record.inventory().map(|(name, _)| name.clone());
+                names.extend(all.map(|name| (name, path.clone())));
+            }
+            let all = then.names.into_iter().chain(then.renames.into_values());
+            names.extend(all.map(|name| (name, path.clone())));
         }
         Ok((names, paths))
     }

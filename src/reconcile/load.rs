@@ -7,6 +7,8 @@ use super::{Engine, blocking};
 use crate::config::Target;
 use crate::document::{self, Invalid, LoadRequest, Loaded, variables_of};
 use crate::name::{CommitId, ConnectionName};
+use crate::plan::Filter;
+use crate::plan::earlier_commits::named_below;
 use crate::record::{DeclaredThen, GoodCommit};
 use crate::rules::UserRules;
 use crate::source::{Folder, Snapshot, SourceError};
@@ -117,14 +119,40 @@ pub(super) fn declared_below(
     snapshot: &Snapshot,
     paths: &[String],
 ) -> Result<document::OldDeclarations, SourceError> {
-    let folders = snapshot.folders(paths, engine.config_file.as_deref())?.folders;
-    let reader = snapshot.reader();
-    Ok(document::declared_names(&folders, &target.name, &engine.cache, &reader))
+    let listing = snapshot.folders(paths, engine.config_file.as_deref())?;
+    let (folders, reader) = (&listing.folders, snapshot.reader());
+    let mut then = document::declared_names(folders, &target.name, &engine.cache, &reader);
+    then.has_unknown_names |= !listing.unread.is_empty();
+    Ok(then)
 }
 
 impl LoadedTarget {
     /// The part of a commit that loaded whole that the state keeps.
     pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
+        let declared = self.declared();
+        // A file may also be what takes a connection out of the target.
+        let elsewhere = self.files().into_iter();
+        let elsewhere = elsewhere
+            .filter(|(name, files)| files.len() > 1 && !declared.contains_key(*name))
+            .map(|(name, files)| (name.clone(), DeclaredThen { files, ..DeclaredThen::default() }));
+        GoodCommit {
+            commit: commit.clone(),
+            config,
+            paths: self.counts(),
+            seen: elsewhere.collect(),
+            absent_paths: BTreeMap::new(),
+            declared: Arc::new(declared),
+        }
+    }
+
+    /// The documents of the connections that a run looks at.
+    pub(super) fn seen(&self, filter: &Filter) -> BTreeMap<ConnectionName, DeclaredThen> {
+        let mut seen = self.declared();
+        seen.retain(|name, then| filter.admits(&then.type_name, name));
+        seen
+    }
+
+    fn declared(&self) -> BTreeMap<ConnectionName, DeclaredThen> {
         let mut files = self.files();
         let declared = self.contents.documents.iter().map(|document| {
             let then = DeclaredThen {
@@ -134,13 +162,7 @@ impl LoadedTarget {
             };
             (document.name.clone(), then)
         });
-        GoodCommit {
-            commit: commit.clone(),
-            config,
-            declared: Arc::new(declared.collect()),
-            paths: self.counts(),
-            absent_paths: BTreeMap::new(),
-        }
+        declared.collect()
     }
 
     /// The files that declare a part of each name.
@@ -169,11 +191,8 @@ impl LoadedTarget {
     ) -> Result<BTreeMap<ConnectionName, Invalid>, String> {
         let mut blocked = self.contents.invalid.clone();
         for file in &self.contents.unreadable {
-            let declared = good.into_iter().flat_map(|good| good.declared.iter());
-            let of_file: BTreeSet<&ConnectionName> = declared
-                .filter(|(_, then)| then.files.iter().any(|f| **f == **file))
-                .map(|(name, _)| name)
-                .collect();
+            let declared = good.into_iter().flat_map(|good| named_below(good, file));
+            let of_file: BTreeSet<&ConnectionName> = declared.map(|(name, _)| name).collect();
             if of_file.is_empty() {
                 return Err(format!(
                     "{file} cannot be read, so which connections it declares is not known"

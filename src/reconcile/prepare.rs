@@ -21,7 +21,7 @@ use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe::{self, Singles};
 use crate::plan::compare::{CompareSettings, Keys};
-use crate::plan::earlier_commits::{EarlierCommits, Noting, is_renamed, keep_due};
+use crate::plan::earlier_commits::{EarlierCommits, Noting, is_renamed, keep_due, keep_seen};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
@@ -246,6 +246,10 @@ impl Reconcile<'_> {
             planned = decide(observed, &planned.record.readable);
         }
         keep_due(&mut planned.record, before, self.snapshot.commit().is_none(), filter);
+        let renews = loaded_whole && self.snapshot.commit().is_some() && !filter.is_narrow();
+        if !renews {
+            keep_seen(&mut planned, loaded.seen(filter), loaded.counts());
+        }
         Ok(planned)
     }
 
@@ -495,7 +499,7 @@ fn with_old_names(
     blocked
 }
 
-/// A path that is not there is an error on a target without an inventory, and else a notice.
+/// A path that is not there is an error without an inventory or a good commit, and else a notice.
 fn tell_missing_paths(
     loaded: &LoadedTarget,
     record: &Record,
@@ -506,7 +510,8 @@ fn tell_missing_paths(
     for (path, exists, _) in lacking.filter(|(_, exists, _)| is_stateless || !exists) {
         let lacks = if *exists { "is empty" } else { "does not exist" };
         let mut text = format!("the path `{path}` {lacks} in this revision");
-        if !exists && record.inventory().next().is_none() {
+        let knows_nothing = record.last_good.is_none() || record.inventory().next().is_none();
+        if !exists && knows_nothing {
             return Err(text);
         }
         if is_stateless {

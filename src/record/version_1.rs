@@ -125,7 +125,14 @@ impl Good {
             (name, DeclaredThen { type_name, files, renamed_from })
         });
         let declared = Arc::new(declared.collect());
-        GoodCommit { commit, config, declared, paths, absent_paths: BTreeMap::new() }
+        GoodCommit {
+            commit,
+            config,
+            declared,
+            paths,
+            seen: BTreeMap::new(),
+            absent_paths: BTreeMap::new(),
+        }
     }
 }
 

@@ -187,3 +187,14 @@ fn a_refused_commit_changes_nothing() {
     world.apply();
     assert_eq!(world.names(), ["a", "c"], "valid ones are applied and nothing is deleted");
 }
+
+#[test]
+fn a_rename_to_a_document_of_an_unknown_type_keeps_its_old_name() {
+    let world = isolating("[connections]");
+    world.settle(&["a", "b"]);
+    world.write("connections/new.yaml", "type: emial\nname: new\nx-gitops: {renamedFrom: a}\n");
+    world.write_email("a", "description: another\n");
+    world.commit("a is called new, and there is another a");
+    world.apply().code(1).says("`new`, which is not valid");
+    assert_eq!(world.writes(), [""; 0]);
+}

@@ -55,6 +55,7 @@ mod notify;
 mod observed;
 mod overlays;
 mod ownership;
+mod partial_runs;
 mod probe;
 mod protection;
 mod pull;

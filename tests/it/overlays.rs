@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::world::{World, email};
+use crate::world::{World, email, email_body};
 
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
@@ -367,4 +367,36 @@ fn an_overlay_that_gets_lost_holds_later_deletes_too_where_it_only_patched_what_
     assert_eq!(world.names(), ["a", "b", "c"]);
     world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
     assert_eq!(world.names(), ["c"]);
+}
+
+#[test]
+fn a_rename_that_is_taken_back_leaves_the_old_name_what_the_overlay_says_of_the_new_one() {
+    let world = world("name: a\nport: 2525\n");
+    world.remove("base/a.yaml");
+    world.remove("over/a.yaml");
+    world.write("base/new.yaml", &email("new", "x-gitops: {renamedFrom: a, suspend: true}\n"));
+    world.write("over/new.yaml", "name: new\nport: 2525\n");
+    world.commit("a is to be called new");
+    world.apply().code(0);
+    for file in ["base/new.yaml", "over/new.yaml", "over/z.yaml"] {
+        world.remove(file);
+    }
+    world.write("base/a.yaml", &email("a", ""));
+    world.commit("back to a; the overlay is empty");
+    world.forget_calls();
+    world.apply().code(3).says("over");
+    assert_eq!(world.writes(), [""; 0]);
+}
+
+#[test]
+fn an_overlay_that_took_a_connection_out_of_the_target_holds_it_once_it_is_lost() {
+    let mut world = world("name: a\nx-gitops: {targets: []}\n");
+    assert!(!world.names().contains(&"a".to_owned()));
+    let mut by_hand = email_body("a");
+    by_hand["port"] = json!(99);
+    world.make(by_hand);
+    world.target("paths: [base]\nmax_deletes: 20");
+    world.forget_calls();
+    world.apply().code(3).says("over");
+    assert_eq!(world.writes(), [""; 0]);
 }

@@ -152,3 +152,64 @@ fn a_submodule_is_told_and_nothing_of_it_is_read() {
     world.apply().code(0);
     assert_eq!(world.names(), ["a"]);
 }
+
+/// `conn` declares `a` to `d` and `extra` declares `z`; all are live.
+fn two_paths(keys: &str) -> World {
+    let mut world = World::new();
+    world.target(&format!("paths: [conn, extra]\n{keys}"));
+    for name in ["a", "b", "c", "d"] {
+        world.write(&format!("conn/{name}.yaml"), &email(name, ""));
+    }
+    world.write("extra/z.yaml", &email("z", ""));
+    world.commit("declare them");
+    world.apply().code(0);
+    world.forget_calls();
+    world
+}
+
+#[test]
+fn a_delete_that_was_due_is_held_once_a_path_that_is_not_read_declares_its_name() {
+    let mut world = two_paths("max_deletes: 0");
+    world.remove("conn/a.yaml");
+    world.commit("a leaves");
+    world.apply().code(3).says("max_deletes");
+    world.write("extra/a.yaml", &email("a", ""));
+    world.commit("a is back, in extra");
+    world.target("paths: [conn]\nmax_deletes: 5");
+    world.apply().code(3).says("`extra`, which the config no longer reads, may still declare it");
+    assert_eq!(world.writes(), [""; 0]);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(3);
+    assert_eq!(world.writes(), ["DELETE a"]);
+}
+
+#[test]
+fn the_old_name_of_a_rename_is_declared_by_a_path_that_is_not_read() {
+    let mut world = two_paths("");
+    world.remove("conn/a.yaml");
+    world.write("extra/new.yaml", &email("new", "x-gitops: {renamedFrom: a}\n"));
+    world.commit("a is called new, in extra");
+    world.target("paths: [conn]");
+    world.apply().code(3).says("`extra`, which the config no longer reads, may still declare it");
+    assert_eq!(world.writes(), [""; 0]);
+}
+
+#[test]
+fn a_path_that_is_not_read_may_declare_everything_where_a_file_of_it_cannot_be_read() {
+    let ways: [fn(&World); 2] = [
+        |world| world.write("extra/f.yaml", "type: email\nname: a\nhost: \"broken\n"),
+        |world| becomes_a_link(world, "extra/f.yaml"),
+    ];
+    for cannot_be_read in ways {
+        let mut world = two_paths("");
+        world.write("extra/f.yaml", "name: b\nport: 2525\n");
+        world.commit("extra patches b");
+        world.apply().code(0);
+        world.remove("conn/a.yaml");
+        cannot_be_read(&world);
+        world.commit("a leaves, or moves to extra");
+        world.target("paths: [conn]");
+        world.forget_calls();
+        world.apply().code(3).says("may still declare it");
+        assert_eq!(world.writes(), [""; 0]);
+    }
+}

@@ -337,21 +337,36 @@ impl Tree {
         files
     }
 
-    /// The names that a path declares or patches.
+    /// The names in which a path has a say, and the old names of their renames. A document for other
+    /// targets is one only where it is patched: the patch may say that.
     pub(crate) fn touched_by(&self, path: &str) -> BTreeSet<String> {
-        match path {
-            BASE => {
-                let base = self.base.iter().filter(|(_, document)| !document.elsewhere);
-                let read = base.filter(|(name, _)| !self.is_link(name));
-                read.map(|(name, _)| name.clone()).collect()
-            }
-            _ => {
-                // What patches a document for other targets, or none, is no part of a connection.
-                let is_patched = |name: &String| self.base.get(name).is_some_and(|d| !d.elsewhere);
-                let names = self.patches_of(path).into_keys();
-                names.filter(|name| is_patched(name)).cloned().collect()
-            }
-        }
+        let is_patched = |name: &String| {
+            [OVERLAY, OTHER_OVERLAY].iter().any(|p| self.patches_of(p).contains_key(name))
+        };
+        let base = self.base.iter().filter(|(name, document)| match path {
+            BASE => !self.is_link(name) && (!document.elsewhere || is_patched(name)),
+            _ => self.patches_of(path).contains_key(name),
+        });
+        base.flat_map(|(name, document)| document.renamed_from.iter().chain([name]))
+            .cloned()
+            .collect()
+    }
+
+    /// The names of the documents of a path when it is read alone, and the old names of their renames.
+    pub(crate) fn declared_by(&self, path: &str) -> BTreeSet<String> {
+        let patches = self.patches_of(path).into_keys().cloned();
+        let base = self
+            .base
+            .iter()
+            .filter(|(name, document)| path == BASE && !self.is_link(name) && !document.elsewhere);
+        let base = base.flat_map(|(name, document)| document.renamed_from.iter().chain([name]));
+        patches.chain(base.cloned()).collect()
+    }
+
+    /// Whether a path has a file whose names cannot be known.
+    pub(crate) fn has_unknown_names(&self, path: &str) -> bool {
+        self.has_links(path)
+            || (path == BASE && self.broken.values().any(|how| *how == Broken::File))
     }
 
     pub(crate) fn load(&self, paths: &[&'static str]) -> Loaded {

@@ -40,7 +40,7 @@ impl Fate {
 
     /// Whether a PUT keeps live's value. A secret that git declares, and what came from the environment, is
     /// always sent as git's value.
-    fn keep(&self, field: &str) -> bool {
+    pub(crate) fn keep(&self, field: &str) -> bool {
         field != SECRET
             && !self.sensitive.contains(field)
             && self.differences.get(field) == Some(&Treatment::Keep)

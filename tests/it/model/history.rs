@@ -224,6 +224,8 @@ impl History {
                     .iter()
                     .map(|path| (*path, self.commits[at].tree.touched_by(path)))
                     .collect(),
+                seen: BTreeSet::new(),
+                made: BTreeSet::new(),
                 lost: BTreeSet::new(),
             }),
             stateless: true,

@@ -73,6 +73,9 @@ pub(crate) struct Good {
     /// The names that each path touched when it last declared something, of paths that are read
     /// and of those that an earlier commit was read with.
     pub(crate) touched: BTreeMap<&'static str, BTreeSet<String>>,
+    /// The names that runs saw since then which looked at a part of a commit, and those they made anew.
+    pub(crate) seen: BTreeSet<String>,
+    pub(crate) made: BTreeSet<String>,
     /// The paths that were lost with it and that nobody consented to.
     pub(crate) lost: BTreeSet<&'static str>,
 }

@@ -26,7 +26,9 @@ pub(crate) fn note(run: &mut Run<'_>) {
     }
     if let (Some(good), Some(loaded)) = (&run.before.good, &good) {
         let mut then = declared_in(run, loaded);
-        then.retain(|name| !declared_by_an_unread_path(run).contains(name));
+        then.retain(|name| {
+            !declared_by_an_unread_path(run).contains(name) && !good.made.contains(name)
+        });
         for name in run.before.owned.keys() {
             if !declared.contains(name) && then.contains(name) {
                 let note = notes.entry(name.clone());
@@ -39,9 +41,12 @@ pub(crate) fn note(run: &mut Run<'_>) {
             }
         }
         for at in good.commit + 1..=tip {
-            // A file that cannot be read may declare any name again.
+            // A file that cannot be read, or is a link, may declare any name again.
             let may_declare = |at: usize, name: &String| {
-                !loaded_at(at).unreadable.is_empty() || names_at(at).contains(name)
+                let tree = &sight.commits[at].tree;
+                !loaded_at(at).unreadable.is_empty()
+                    || sight.settings.paths.iter().any(|path| tree.has_links(path))
+                    || names_at(at).contains(name)
             };
             for (_, note) in notes.iter_mut().filter(|(name, _)| may_declare(at, name)) {
                 note.consent = false;
@@ -164,7 +169,10 @@ pub(crate) fn lost_paths(
     let Some(good) = &before.good else { return BTreeSet::new() };
     let is_empty = |count: &Option<usize>| count.unwrap_or(0) == 0;
     let with_names = good.touched.iter().filter(|(_, names)| !names.is_empty());
-    let with_documents = good.loaded.counts.iter().filter(|(_, count)| !is_empty(count));
+    // What the last good commit has in a path counts, whether or not it was read then.
+    let then = sight.commits[good.commit].tree.load(&sight.settings.paths).counts;
+    let counts = good.loaded.counts.iter().chain(&then);
+    let with_documents = counts.filter(|(_, count)| !is_empty(count));
     let with_names = with_names.map(|(path, _)| path).chain(&good.lost);
     let declared_something: BTreeSet<&'static str> =
         with_documents.map(|(path, _)| path).chain(with_names).copied().collect();
@@ -249,7 +257,8 @@ pub(crate) fn unread_paths(sight: Sight<'_>, before: &Memory) -> BTreeSet<String
     let tree = &sight.commits.last().unwrap().tree;
     let touched = before.good.iter().flat_map(|good| &good.touched);
     let unread = touched.filter(|(path, _)| {
-        !sight.settings.paths.contains(*path) && !tree.touched_by(path).is_empty()
+        let is_there = !tree.declared_by(path).is_empty() || tree.has_unknown_names(path);
+        !sight.settings.paths.contains(*path) && is_there
     });
     let mut names = links(BASE, sight, before);
     names.extend(links(OVERLAY, sight, before));
@@ -262,7 +271,37 @@ fn declared_by_an_unread_path(run: &Run<'_>) -> BTreeSet<String> {
     let tree = &run.sight.commits.last().unwrap().tree;
     let paths = run.before.good.iter().flat_map(|good| good.touched.keys());
     let unread = paths.filter(|path| !run.sight.settings.paths.contains(*path));
-    unread.flat_map(|path| tree.touched_by(path)).collect()
+    let all = || run.before.owned.keys().cloned().collect();
+    let names = |path| if tree.has_unknown_names(path) { all() } else { tree.declared_by(path) };
+    unread.flat_map(|path| names(path)).collect()
+}
+
+/// The memory of a run that looks at a part: where each path has a say in what it looked at, and what it
+/// made anew, which no commit declared as far as the memory knows.
+pub(crate) fn keep_seen(run: &mut Run<'_>) {
+    let tree = &run.sight.commits.last().unwrap().tree;
+    let documents = run.loaded.documents.iter();
+    let seen = documents.filter(|(name, document)| run.sight.flags.admits(document.kind, name));
+    let seen: BTreeMap<&String, &Document> = seen.collect();
+    let with_old_names = |(name, document): (&&String, &&Document)| {
+        document.renamed_from.iter().cloned().chain([(*name).clone()]).collect::<Vec<_>>()
+    };
+    let named: BTreeSet<String> = seen.iter().flat_map(with_old_names).collect();
+    let Some(good) = &mut run.memory.good else { return };
+    good.seen.extend(seen.into_keys().cloned());
+    for (path, count) in &run.loaded.counts {
+        let known = good.loaded.counts.entry(path).or_default();
+        *known = (*known).max(*count);
+    }
+    for path in &run.sight.settings.paths {
+        let names = tree.touched_by(path);
+        let names = names.into_iter().filter(|name| named.contains(name)).collect::<BTreeSet<_>>();
+        if !names.is_empty() {
+            good.touched.entry(path).or_default().extend(names);
+        }
+    }
+    let made = run.changes.iter().filter(|change| change.action == "create");
+    good.made.extend(made.map(|change| change.name.clone()));
 }
 
 /// Decides what is deleted, and replaced, and what is held.
@@ -308,6 +347,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("renamedFrom")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("commit")
+        } else if !is_exact(&name) && declared_by_an_unread_path(run).contains(&name) {
+            Some("no longer reads")
         } else if hides_something(run, &name) {
             Some("not read")
         } else if run.memory.owned[&name].protect {

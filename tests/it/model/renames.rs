@@ -101,6 +101,9 @@ impl Run<'_> {
             return false;
         }
         self.learn(document.kind, &fate);
+        if fate.differences.keys().any(|field| fate.keep(field)) {
+            self.plan("drift", new);
+        }
         if self.is_lost(new, &document) {
             self.hold_for_lost_path("rename", new);
             return false;

@@ -106,10 +106,12 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     let whole = loaded.is_whole();
     let missing = loaded.counts.values().any(Option::is_none);
     let unknown_file = loaded.unreadable.iter().any(|name| {
-        !before.good.as_ref().is_some_and(|good| good.loaded.documents.contains_key(name))
+        let knows =
+            |good: &Good| good.loaded.documents.contains_key(name) || good.seen.contains(name);
+        !before.good.as_ref().is_some_and(knows)
     });
-    if (!whole && (!sight.settings.isolate || unknown_file)) || (missing && before.owned.is_empty())
-    {
+    let knows_nothing = before.owned.is_empty() || before.good.is_none();
+    if (!whole && (!sight.settings.isolate || unknown_file)) || (missing && knows_nothing) {
         return nothing(sight, before);
     }
     let lost_paths = removal::lost_paths(sight, before, &loaded);
@@ -207,12 +209,16 @@ impl Run<'_> {
             let is_consented = removal::consents_to_lost_paths(self.sight, self.before);
             let lost = if is_consented { BTreeSet::new() } else { self.lost_paths.clone() };
             let loaded = self.loaded.clone();
-            self.memory.good = Some(Good { commit: tip, loaded, touched, lost });
+            let [seen, made] = [BTreeSet::new(), BTreeSet::new()];
+            self.memory.good = Some(Good { commit: tip, loaded, touched, seen, made, lost });
             let Memory { undeployed, owned, .. } = &mut self.memory;
             undeployed.retain(|name| !owned.contains_key(name));
             if apply_exit == 0 && undeployed.is_empty() {
                 self.memory.applied = Some(tip);
             }
+        }
+        if !whole || self.sight.flags.narrow() {
+            removal::keep_seen(&mut self);
         }
         Expected {
             changes: self.changes,
@@ -340,6 +346,9 @@ impl Run<'_> {
         let documents = self.loaded.documents.iter();
         let witnesses = documents.filter_map(|(name, document)| {
             let declared = document.fields.get(SECRET).filter(|_| !document.ignores(SECRET))?;
+            // Without a state nothing is known but what the run looks at.
+            let is_seen = !self.before.stateless || self.sight.flags.admits(document.kind, name);
+            let declared = Some(declared).filter(|_| is_seen)?;
             let wanted = self.sight.resolve(declared).filter(Value::is_string)?;
             let live = self.sight.live.get(name)?;
             (Kind::of(&live.body) == kind).then_some((live, wanted))
