@@ -97,23 +97,18 @@ fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
         (Some(Kind::Set(item)), Value::Array(desired), Value::Array(live)) => {
             same_set(item, desired, live)
         }
-        (Some(Kind::List(item)), Value::Array(desired), Value::Array(live)) => {
-            same_list(Some(item), desired, live)
-        }
         (Some(Kind::Map(item)), Value::Object(desired), Value::Object(live)) => {
             same_map(item, desired, live)
         }
-        (Some(Kind::Object(fields)), Value::Object(desired), Value::Object(live)) => {
+        // Objects are compared by what git declares: servers add to them.
+        (kind, Value::Object(desired), Value::Object(live)) => {
             desired.iter().all(|(key, value)| {
-                let field = fields.iter().find(|f| f.name == key);
-                equal(field, Some(value), live.get(key))
+                equal(kind.and_then(|kind| kind.field(key)), Some(value), live.get(key))
             })
         }
-        // Objects inside lists and maps are compared by what git declares: servers add to them.
-        (_, Value::Object(desired), Value::Object(live)) => {
-            desired.iter().all(|(key, value)| equal_as(None, None, Some(value), live.get(key)))
+        (kind, Value::Array(desired), Value::Array(live)) => {
+            same_list(kind.and_then(Kind::of_item), desired, live)
         }
-        (_, Value::Array(desired), Value::Array(live)) => same_list(None, desired, live),
         (_, Value::Number(_), Value::Number(_)) => number(desired) == number(live),
         _ => false,
     }

@@ -5,13 +5,11 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::compare::{LiveView, field_exactly_at};
+use super::compare::{LiveView, field_exactly_at, value_to_send};
 use super::equality::{equal_in, is_empty};
 use super::run::Filter;
-use crate::catalog::{self, Field, hidden};
-use crate::desired::{Desired, DesiredConnection, DesiredField, holds_env};
+use crate::catalog::Field;
+use crate::desired::{Desired, DesiredConnection, holds_env};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::pointer;
@@ -87,8 +85,11 @@ fn lacks_a_declared_field(
             return false;
         }
         if let Some(listed) = view.get(path) {
+            // Lists show no secret, wherever it stands.
+            let seen = || value_to_send(desired, field, value, None, Some(listed)).seen;
             return !equal_in(desired, field.field, Some(value), Some(listed))
-                && hides_a_part(&view, field, value);
+                && ((listed.is_null() && holds_env(&field.declared))
+                    || seen().as_deref() != Some(listed));
         }
         // A field that is absent and agrees with the default may still be there: but not where the
         // list shows the field of any other connection of the type.
@@ -105,20 +106,6 @@ fn lacks_a_declared_field(
             && !is_shown(type_name, path)
     });
     declared || dropped
-}
-
-/// Whether the list masks a part of a field that git declares a value for: lists show no secret, wherever
-/// it stands.
-fn hides_a_part(view: &LiveView<'_>, field: &DesiredField, value: &Value) -> bool {
-    let Some(own_type) = catalog::find(&view.listed.type_name) else { return false };
-    let key = pointer::steps(&field.path).next().unwrap_or_default();
-    let Some(listed) = view.body().get(&*key) else { return false };
-    let is_declared = |part: &String| {
-        let below = part.strip_prefix(&*field.path);
-        below.and_then(|below| value.pointer(below)).is_some_and(|value| !is_empty(value))
-    };
-    (listed.is_null() && holds_env(&field.declared))
-        || hidden::masked_parts(own_type, &key, listed, true).iter().any(is_declared)
 }
 
 /// The top-level keys that the lists show, by type.
@@ -139,7 +126,7 @@ impl<'a> ShownKeys<'a> {
     }
 
     fn has(&self, type_name: &str, path: &str) -> bool {
-        let key = pointer::steps(path).next().unwrap_or_default();
+        let key = pointer::first_step(path);
         self.0.get(type_name).is_some_and(|keys| keys.contains(&*key))
     }
 }
