@@ -256,7 +256,7 @@ pub(crate) fn compare(
             comparing.note_hidden(&field.path, &field.declared);
         } else if field.value().is_none() {
             comparing.by_text(field);
-        } else if field.is_secret() || comparing.masks(field) || comparing.may_mask_file(field) {
+        } else if comparing.may_be_masked(field) {
             comparing.secret(field);
         } else {
             comparing.field(field);
@@ -491,10 +491,8 @@ pub(crate) fn has_moved<'p>(
     planned.listed.type_name != now.type_name
         || paths.any(|path| {
             let field = field_exactly_at(own_type, path);
-            match (planned.get(path), look_up(now.body(), path)) {
-                _ if field.is_some_and(Field::is_secret) => false,
-                (Some(before), Some(now)) => !equal(field, Some(before), Some(now)),
-                _ => false,
-            }
+            let both = planned.get(path).zip(look_up(now.body(), path));
+            !field.is_some_and(Field::is_secret)
+                && both.is_some_and(|(before, now)| !equal(field, Some(before), Some(now)))
         })
 }

@@ -107,16 +107,13 @@ fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
             })
         }
         (kind, Value::Array(desired), Value::Array(live)) => {
-            same_list(kind.and_then(Kind::of_item), desired, live)
+            let item = kind.and_then(Kind::of_item);
+            desired.len() == live.len()
+                && desired.iter().zip(live).all(|(d, l)| equal_as(item, None, Some(d), Some(l)))
         }
         (_, Value::Number(_), Value::Number(_)) => number(desired) == number(live),
         _ => false,
     }
-}
-
-fn same_list(item: Option<&Kind>, desired: &[Value], live: &[Value]) -> bool {
-    desired.len() == live.len()
-        && desired.iter().zip(live).all(|(d, l)| equal_as(item, None, Some(d), Some(l)))
 }
 
 /// Each desired item is there, and nothing else is; how often something is said says nothing.

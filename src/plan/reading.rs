@@ -2,7 +2,7 @@
 //! those whose secrets are due to be read back.
 
 use std::cell::LazyCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::compare::{LiveView, field_exactly_at, value_to_send};
@@ -26,8 +26,9 @@ pub(crate) fn to_confirm(
     filter: &Filter,
     is_stateless: bool,
 ) -> BTreeSet<ConnectionName> {
-    let shown = LazyCell::new(|| ShownKeys::of(live));
-    let is_shown = |type_name: &str, path: &str| shown.has(type_name, path);
+    let shown = LazyCell::new(|| shown_keys(live));
+    let is_shown =
+        |type_name: &str, path: &str| shown.contains(&(type_name, &*pointer::first_step(path)));
     let old_names: BTreeSet<&ConnectionName> =
         desired.values().filter_map(|d| d.options.renamed_from.as_ref()).collect();
     let mut names = BTreeSet::new();
@@ -108,27 +109,10 @@ fn lacks_a_declared_field(
     declared || dropped
 }
 
-/// The top-level keys that the lists show, by type.
-struct ShownKeys<'a>(BTreeMap<&'a str, BTreeSet<&'a str>>);
-
-impl<'a> ShownKeys<'a> {
-    fn of(live: &'a Live) -> Self {
-        let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for connection in live.connections.values() {
-            let of_type = keys.entry(&connection.type_name).or_default();
-            for key in connection.body().keys() {
-                if !of_type.contains(key.as_str()) {
-                    of_type.insert(key);
-                }
-            }
-        }
-        Self(keys)
-    }
-
-    fn has(&self, type_name: &str, path: &str) -> bool {
-        let key = pointer::first_step(path);
-        self.0.get(type_name).is_some_and(|keys| keys.contains(&*key))
-    }
+/// The top-level keys that the lists show, each with its type.
+fn shown_keys(live: &Live) -> HashSet<(&str, &str)> {
+    let shown = live.connections.values();
+    shown.flat_map(|one| one.body().keys().map(|key| (&*one.type_name, key.as_str()))).collect()
 }
 
 /// When secrets are read back.

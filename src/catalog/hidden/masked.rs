@@ -46,7 +46,8 @@ pub(crate) fn masked_parts(
     masked
 }
 
-fn shows_nothing(value: &Value) -> bool {
+/// Whether a value shows nothing of a secret that may stand there.
+pub(crate) fn shows_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(str::is_empty)
 }
 

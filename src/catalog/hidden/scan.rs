@@ -250,13 +250,7 @@ impl Scan<'_> {
         if shape == TextShape::Prose && !text.contains("://") && !text.contains("jdbc:") {
             return;
         }
-        // A link in prose may open what it leads to: enough to hide it, not enough to refuse it.
-        let links = (shape == TextShape::Prose).then_some((TextShape::Links, Certainty::Suspected));
-        let shapes = std::iter::once((shape, certainty)).chain(links);
-        let found = shapes.flat_map(|(shape, certainty)| {
-            shape.secrets_in(text).into_iter().map(move |found| (found, certainty))
-        });
-        for ((range, name), certainty) in found {
+        for (range, name) in shape.secrets_in(text) {
             let what = match (property, name.as_str()) {
                 (Some(property), "") => property.what(),
                 (Some(property), name) => format!("the `{name}` inside {}", property.what()),
@@ -271,6 +265,10 @@ impl Scan<'_> {
                 label: variable(&[owner, &name]),
                 certainty,
             });
+        }
+        // A link in prose may open what it leads to: enough to hide it, not enough to refuse it.
+        if shape == TextShape::Prose {
+            self.text(path, text, TextShape::Links, property, Certainty::Suspected);
         }
     }
 

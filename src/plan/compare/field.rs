@@ -176,9 +176,7 @@ impl Comparing<'_> {
             return;
         }
         if self.held_secret(path, &older.declared) {
-            let is_secret =
-                field_exactly_at(desired.connection_type, path).is_some_and(Field::is_secret);
-            if !is_secret && !live.get(path).is_none_or(is_empty) {
+            if !live.get(path).is_none_or(is_empty) {
                 self.found.left.push(path.to_owned());
             }
             self.forget(path);
@@ -186,13 +184,13 @@ impl Comparing<'_> {
         }
         let field = field_exactly_at(desired.connection_type, path);
         let live_value = live.get(path);
-        let default = field.and_then(|field| desired.defaults(field).default);
+        let defaults = field.map(|field| desired.defaults(field));
+        let default = defaults.and_then(|defaults| defaults.default);
         if equal_in(desired, field, None, live_value) {
             self.stays(path);
             self.forget(path);
             return;
         }
-        let defaults = field.map(|field| desired.defaults(field));
         let live_moved = !matches_base(field, defaults, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
@@ -303,19 +301,16 @@ fn show_text(desired: &DesiredConnection, path: &str, value: &Value) -> Value {
 // Secret fields.
 
 impl Comparing<'_> {
-    /// Whether the target's profile says that `GET` masks the field.
-    pub(super) fn masks(&self, field: &DesiredField) -> bool {
-        field.field.is_some_and(|field| self.desired.masks(field))
-    }
-
-    /// Whether live's answer for a file or certificate may mask it, as it masks a secret. It does not
-    /// where this server was seen to show secrets of the type.
-    pub(super) fn may_mask_file(&self, field: &DesiredField) -> bool {
+    /// Whether live's answer for a field as a whole may mask it: for a secret, for what the target's profile
+    /// names, and for a file or certificate of which nothing is shown, but where this server was seen to show
+    /// secrets of the type.
+    pub(super) fn may_be_masked(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
-        let is_file = field.field.is_some_and(Field::is_file);
-        let is_masked = is_file && !shows_file(self.live.get(&field.path));
         let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
-        is_masked && !shows
+        let is_hidden = !shows && !shows_file(self.live.get(&field.path));
+        field.field.is_some_and(|known| {
+            known.is_secret() || self.desired.masks(known) || (known.is_file() && is_hidden)
+        })
     }
 
     /// Compares a secret that git declares.
@@ -325,29 +320,26 @@ impl Comparing<'_> {
         let older = self.older(path);
         let Some(value) = field.value() else { return };
         // Where a profile says that it is masked, another text says nothing.
-        let readable =
-            settings.readable.has(desired.connection_type.name, path) && !self.masks(field);
-        let reading = SecretReading::of(live.shown_by_get(path), value);
-        if reading == SecretReading::Equal && field.is_secret() {
-            self.found.proven_readable.push(path.to_owned());
-        }
+        let is_masked = field.field.is_some_and(|field| desired.masks(field));
+        let readable = settings.readable.has(desired.connection_type.name, path) && !is_masked;
+        let shown = shown_text(live.shown_by_get(path));
+        let is_equal = |(shown, wanted)| same_in_constant_time(shown, wanted);
         let sent = LastSent::of(field, value, older, settings);
-        match (reading, sent) {
-            (SecretReading::Equal, _) => {
-                self.stays(path);
-                self.agreed(field, value);
+        if shown.zip(value.as_str()).is_some_and(is_equal) {
+            if field.is_secret() {
+                self.found.proven_readable.push(path.to_owned());
             }
-            (SecretReading::Other, LastSent::Other | LastSent::Never) if readable => {
-                let origin = if sent == LastSent::Other { Origin::Both } else { Origin::Git };
-                self.push_secret(field, value, origin, sent == LastSent::Never);
-            }
-            (SecretReading::Other, _) if readable => {
-                self.push_secret(field, value, Origin::Drift, true);
-            }
-            _ if self.is_to_be_sent(field, value, sent) => {
-                self.push_secret(field, value, Origin::Git, false);
-            }
-            _ => {}
+            self.stays(path);
+            self.agreed(field, value);
+        } else if shown.is_some() && readable {
+            let origin = match sent {
+                LastSent::Other => Origin::Both,
+                LastSent::Never => Origin::Git,
+                LastSent::Same | LastSent::NotKnown => Origin::Drift,
+            };
+            self.push_secret(field, value, origin, sent != LastSent::Other);
+        } else if self.is_to_be_sent(field, value, sent) {
+            self.push_secret(field, value, Origin::Git, false);
         }
         let differs = self.found.differences.iter().any(|d| d.change.path == path);
         if settings.resend_secrets && !differs && !is_empty(value) {
@@ -437,27 +429,6 @@ impl LastSent {
             None => same_text,
         };
         if same_value { Self::Same } else { Self::Other }
-    }
-}
-
-/// The answer of `GET` about a secret.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum SecretReading {
-    /// `null`, absent, asterisks, or no reading at all.
-    Nothing,
-    /// Git's value.
-    Equal,
-    /// Some other text.
-    Other,
-}
-
-impl SecretReading {
-    fn of(shown: Option<&Value>, wanted: &Value) -> Self {
-        match (shown_text(shown), wanted.as_str()) {
-            (None, _) => Self::Nothing,
-            (Some(text), Some(wanted)) if same_in_constant_time(text, wanted) => Self::Equal,
-            (Some(_), _) => Self::Other,
-        }
     }
 }
 

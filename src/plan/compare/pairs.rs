@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::catalog::Kind;
+use crate::catalog::{Kind, hidden};
 use crate::desired::holds_env;
 use crate::plan::equality::equal_as;
 use crate::pointer;
@@ -36,7 +36,8 @@ impl Pairing<'_> {
             return is_in_sync.then(|| (0..self.git).map(|at| (at, at)).collect());
         }
         let is_there = |git: usize| (0..self.live).any(|live| (self.agree)(git, live));
-        let pairs = (0..self.live).map(|live| Some((self.first_of(live)?, live)));
+        let first = |live: usize| (0..self.git).find(|git| (self.agree)(*git, live));
+        let pairs = (0..self.live).map(|live| Some((first(live)?, live)));
         let mut pairs = pairs.collect::<Option<Vec<_>>>()?;
         pairs.sort_unstable();
         (0..self.git).all(is_there).then_some(pairs)
@@ -59,11 +60,6 @@ impl Pairing<'_> {
         let agreeing: Vec<usize> = (0..self.git).filter(|git| (self.agree)(*git, live)).collect();
         let is_new = |git: &usize| (0..self.live).all(|live| !(self.agree)(*git, live));
         if agreeing.is_empty() { (0..self.git).filter(is_new).collect() } else { agreeing }
-    }
-
-    /// The first element of git's that agrees with one of live's.
-    fn first_of(&self, live: usize) -> Option<usize> {
-        (0..self.git).find(|git| (self.agree)(*git, live))
     }
 }
 
@@ -209,6 +205,5 @@ fn is_text_of_env(declared: &Value) -> bool {
 
 /// Whether nothing is shown in the place of a value that is from the environment.
 fn is_nothing_for(shown: Option<&Value>, declared: &Value) -> bool {
-    let is_nothing = |shown: &Value| shown.is_null() || shown == "";
-    shown.is_none_or(is_nothing) && holds_env(declared)
+    shown.is_none_or(hidden::shows_nothing) && holds_env(declared)
 }

@@ -79,15 +79,11 @@ pub(crate) fn value_to_send<'v>(
     let own = with_ignored.as_ref().unwrap_or(value);
     let masked = masked_in(own_type, &field.path, live);
     let seen = Filling::with_parts(masked, false).of(kind, own, live);
-    if !(value.is_array() || value.is_object()) || is_empty(live) {
+    let is_of_parts = (value.is_array() || value.is_object()) && !is_empty(live);
+    let elsewhere = is_of_parts.then(|| ignored_elsewhere(desired, field, own, &seen)).flatten();
+    if !is_of_parts || elsewhere.is_some() {
+        let refused = elsewhere.or(refused);
         return Sent { value: Cow::Borrowed(value), seen: Some(Cow::Owned(seen)), refused };
-    }
-    if let Some(elsewhere) = ignored_elsewhere(desired, field, own, &seen) {
-        return Sent {
-            value: Cow::Borrowed(value),
-            seen: Some(Cow::Owned(seen)),
-            refused: Some(elsewhere),
-        };
     }
     let sent = merged(kind, own, older, &seen);
     if refused.is_none() && sent != seen {
