@@ -63,12 +63,8 @@ impl Comparing<'_> {
         let change = self.change(path, before, Some(after), sensitive, origin);
         let treatment = self.treatment(path, field.value(), live_value, origin);
         let shown = self.shown(field, value, live_value);
-        self.found.differences.push(Difference {
-            change,
-            treatment,
-            subject: Subject::Plain,
-            shown,
-        });
+        let subject = Subject::Plain;
+        self.found.differences.push(Difference { change, treatment, subject, shown });
     }
 
     /// Whether live shows all of a field that differs. A secret is shown where live has one of git's texts: any
