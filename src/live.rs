@@ -133,8 +133,8 @@ fn drop_masked_readings(kind: &Kind, value: &mut Value) {
             if let Some(kind) = kind.of_key(key) {
                 drop_masked_readings(kind, inner);
             }
-            let is_mask_text = |text: &str| text.is_empty() || hidden::is_masked_text(text);
-            let is_mask = inner.is_null() || inner.as_str().is_some_and(is_mask_text);
+            let is_masked_text = || inner.as_str().is_some_and(hidden::is_masked_text);
+            let is_mask = hidden::shows_nothing(inner) || is_masked_text();
             !is_mask || kind.field(key).is_none_or(|field| !field.filled_by_server)
         }),
         _ => {}

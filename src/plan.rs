@@ -103,7 +103,8 @@ fn decide_all(mut rows: Rows<'_>, settings: &Settings<'_>) -> Vec<Decision> {
 
 impl Planned {
     fn take(&mut self, decision: Decision, before: &Record) {
-        let Decision { mut entry, gone, memory, needs_reading, proven_readable, notice } = decision;
+        let Decision { mut entry, gone, memory, needs_reading, proven_readable, notices } =
+            decision;
         if needs_reading {
             let old = entry.change.as_ref().and_then(|change| change.previous_name.clone());
             self.to_read.insert(old.unwrap_or_else(|| entry.name.clone()));
@@ -114,7 +115,7 @@ impl Planned {
         if let Some(memory) = memory {
             self.record.set(&entry.name, memory);
         }
-        self.plan.notices.extend(notice);
+        self.plan.notices.extend(notices);
         if !gone {
             entry.tell_last_write(before.owned(&entry.name));
             self.plan.entries.push(entry);

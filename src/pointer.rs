@@ -57,6 +57,11 @@ pub(crate) fn look_up<'v>(fields: &'v Map<String, Value>, pointer: &str) -> Opti
     Some(value)
 }
 
+/// The key that a pointer begins with.
+pub(crate) fn first_step(pointer: &str) -> Cow<'_, str> {
+    steps(pointer).next().unwrap_or_default()
+}
+
 /// How a pointer is written for people: `hostPortList[0].port`.
 pub(crate) fn for_people(pointer: &str) -> String {
     let mut shown = String::new();
@@ -145,34 +150,6 @@ pub(crate) fn with_texts(value: &Value, change: &mut dyn FnMut(&str) -> Value) -
             Value::Object(changed.collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
-}
-
-/// The same value with the parts of another one that `takes` chooses: by the pointer of a part, the part and
-/// the other one's.
-pub(crate) fn with_parts_of(
-    other: Option<&Value>,
-    pointer: &str,
-    value: &Value,
-    takes: &dyn Fn(&str, &Value, Option<&Value>) -> bool,
-) -> Value {
-    match value {
-        value if takes(pointer, value, other) => other.cloned().unwrap_or_default(),
-        Value::Array(items) => {
-            let part = |(at, value): (usize, &Value)| {
-                let other = other.and_then(|other| other.get(at));
-                with_parts_of(other, &item(pointer, at), value, takes)
-            };
-            items.iter().enumerate().map(part).collect()
-        }
-        Value::Object(map) => {
-            let part = |(key, value): (&String, &Value)| {
-                let other = other.and_then(|other| other.get(key));
-                (key.clone(), with_parts_of(other, &child(pointer, key), value, takes))
-            };
-            Value::Object(map.iter().map(part).collect())
-        }
-        value => value.clone(),
     }
 }
 

@@ -101,10 +101,11 @@ fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, p
     for difference in written.filter(|d| d.subject != Subject::Secret) {
         let path = &difference.change.path;
         let wanted = desired.field(path).and_then(|field| field.value());
-        let wanted = wanted.or(difference.change.after.as_ref()).unwrap_or(&Value::Null);
+        let wanted = wanted.or(difference.change.after.as_ref());
         let shown =
             if difference.is_secret() { before.shown_by_get(path) } else { before.get(path) };
-        memory.count_write(path, wanted, shown.unwrap_or(&Value::Null), key);
+        let shown = compare::as_declared(desired.connection_type, path, wanted, shown);
+        memory.count_write(path, wanted.unwrap_or(&Value::Null), &shown, key);
     }
 }
 

@@ -113,14 +113,15 @@ fn mark_masked(
     };
     let mut marked = BTreeSet::new();
     let mut body = Value::Object(std::mem::take(fields));
-    for (key, value) in live.iter().filter(|(key, _)| !has_own_place(key)) {
-        let parts = hidden::masked_parts(connection_type, key, value, true);
-        for part in parts.into_iter().filter(is_written) {
-            if body.pointer(&part).is_none_or(is_empty) {
-                pointer::put(&mut body, &part, Some(Value::from(hidden::MASK)));
-            }
-            marked.insert(key.clone());
+    for part in hidden::masked_parts(connection_type, live).into_iter().filter(is_written) {
+        let key = pointer::first_step(&part);
+        if has_own_place(&key) {
+            continue;
         }
+        if body.pointer(&part).is_none_or(is_empty) {
+            pointer::put(&mut body, &part, Some(Value::from(hidden::MASK)));
+        }
+        marked.insert(key.into_owned());
     }
     if let Value::Object(body) = body {
         *fields = body;

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::compare::{
-    Comparison, LiveView, NotSent, Subject, Treatment, shown_text, shows_file, value_to_send,
+    Comparison, Filling, LiveView, NotSent, Subject, Treatment, field_exactly_at, shown_text,
+    shows_file, value_to_send,
 };
-use super::equality::equal_as;
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
-use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
+use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::pointer;
@@ -145,131 +145,24 @@ fn unmask(
     base: &Base,
     resolve: &dyn Fn(&Value) -> Result<Value, String>,
 ) -> Result<(), String> {
-    let fields = body.as_object().into_iter().flatten();
-    let masked =
-        fields.flat_map(|(key, value)| hidden::masked_parts(old_type, key, value, true)).collect();
-    let mut unmasking = Unmasking { masked, resolve };
+    let hidden =
+        body.as_object().map(|body| hidden::masked_parts(old_type, body)).unwrap_or_default();
+    let value_of =
+        |path: &str, part: &Value| resolve(part).map_err(|problem| not_restored(path, &problem));
+    let mut filling = Filling { hidden, takes_references: false, value_of: &value_of };
     for (path, known) in base {
-        if let Some(value) = unmasking.filled(path, body.pointer(path), &known.declared)? {
+        let kind = field_exactly_at(old_type, path).map(|field| &field.kind);
+        if let Some(value) = filling.filled(kind, path, body.pointer(path), &known.declared)? {
             pointer::set(body, path, value);
         }
     }
-    match unmasking.masked.first() {
+    match filling.hidden.first() {
         None => Ok(()),
         Some(path) => Err(format!(
             "the server masks a secret in the old connection's `{}`, so it could not be restored if \
              the new one were refused",
             pointer::for_people(path)
         )),
-    }
-}
-
-/// Fills in what an answer masks.
-struct Unmasking<'a> {
-    /// The pointers of the masked parts that are not filled yet.
-    masked: BTreeSet<String>,
-    resolve: &'a dyn Fn(&Value) -> Result<Value, String>,
-}
-
-impl Unmasking<'_> {
-    /// The part at a pointer as it was shown, with its masked parts filled from what git declared for it;
-    /// `None`: it is not there.
-    fn filled(
-        &mut self,
-        path: &str,
-        shown: Option<&Value>,
-        declared: &Value,
-    ) -> Result<Option<Value>, String> {
-        if self.masked.remove(path) || is_nothing_for(shown, declared) {
-            let value = (self.resolve)(declared);
-            return value.map(Some).map_err(|problem| not_restored(path, &problem));
-        }
-        Ok(match (shown, declared) {
-            (Some(Value::Object(shown)), Value::Object(declared)) => {
-                let mut filled = shown.clone();
-                for (key, declared) in declared {
-                    let part = self.filled(&pointer::child(path, key), shown.get(key), declared)?;
-                    filled.extend(part.map(|part| (key.clone(), part)));
-                }
-                Some(Value::Object(filled))
-            }
-            (Some(Value::Array(shown)), Value::Array(declared)) => {
-                Some(Value::Array(self.filled_list(path, shown, declared)?))
-            }
-            (shown, _) => shown.cloned(),
-        })
-    }
-
-    fn filled_list(
-        &mut self,
-        path: &str,
-        shown: &[Value],
-        declared: &[Value],
-    ) -> Result<Vec<Value>, String> {
-        let partners: Vec<_> =
-            (0..shown.len()).map(|at| self.partner(path, at, shown, declared)).collect();
-        let is_left = |index: &usize| !partners.contains(&Some(*index));
-        let left: Vec<usize> = (0..declared.len()).filter(is_left).collect();
-        let mut filled = Vec::with_capacity(shown.len());
-        for (at, (item, partner)) in shown.iter().zip(partners).enumerate() {
-            let path = pointer::item(path, at);
-            filled.push(match partner {
-                Some(index) => {
-                    self.filled(&path, Some(item), &declared[index])?.unwrap_or_default()
-                }
-                None => {
-                    // It may be what git declared, with other changes beside what is not shown of it.
-                    if left.iter().any(|index| lacks_a_secret(Some(item), &declared[*index])) {
-                        self.masked.insert(path);
-                    }
-                    item.clone()
-                }
-            });
-        }
-        Ok(filled)
-    }
-
-    /// The index of what git declared for an item: it agrees with it in all that is shown, at the same
-    /// place of as long a list, or as the only one with which no other item agrees.
-    fn partner(&self, path: &str, at: usize, shown: &[Value], declared: &[Value]) -> Option<usize> {
-        let agrees = |at: usize, declared: &Value| {
-            self.agrees(&pointer::item(path, at), &shown[at], declared)
-        };
-        if shown.len() == declared.len() && agrees(at, &declared[at]) {
-            return Some(at);
-        }
-        let mut agreeing = (0..declared.len()).filter(|index| agrees(at, &declared[*index]));
-        let index = agreeing.next().filter(|_| agreeing.next().is_none())?;
-        let is_only = (0..shown.len()).all(|other| other == at || !agrees(other, &declared[index]));
-        is_only.then_some(index)
-    }
-
-    fn agrees(&self, path: &str, shown: &Value, declared: &Value) -> bool {
-        let is_known = |part: &Value| (self.resolve)(part).is_ok_and(|value| !holds_env(&value));
-        let is_hidden = |path: &str, part: &Value, shown: Option<&Value>| {
-            let is_text_of_env = part.is_string() && holds_env(part);
-            self.masked.contains(path)
-                || is_nothing_for(shown, part)
-                || (is_text_of_env && !is_known(part))
-        };
-        let visible = pointer::with_parts_of(Some(shown), path, declared, &is_hidden);
-        (self.resolve)(&visible)
-            .is_ok_and(|visible| equal_as(None, None, Some(&visible), Some(shown)))
-    }
-}
-
-/// Whether nothing is shown in the place of a value that is from the environment.
-fn is_nothing_for(shown: Option<&Value>, declared: &Value) -> bool {
-    shown.is_none_or(Value::is_null) && holds_env(declared)
-}
-
-/// Whether nothing is shown in the place of a value of the environment inside of what git declared.
-fn lacks_a_secret(shown: Option<&Value>, declared: &Value) -> bool {
-    match (shown, declared) {
-        (Some(Value::Object(shown)), Value::Object(declared)) => {
-            declared.iter().any(|(key, declared)| lacks_a_secret(shown.get(key), declared))
-        }
-        (shown, declared) => is_nothing_for(shown, declared),
     }
 }
 
@@ -380,7 +273,6 @@ fn keep_masked(
 /// No PUT sends a mask back: where live masks a part that git does not declare or ignores, or shows
 /// nothing in the place of a secret in it, sending that would wipe the secret.
 fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), NoBody> {
-    let own_type = desired.connection_type;
     let holds_lives = |field: &DesiredField| {
         let ignored = &desired.options.ignore;
         desired.ignores(&field.path) || ignored.iter().any(|part| lies_in(part, &field.path))
@@ -389,14 +281,15 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
     for field in desired.fields.iter().filter(|field| !holds_lives(field)) {
         pointer::set(&mut declared, &field.path, field.value().cloned().unwrap_or_default());
     }
-    for (key, value) in body.as_object().into_iter().flatten() {
-        let own = declared.get(key).map(|own| hidden::masked_parts(own_type, key, own, false));
-        let own = own.unwrap_or_default();
-        if hidden::masked_parts(own_type, key, value, true).iter().any(|part| !own.contains(part)) {
-            return Err(NoBody::WouldWipe(key.clone()));
-        }
+    let is_gits = |part: &String| {
+        let own = declared.pointer(part);
+        own.is_some() && own == body.pointer(part)
+    };
+    let masked = body.as_object().map(|body| hidden::masked_parts(desired.connection_type, body));
+    match masked.unwrap_or_default().iter().find(|part| !is_gits(part)) {
+        Some(part) => Err(NoBody::WouldWipe(pointer::first_step(part).into_owned())),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn value_of<'a>(desired: &DesiredConnection, field: &'a DesiredField) -> Result<&'a Value, NoBody> {

@@ -1,24 +1,27 @@
 //! Compares one connection three ways: git's value, live's value, and the base on which both last
 //! agreed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 mod field;
+mod pairs;
 mod sent;
 
 pub(super) use field::{moved_field, show_desired};
 pub(crate) use field::{shown_text, shows_file};
+pub(super) use pairs::Filling;
 pub(crate) use sent::{NotSent, is_as_sent, value_to_send, with_ignored_parts_of};
 
+use self::pairs::in_shape;
 use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};
-use crate::catalog::{self, ConnectionType, Defaults, Field, Kind};
+use crate::catalog::{self, ConnectionType, Defaults, Field};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
-use crate::pointer::{look_up, with_parts_of};
+use crate::pointer::look_up;
 use crate::record::{Base, BaseField, Memory, Owned, Readable, Unstable};
 use crate::secret::{Fingerprint, FingerprintKey};
 
@@ -105,6 +108,8 @@ pub(crate) struct Comparison {
     pub(crate) stayed: Vec<String>,
     /// Unknown secrets that are not git's any more, or others may edit, of which live shows nothing.
     pub(crate) hidden: Vec<String>,
+    /// Fields that git no longer declares and that keep what live has, since they held a secret.
+    pub(crate) left: Vec<String>,
 }
 
 /// One field that differs.
@@ -251,7 +256,7 @@ pub(crate) fn compare(
             comparing.note_hidden(&field.path, &field.declared);
         } else if field.value().is_none() {
             comparing.by_text(field);
-        } else if field.is_secret() || comparing.masks(field) || comparing.may_mask_file(field) {
+        } else if comparing.may_be_masked(field) {
             comparing.secret(field);
         } else {
             comparing.field(field);
@@ -303,21 +308,14 @@ impl<'a> Comparing<'a> {
         let (path, keys, older) = (&*field.path, self.settings.keys, self.older(&field.path));
         let holds = |print: &&Fingerprint| keys.is_known && keys.key.matches(print, path, value);
         let print = older.and_then(|older| older.print.as_ref());
-        let print = print.filter(|_| field.holds_reference()).filter(holds);
-        let is_as_before = older.is_some_and(|older| {
-            older.declared == field.declared
-                && !older.unverified
-                && older.print.as_ref() == print
-                && print.is_some() == field.holds_reference()
-        });
-        if is_as_before {
-            return;
-        }
-        let now = match print.cloned() {
+        let print = print.filter(|_| field.holds_reference()).filter(holds).cloned();
+        let now = match print {
             None => written(field, value, keys),
             print => BaseField { print, ..text_of(field) },
         };
-        self.remember(path, now);
+        if older != Some(&now) {
+            self.remember(path, now);
+        }
     }
 
     /// The treatment of a difference between git's value and live's.
@@ -331,8 +329,9 @@ impl<'a> Comparing<'a> {
         let key = self.settings.keys.key;
         let unstable = self.remembered.unstable.and_then(|fields| fields.get(path));
         let is_given_up = unstable.is_some_and(|unstable| {
+            let live = as_declared(self.desired.connection_type, path, wanted, live);
             key.matches(&unstable.print, path, wanted.unwrap_or(&Value::Null))
-                && unstable.is_given_up(key, path, live)
+                && unstable.is_given_up(key, path, Some(&live))
         });
         if is_given_up {
             Treatment::GiveUp
@@ -389,11 +388,10 @@ impl LiveView<'_> {
                     return true;
                 }
                 if older.print.is_none() && holds_env(&older.declared) {
-                    let is_not_known = |_: &str, part: &Value, _: Option<&Value>| {
-                        part.is_string() && holds_env(part)
-                    };
-                    let known = with_parts_of(shown, "", &older.declared, &is_not_known);
-                    return equal(field, Some(&known), shown);
+                    let texts = Filling::with_parts(BTreeSet::new(), true);
+                    let kind = field.map(|field| &field.kind);
+                    let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
+                    return equal(field, Some(&older.declared), Some(&shown));
                 }
                 matches_base(field, field.map(Field::defaults), path, older, shown, keys)
             })
@@ -449,24 +447,16 @@ fn matches_base(
     }
 }
 
-/// Live's value without the keys that servers add to the objects that git declares.
-fn in_shape(kind: Option<&Kind>, declared: &Value, live: &Value) -> Value {
-    match (declared, live) {
-        (Value::Array(items), Value::Array(live)) if items.len() == live.len() => {
-            let kind = kind.and_then(Kind::of_item);
-            items.iter().zip(live).map(|(item, live)| in_shape(kind, item, live)).collect()
-        }
-        (Value::Object(fields), Value::Object(live)) => {
-            let is_gits =
-                |key: &str| matches!(kind, Some(Kind::Map(_))) || fields.contains_key(key);
-            let parts = live.iter().filter(|(key, _)| is_gits(key)).map(|(key, live)| {
-                let kind = kind.and_then(|kind| kind.of_key(key));
-                (key.clone(), in_shape(kind, fields.get(key).unwrap_or(live), live))
-            });
-            Value::Object(parts.collect())
-        }
-        (_, live) => live.clone(),
-    }
+/// Live's value of a field as far as a field that does not stay is told by it: without the keys that servers
+/// add to what git declares.
+pub(crate) fn as_declared(
+    own_type: &'static ConnectionType,
+    path: &str,
+    wanted: Option<&Value>,
+    live: Option<&Value>,
+) -> Value {
+    let kind = field_exactly_at(own_type, path).map(|field| &field.kind);
+    in_shape(kind, wanted.unwrap_or(&Value::Null), live.unwrap_or(&Value::Null))
 }
 
 /// The catalog's field at a pointer; `None` inside a list or a map, where `ConnectionType::field_at`
@@ -501,10 +491,8 @@ pub(crate) fn has_moved<'p>(
     planned.listed.type_name != now.type_name
         || paths.any(|path| {
             let field = field_exactly_at(own_type, path);
-            match (planned.get(path), look_up(now.body(), path)) {
-                _ if field.is_some_and(Field::is_secret) => false,
-                (Some(before), Some(now)) => !equal(field, Some(before), Some(now)),
-                _ => false,
-            }
+            let both = planned.get(path).zip(look_up(now.body(), path));
+            !field.is_some_and(Field::is_secret)
+                && both.is_some_and(|(before, now)| !equal(field, Some(before), Some(now)))
         })
 }

@@ -73,8 +73,8 @@ pub(crate) struct Decision {
     pub(crate) needs_reading: bool,
     /// Secret fields that `GET` showed as git has them.
     pub(crate) proven_readable: Vec<String>,
-    /// A notice that is said once.
-    pub(crate) notice: Option<String>,
+    /// Notices that are said once.
+    pub(crate) notices: Vec<String>,
 }
 
 impl Entry {
@@ -173,7 +173,7 @@ impl Decision {
             memory: None,
             needs_reading: false,
             proven_readable: Vec::new(),
-            notice: None,
+            notices: Vec::new(),
         }
     }
 

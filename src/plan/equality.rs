@@ -97,31 +97,23 @@ fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
         (Some(Kind::Set(item)), Value::Array(desired), Value::Array(live)) => {
             same_set(item, desired, live)
         }
-        (Some(Kind::List(item)), Value::Array(desired), Value::Array(live)) => {
-            same_list(Some(item), desired, live)
-        }
         (Some(Kind::Map(item)), Value::Object(desired), Value::Object(live)) => {
             same_map(item, desired, live)
         }
-        (Some(Kind::Object(fields)), Value::Object(desired), Value::Object(live)) => {
+        // Objects are compared by what git declares: servers add to them.
+        (kind, Value::Object(desired), Value::Object(live)) => {
             desired.iter().all(|(key, value)| {
-                let field = fields.iter().find(|f| f.name == key);
-                equal(field, Some(value), live.get(key))
+                equal(kind.and_then(|kind| kind.field(key)), Some(value), live.get(key))
             })
         }
-        // Objects inside lists and maps are compared by what git declares: servers add to them.
-        (_, Value::Object(desired), Value::Object(live)) => {
-            desired.iter().all(|(key, value)| equal_as(None, None, Some(value), live.get(key)))
+        (kind, Value::Array(desired), Value::Array(live)) => {
+            let item = kind.and_then(Kind::of_item);
+            desired.len() == live.len()
+                && desired.iter().zip(live).all(|(d, l)| equal_as(item, None, Some(d), Some(l)))
         }
-        (_, Value::Array(desired), Value::Array(live)) => same_list(None, desired, live),
         (_, Value::Number(_), Value::Number(_)) => number(desired) == number(live),
         _ => false,
     }
-}
-
-fn same_list(item: Option<&Kind>, desired: &[Value], live: &[Value]) -> bool {
-    desired.len() == live.len()
-        && desired.iter().zip(live).all(|(d, l)| equal_as(item, None, Some(d), Some(l)))
 }
 
 /// Each desired item is there, and nothing else is; how often something is said says nothing.

@@ -2,16 +2,14 @@
 //! those whose secrets are due to be read back.
 
 use std::cell::LazyCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::compare::{LiveView, field_exactly_at};
+use super::compare::{LiveView, field_exactly_at, value_to_send};
 use super::equality::{equal_in, is_empty};
 use super::run::Filter;
-use crate::catalog::{self, Field, hidden};
-use crate::desired::{Desired, DesiredConnection, DesiredField, holds_env};
+use crate::catalog::Field;
+use crate::desired::{Desired, DesiredConnection, holds_env};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::pointer;
@@ -28,8 +26,9 @@ pub(crate) fn to_confirm(
     filter: &Filter,
     is_stateless: bool,
 ) -> BTreeSet<ConnectionName> {
-    let shown = LazyCell::new(|| ShownKeys::of(live));
-    let is_shown = |type_name: &str, path: &str| shown.has(type_name, path);
+    let shown = LazyCell::new(|| shown_keys(live));
+    let is_shown =
+        |type_name: &str, path: &str| shown.contains(&(type_name, &*pointer::first_step(path)));
     let old_names: BTreeSet<&ConnectionName> =
         desired.values().filter_map(|d| d.options.renamed_from.as_ref()).collect();
     let mut names = BTreeSet::new();
@@ -87,8 +86,11 @@ fn lacks_a_declared_field(
             return false;
         }
         if let Some(listed) = view.get(path) {
+            // Lists show no secret, wherever it stands.
+            let seen = || value_to_send(desired, field, value, None, Some(listed)).seen;
             return !equal_in(desired, field.field, Some(value), Some(listed))
-                && hides_a_part(&view, field, value);
+                && ((listed.is_null() && holds_env(&field.declared))
+                    || seen().as_deref() != Some(listed));
         }
         // A field that is absent and agrees with the default may still be there: but not where the
         // list shows the field of any other connection of the type.
@@ -107,41 +109,10 @@ fn lacks_a_declared_field(
     declared || dropped
 }
 
-/// Whether the list masks a part of a field that git declares a value for: lists show no secret, wherever
-/// it stands.
-fn hides_a_part(view: &LiveView<'_>, field: &DesiredField, value: &Value) -> bool {
-    let Some(own_type) = catalog::find(&view.listed.type_name) else { return false };
-    let key = pointer::steps(&field.path).next().unwrap_or_default();
-    let Some(listed) = view.body().get(&*key) else { return false };
-    let is_declared = |part: &String| {
-        let below = part.strip_prefix(&*field.path);
-        below.and_then(|below| value.pointer(below)).is_some_and(|value| !is_empty(value))
-    };
-    (listed.is_null() && holds_env(&field.declared))
-        || hidden::masked_parts(own_type, &key, listed, true).iter().any(is_declared)
-}
-
-/// The top-level keys that the lists show, by type.
-struct ShownKeys<'a>(BTreeMap<&'a str, BTreeSet<&'a str>>);
-
-impl<'a> ShownKeys<'a> {
-    fn of(live: &'a Live) -> Self {
-        let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for connection in live.connections.values() {
-            let of_type = keys.entry(&connection.type_name).or_default();
-            for key in connection.body().keys() {
-                if !of_type.contains(key.as_str()) {
-                    of_type.insert(key);
-                }
-            }
-        }
-        Self(keys)
-    }
-
-    fn has(&self, type_name: &str, path: &str) -> bool {
-        let key = pointer::steps(path).next().unwrap_or_default();
-        self.0.get(type_name).is_some_and(|keys| keys.contains(&*key))
-    }
+/// The top-level keys that the lists show, each with its type.
+fn shown_keys(live: &Live) -> HashSet<(&str, &str)> {
+    let shown = live.connections.values();
+    shown.flat_map(|one| one.body().keys().map(|key| (&*one.type_name, key.as_str()))).collect()
 }
 
 /// When secrets are read back.

@@ -148,3 +148,34 @@ fn fields_that_displace_each_other_are_given_up() {
         world.plan().code(0);
     }
 }
+
+/// A server that spells a name of a list in its own way, and gives each element another id at each PUT.
+#[test]
+fn a_list_with_new_ids_after_each_put_is_given_up_after_two_puts() {
+    let world = World::new();
+    let headers = "headerList: [{name: X-A, value: '1'}, {name: X-B, value: '2'}]\n";
+    let document = format!("type: webhook\nname: a\nfullUrl: 'https://h.example.com/x'\n{headers}");
+    world.write("connections/a.yaml", &document);
+    world.commit("a");
+    world.apply().code(0);
+    world.forget_calls();
+    for round in 0..5 {
+        let live = json!([
+            {"id": round, "name": "x-a", "value": "1"},
+            {"id": round + 100, "name": "x-b", "value": "2"},
+        ]);
+        world.edit("a", "headerList", live);
+        world.apply();
+    }
+    assert_eq!(puts(&world), 2);
+}
+
+#[test]
+fn a_set_with_a_double_entry_is_in_sync_with_one_entry() {
+    let world = World::new();
+    let entry = "{key: a, value: '1'}";
+    world.commit_email("a", &format!("additionalProperties: [{entry}, {entry}]\n"));
+    world.apply().code(0);
+    world.edit("a", "additionalProperties", json!([{"key": "a", "value": "1", "id": 7}]));
+    world.plan().code(0);
+}

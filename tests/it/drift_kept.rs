@@ -117,3 +117,34 @@ fn an_ignored_part_that_moves_makes_no_drift_beside_it_gits() {
     world.apply().code(0);
     assert_eq!(world.live("hook")["headerList"], live("allowed"));
 }
+
+#[test]
+fn a_url_with_a_reference_that_the_console_edited_is_sent_back() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.env.insert("HOST".into(), "h.example.com".into());
+    let document = "type: webhook\nname: hook\nfullUrl: 'https://${env:HOST}/x'\n";
+    world.write("connections/hook.yaml", document);
+    world.commit("a host");
+    world.apply().code(0);
+    let url = json!("https://other.example.com/x");
+    world.edit("hook", "fullUrl", url.clone());
+    world.write("connections/hook.yaml", &format!("{document}description: another\n"));
+    world.commit("another description");
+    world.apply().code(0).says("drift, only reported");
+    assert_eq!(world.live("hook")["fullUrl"], url);
+    assert_eq!(world.live("hook")["description"], json!("another"));
+}
+
+#[test]
+fn a_header_with_a_reference_that_the_console_removed_stays_removed() {
+    let headers = format!("{TOKEN}, {{name: X-A, value: '1'}}");
+    for live in [json!([]), json!([header("X-A", "1")]), json!(null)] {
+        let world = hook(&headers);
+        world.edit("hook", "headerList", live.clone());
+        declare(&world, &headers, "description: another\n");
+        world.apply().code(0).says("drift, only reported");
+        assert_eq!(world.live("hook")["headerList"], live);
+        assert_eq!(world.live("hook")["description"], json!("another"));
+    }
+}

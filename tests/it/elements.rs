@@ -250,3 +250,14 @@ fn a_masked_secret_of_a_set_reaches_no_other_element() {
     world.apply().code(1).says("which git does not declare");
     assert_eq!(world.live("mail")["additionalProperties"], live);
 }
+
+#[test]
+fn a_null_that_git_declares_in_an_object_can_be_taken_out_again() {
+    let world = World::new();
+    declare(&world, "[{to: a, token: null}]", "tls: {mode: a, password: null}\n");
+    world.apply().code(0);
+    declare(&world, "[{to: a}]", "tls: {mode: a}\n");
+    world.plan().code(0);
+    world.apply().code(0);
+    assert_eq!(world.live("hook")["tls"], json!({"mode": "a", "password": null}));
+}

@@ -441,3 +441,92 @@ fn an_unknown_secret_that_git_drops_is_not_emptied() {
         assert_eq!(world.live("hook")["description"], json!("another"));
     }
 }
+
+const WITH_HEADER: &str = "headerList: [{name: Authorization, value: 'Bearer ${env:SMTP_PASSWORD}'}, \
+    {name: X-A, value: '1'}]\n";
+
+/// Live as a server shows it that masks the secret of a header.
+fn masked_headers(mask: &Value) -> Value {
+    json!([{"name": "Authorization", "value": mask, "id": 1}, {"name": "X-A", "value": "1", "id": 2}])
+}
+
+#[test]
+fn a_masked_header_is_sent_when_its_value_changes_and_not_before() {
+    for mask in [json!(null), json!("*****")] {
+        let mut world = World::new();
+        world.write("connections/hook.yaml", &format!("{WEBHOOK}{WITH_HEADER}"));
+        world.commit("a header");
+        world.apply().code(0);
+        world.edit("hook", "headerList", masked_headers(&mask));
+        world.plan().code(0);
+        world.run(&["plan", "--resend-secrets"]).code(2).says("headerList");
+        world.env.insert("SMTP_PASSWORD".into(), "rotated-secret".into());
+        world.plan().code(2).says("git  headerList");
+        world.apply().code(0);
+        let sent = &world.live("hook")["headerList"][0];
+        assert_eq!(sent["value"], json!("Bearer rotated-secret"));
+        assert_eq!(sent["id"], json!(1));
+        world.edit("hook", "headerList", masked_headers(&mask));
+        world.plan().code(0);
+        world.edit("hook", "headerList", json!([{"name": "Authorization", "value": mask}]));
+        world.plan().code(2).says("drift  headerList");
+    }
+}
+
+#[test]
+fn a_masked_header_that_is_adopted_is_unverified_and_no_change() {
+    let world = World::new();
+    world.make(json!({
+        "type": "webhook", "name": "hook", "fullUrl": "https://h.example.com/x",
+        "headerList": masked_headers(&json!(null)),
+    }));
+    world.write("connections/hook.yaml", &format!("{WEBHOOK}{WITH_HEADER}"));
+    world.commit("a header");
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+    let plan = world.plan_json(&[]);
+    assert_eq!((&plan["summary"]["unverified"], &plan["changes"]), (&json!(1), &json!([])));
+}
+
+/// The value is a text with a secret in it, so a mask does not look like one.
+#[test]
+fn a_jaas_configuration_of_which_live_shows_nothing_is_not_wiped() {
+    let world = World::new();
+    let shown = |value: Value, id: Value| json!({"sasl.jaas.config": {"value": value, "valueType": "STRING", "id": id}});
+    let (masked, id) =
+        (shown(json!(null), json!(1)), shown(json!("a.Module required;"), json!(null)));
+    let kafka = "type: kafka\nname: k\ntopicName: t\npropertiesMap: {acks: {value: all}}\n\
+        x-gitops: {ignore: [propertiesMap]}\n";
+    world.make(json!({
+        "type": "kafka", "name": "k", "topicName": "t", "propertiesMap": masked.clone(),
+    }));
+    world.write("connections/k.yaml", kafka);
+    world.commit("a topic");
+    world.apply().code(0);
+    world.write("connections/k.yaml", &format!("{kafka}description: another\n"));
+    world.commit("another description");
+    world.apply().code(1).says("propertiesMap");
+    assert_eq!(world.live("k")["propertiesMap"], masked);
+    // Nothing beside the value is a secret.
+    world.edit("k", "propertiesMap", id.clone());
+    world.apply().code(0);
+    assert_eq!(world.live("k")["propertiesMap"], id);
+}
+
+#[test]
+fn a_list_that_held_a_secret_and_that_git_drops_is_noted() {
+    let world = World::new();
+    world.write("connections/hook.yaml", &format!("{WEBHOOK}{WITH_HEADER}"));
+    world.commit("a header");
+    world.apply().code(0);
+    world.write("connections/hook.yaml", WEBHOOK);
+    world.commit("no header");
+    let note = "git no longer declares `headerList` of `hook`, which held a secret";
+    world.plan().code(0).says(note);
+    world.apply().code(0).says(note);
+    assert_eq!(world.live("hook")["headerList"][1]["name"], json!("X-A"));
+    world.write("connections/hook.yaml", &format!("{WEBHOOK}headerList: null\n"));
+    world.commit("no header at all");
+    world.apply().code(0);
+    assert_eq!(world.live("hook")["headerList"], json!(null));
+}

@@ -266,6 +266,10 @@ impl Scan<'_> {
                 certainty,
             });
         }
+        // A link in prose may open what it leads to: enough to hide it, not enough to refuse it.
+        if shape == TextShape::Prose {
+            self.text(path, text, TextShape::Links, property, Certainty::Suspected);
+        }
     }
 
     fn whole(&mut self, path: &str, value: &Value, what: &str, label: &str, certainty: Certainty) {

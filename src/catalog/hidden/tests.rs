@@ -238,8 +238,9 @@ fn unknown_fields_that_speak_of_secrets_are_hidden_and_not_refused() {
     let fields = object(json!({
         "newAuthToken": "t", "clientSecretPlain": "s", "pin_password": 1234, "maxTokenAge": 5,
         "vault": {"apiKeys": ["a", {"b": "c"}], "region": "eu"},
-        "extra": [{"name": "X-Token", "value": "v"}],
-        "homepage": "http://a:b@c", "host": "mail", "password": "${env:P}",
+        "extra": [{"name": "X-Token", "value": "v"}], "privateKeyPem": "k",
+        "homepage": "http://a:b@c", "hookUrl": "https://t@c/x", "host": "mail",
+        "keyspace": "s", "keyField": "f", "monkey": "m", "password": "${env:P}",
     }));
     let shown = mask(of("email"), &fields);
     assert_eq!(
@@ -248,10 +249,30 @@ fn unknown_fields_that_speak_of_secrets_are_hidden_and_not_refused() {
             "newAuthToken": "(sensitive)", "clientSecretPlain": "(sensitive)",
             "pin_password": "(sensitive)", "maxTokenAge": 5,
             "vault": {"apiKeys": ["(sensitive)", {"b": "(sensitive)"}], "region": "eu"},
-            "extra": [{"name": "X-Token", "value": "(sensitive)"}],
-            "homepage": "http://a:(sensitive)@c", "host": "mail", "password": "${env:P}",
+            "extra": [{"name": "X-Token", "value": "(sensitive)"}], "privateKeyPem": "(sensitive)",
+            "homepage": "http://a:(sensitive)@c", "hookUrl": "https://(sensitive)@c/x", "host": "mail",
+            "keyspace": "s", "keyField": "f", "monkey": "m", "password": "${env:P}",
         })
     );
+    assert_eq!(literal_secrets(of("email"), &fields), vec![]);
+}
+
+#[test]
+fn secrets_of_links_are_hidden_in_texts_that_nobody_knows_and_not_refused() {
+    let links = |secret: &str| {
+        let of = |text: &str| json!({"key": "a", "dsn": text.replace("SECRET", secret)});
+        object(json!({
+            "additionalProperties": [
+                of("https://h/x?token=SECRET"), of("jdbc:postgresql://h/db?password=SECRET"),
+                of("jdbc:sqlserver://h;password=SECRET word"),
+            ],
+            "description": format!("see https://h/x?token={secret} there"),
+        }))
+    };
+    let fields = links("hush");
+    let shown = mask(of("email"), &fields);
+    assert!(!Value::Object(shown.clone()).to_string().contains("hush"), "{shown:?}");
+    assert_eq!(shown["description"], json!("see https://h/x?token=(sensitive) there"));
     assert_eq!(literal_secrets(of("email"), &fields), vec![]);
 }
 

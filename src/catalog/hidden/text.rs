@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::masked::is_masked_text;
 use super::url::{self, FILLER, NamedRange, is_boolean, says_secret};
 use crate::reference::{self, Segment};
 use crate::secret::SENSITIVE;
@@ -13,8 +14,10 @@ const LONGEST: usize = 16 * 1024;
 /// The kind of text that a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextShape {
-    /// Text that may mention a URL with user info.
+    /// Text that may mention a URL with a password.
     Prose,
+    /// The same, where each URL in it is looked at as a URL.
+    Links,
     /// A URL.
     Url,
     /// All of it is a secret.
@@ -53,17 +56,18 @@ impl TextShape {
     /// The secret parts of a text of this kind, each with the name that it has inside the text
     /// (empty where it has none).
     pub(super) fn secrets_in(self, text: &str) -> Vec<NamedRange> {
-        if text.len() > LONGEST && self != Self::Prose {
+        if text.len() > LONGEST && !matches!(self, Self::Prose | Self::Links) {
             return vec![whole(0..text.len())];
         }
         let skeleton = skeleton(text);
         let mut found = Vec::new();
         match self {
-            Self::Prose => in_prose(&skeleton, &mut found),
-            Self::Url => {
-                url::user_info(&skeleton, true, &mut found);
-                url::parameters(&skeleton, &mut found);
+            Self::Prose => {
+                in_prose(&skeleton, &mut found, |word, found| url::user_info(word, false, found));
             }
+            Self::Links if skeleton.starts_with("jdbc:") => in_url(&skeleton, &mut found),
+            Self::Links => in_prose(&skeleton, &mut found, in_url),
+            Self::Url => in_url(&skeleton, &mut found),
             Self::Whole if is_boolean(text) => {}
             Self::Whole => found.push(whole(0..text.len())),
             Self::Credentials => found.extend(after_scheme(&skeleton).map(whole)),
@@ -71,6 +75,7 @@ impl TextShape {
             Self::UserAndPassword => {
                 found.push(whole(skeleton.find(':').map_or(0, |at| at + 1)..text.len()));
             }
+            Self::Jaas if is_masked_text(text) => found.push(whole(0..text.len())),
             Self::Jaas => jaas_options(&skeleton, &mut found),
         }
         found.retain(|(range, _)| !range.is_empty());
@@ -82,8 +87,17 @@ fn whole(range: Range<usize>) -> NamedRange {
     (range, String::new())
 }
 
+fn in_url(skeleton: &str, found: &mut Vec<NamedRange>) {
+    url::user_info(skeleton, true, found);
+    url::parameters(skeleton, found);
+}
+
 /// URLs in a text end where a word does.
-fn in_prose(skeleton: &str, found: &mut Vec<NamedRange>) {
+fn in_prose(
+    skeleton: &str,
+    found: &mut Vec<NamedRange>,
+    look_into: impl Fn(&str, &mut Vec<NamedRange>),
+) {
     let mut at = 0;
     for word in skeleton.split(char::is_whitespace) {
         let start = skeleton[at..].find(word).map_or(at, |offset| at + offset);
@@ -96,7 +110,7 @@ fn in_prose(skeleton: &str, found: &mut Vec<NamedRange>) {
             continue;
         }
         let mut inside = Vec::new();
-        url::user_info(word, false, &mut inside);
+        look_into(word, &mut inside);
         found.extend(
             inside.into_iter().map(|(range, name)| (start + range.start..start + range.end, name)),
         );

@@ -252,14 +252,17 @@ pub(super) fn says_secret(name: &str) -> bool {
     }
 }
 
-/// Whether the name of a field that nobody knows speaks of a secret anywhere: enough to hide its
-/// text, not enough to refuse it.
+/// Whether the name of an unknown field speaks of a secret anywhere: enough to hide its text, not enough to
+/// refuse it. A key counts where the word ends the name, or says which key it is (`privateKeyPem`):
+/// `keyField` and `monkey` are no secrets.
 pub(super) fn speaks_of_secret(name: &str) -> bool {
     let folded: String =
         name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    ["password", "passwd", "pwd", "passphrase", "secret", "token", "key", "credential"]
+    let words = words(name);
+    ["password", "passwd", "pwd", "passphrase", "secret", "token", "credential"]
         .iter()
         .any(|word| folded.contains(word))
+        || (2..words.len()).any(|count| says_secret(&words[..count].join("-")))
         || says_secret(name)
 }
 

@@ -1,18 +1,21 @@
 //! One field: what git declares, or used to. Of a secret, git's value is compared with the one that was
 //! sent last, by its fingerprint, and with the one that `GET` shows, where it can be read.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
-use crate::plan::compare::sent::{masked_in, references_in, secrets_in};
+use crate::plan::compare::pairs::Filling;
+use crate::plan::compare::sent::{alone, references_in, secrets_in};
 use crate::plan::compare::{
     CompareSettings, Comparing, Difference, Keys, Shown, Subject, Treatment, field_exactly_at,
     is_as_sent, matches_base, value_to_send, with_ignored_parts_of, written,
 };
 use crate::plan::equality::{equal_in, is_empty};
 use crate::plan::{FieldChange, Origin};
-use crate::pointer;
+use crate::pointer::{self, any_text};
 use crate::record::BaseField;
 use crate::secret::{SENSITIVE, same_in_constant_time};
 
@@ -25,13 +28,21 @@ impl Comparing<'_> {
         let Some(value) = field.value() else { return };
         let live_value = live.get(path);
         let sent = value_to_send(desired, field, value, older, live_value);
-        let is_agreed = || is_as_sent(desired, field.field, Some(&sent.value), live_value);
-        if sent.refused.is_none() && is_agreed() {
+        let is_as = |live| is_as_sent(desired, field.field, Some(&sent.value), live);
+        if sent.refused.is_none() && is_as(live_value) {
             self.stays(path);
             self.agreed(field, value);
             return;
         }
-        let origin = self.origin(field, value, live_value);
+        let differs_in_hidden_parts = sent.refused.is_none() && is_as(sent.seen.as_deref());
+        if differs_in_hidden_parts && !self.sends_hidden(field, value) {
+            self.stays(path);
+            return;
+        }
+        let origin = match differs_in_hidden_parts {
+            true => Origin::Git,
+            false => self.origin(field, value, sent.seen.as_deref()),
+        };
         let sensitive =
             field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
         let declared_then = older.map(|older| &older.declared).filter(|then| !then.is_null());
@@ -52,44 +63,33 @@ impl Comparing<'_> {
         let change = self.change(path, before, Some(after), sensitive, origin);
         let treatment = self.treatment(path, field.value(), live_value, origin);
         let shown = self.shown(field, value, live_value);
-        self.found.differences.push(Difference {
-            change,
-            treatment,
-            subject: Subject::Plain,
-            shown,
-        });
+        let subject = Subject::Plain;
+        self.found.differences.push(Difference { change, treatment, subject, shown });
     }
 
-    /// Whether live shows all of a field that differs.
+    /// Whether live shows all of a field that differs. A secret is shown where live has one of git's texts: any
+    /// other text may be cipher text. So may what live has in the place of a reference, but for a known text
+    /// field: of that nothing but the parts that are secrets may be.
     fn shown(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Shown {
         let (desired, path) = (self.desired, &*field.path);
         let live = live.unwrap_or(&Value::Null);
-        let masked = masked_in(desired.connection_type, path, live);
-        let references = references_in(&field.declared);
-        // A value that stands at two places is proven for both by two readings.
-        let reads_back = |place: &String| {
-            let wanted = value.pointer(place);
-            let places = references.iter().filter(|place| value.pointer(place) == wanted).count();
-            let mut readings = 0;
-            pointer::each_text("", live, &mut |_, text| {
-                readings += usize::from(wanted == Some(&text.into()));
-            });
-            live.pointer(place) == wanted || readings >= places
-        };
-        let is_file = field.field.is_some_and(Field::is_file);
-        if masked.is_empty()
-            && references.iter().all(reads_back)
-            && (!is_file || shows_file(Some(live)))
-        {
+        let kind = field.field.map(|field| &field.kind);
+        let mut hidden = secrets_in(desired.connection_type, path, live);
+        let (is_known, is_text) = (field.field.is_some(), value.is_string());
+        // A known list that is not there is empty.
+        if !(is_known && live.is_null()) || is_text {
+            let texts = Filling::with_parts(BTreeSet::new(), !(is_known && is_text));
+            hidden.extend(references_in(&texts.of(kind, &field.declared, live)));
+        }
+        let is_gits = |text: &str| any_text(value, &|own| own == text);
+        hidden.retain(|place| !live.pointer(place).and_then(Value::as_str).is_some_and(is_gits));
+        if field.field.is_some_and(Field::is_file) && !shows_file(Some(live)) {
+            hidden.insert(String::new());
+        }
+        if hidden.is_empty() {
             return Shown::Whole;
         }
-        let mut rest = if is_file { value.clone() } else { live.clone() };
-        for place in masked.iter().chain(&references) {
-            match value.pointer(place) {
-                Some(part) if place.is_empty() => rest = part.clone(),
-                part => pointer::put(&mut rest, place, part.cloned()),
-            }
-        }
+        let rest = Filling::with_parts(hidden, false).of(kind, value, live);
         let sent = value_to_send(desired, field, value, None, Some(&rest));
         let is_rest_equal = is_as_sent(desired, field.field, Some(&sent.value), Some(&rest));
         if is_rest_equal { Shown::AllButSecrets } else { Shown::NotWhole }
@@ -148,13 +148,10 @@ impl Comparing<'_> {
     /// counts as one.
     fn held_secret(&self, path: &str, declared: &Value) -> bool {
         let own_type = self.desired.connection_type;
-        let mut alone = Value::Object(Map::new());
-        pointer::set(&mut alone, path, declared.clone());
-        let has_parts = |alone| !hidden::secret_parts(own_type, alone).is_empty();
         match field_exactly_at(own_type, path) {
             Some(field) if field.is_secret() => true,
             None if holds_env(declared) => true,
-            _ => alone.as_object().is_some_and(has_parts),
+            _ => !hidden::secret_parts(own_type, &alone(path, declared)).is_empty(),
         }
     }
 
@@ -175,18 +172,21 @@ impl Comparing<'_> {
             return;
         }
         if self.held_secret(path, &older.declared) {
+            if !live.get(path).is_none_or(is_empty) {
+                self.found.left.push(path.to_owned());
+            }
             self.forget(path);
             return;
         }
         let field = field_exactly_at(desired.connection_type, path);
         let live_value = live.get(path);
-        let default = field.and_then(|field| desired.defaults(field).default);
+        let defaults = field.map(|field| desired.defaults(field));
+        let default = defaults.and_then(|defaults| defaults.default);
         if equal_in(desired, field, None, live_value) {
             self.stays(path);
             self.forget(path);
             return;
         }
-        let defaults = field.map(|field| desired.defaults(field));
         let live_moved = !matches_base(field, defaults, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
@@ -224,7 +224,7 @@ impl Comparing<'_> {
     /// Live's side of a field as it may be shown.
     fn show_live(&self, path: &str, value: Option<&Value>, sensitive: bool) -> Option<Value> {
         let value = value.filter(|v| !v.is_null())?;
-        if sensitive {
+        if sensitive && !is_empty(value) {
             return Some(Value::from(SENSITIVE));
         }
         Some(hidden::mask_at(self.desired.connection_type, path, value, self.live.body()))
@@ -297,61 +297,70 @@ fn show_text(desired: &DesiredConnection, path: &str, value: &Value) -> Value {
 // Secret fields.
 
 impl Comparing<'_> {
-    /// Whether the target's profile says that `GET` masks the field.
-    pub(super) fn masks(&self, field: &DesiredField) -> bool {
-        field.field.is_some_and(|field| self.desired.masks(field))
-    }
-
-    /// Whether live's answer for a file or certificate may mask it, as it masks a secret. It does not
-    /// where this server was seen to show secrets of the type.
-    pub(super) fn may_mask_file(&self, field: &DesiredField) -> bool {
+    /// Whether live's answer for a field as a whole may mask it: for a secret, for what the target's profile
+    /// names, and for a file or certificate of which nothing is shown, but where this server was seen to show
+    /// secrets of the type.
+    pub(super) fn may_be_masked(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
-        let is_file = field.field.is_some_and(Field::is_file);
-        let is_masked = is_file && !shows_file(self.live.get(&field.path));
         let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
-        is_masked && !shows
+        let is_hidden = !shows && !shows_file(self.live.get(&field.path));
+        field.field.is_some_and(|known| {
+            known.is_secret() || self.desired.masks(known) || (known.is_file() && is_hidden)
+        })
     }
 
     /// Compares a secret that git declares.
     pub(super) fn secret(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, remembered, settings, .. } = *self;
+        let Comparing { desired, live, settings, .. } = *self;
         let path = &*field.path;
         let older = self.older(path);
         let Some(value) = field.value() else { return };
         // Where a profile says that it is masked, another text says nothing.
-        let readable =
-            settings.readable.has(desired.connection_type.name, path) && !self.masks(field);
-        let reading = SecretReading::of(live.shown_by_get(path), value);
-        if reading == SecretReading::Equal && field.is_secret() {
-            self.found.proven_readable.push(path.to_owned());
-        }
+        let is_masked = field.field.is_some_and(|field| desired.masks(field));
+        let readable = settings.readable.has(desired.connection_type.name, path) && !is_masked;
+        let shown = shown_text(live.shown_by_get(path));
+        let is_equal = |(shown, wanted)| same_in_constant_time(shown, wanted);
         let sent = LastSent::of(field, value, older, settings);
-        let first_met = remembered.base.is_none() && sent == LastSent::Never;
-        let with_base =
-            |unverified| BaseField { unverified, ..written(field, value, settings.keys) };
-        match (reading, sent) {
-            (SecretReading::Equal, _) => {
-                self.stays(path);
-                self.remember(path, with_base(false));
+        if shown.zip(value.as_str()).is_some_and(is_equal) {
+            if field.is_secret() {
+                self.found.proven_readable.push(path.to_owned());
             }
-            (SecretReading::Other, LastSent::Other | LastSent::Never) if readable => {
-                let origin = if sent == LastSent::Other { Origin::Both } else { Origin::Git };
-                self.push_secret(field, value, origin, sent == LastSent::Never);
-            }
-            (SecretReading::Other, _) if readable => {
-                self.push_secret(field, value, Origin::Drift, true);
-            }
-            (_, LastSent::Other) => {
-                self.push_secret(field, value, Origin::Git, false);
-            }
-            (_, LastSent::Never) if !first_met => {
-                self.push_secret(field, value, Origin::Git, false);
-            }
-            (_, LastSent::Never | LastSent::NotKnown) => {
+            self.stays(path);
+            self.agreed(field, value);
+        } else if shown.is_some() && readable {
+            let origin = match sent {
+                LastSent::Other => Origin::Both,
+                LastSent::Never => Origin::Git,
+                LastSent::Same | LastSent::NotKnown => Origin::Drift,
+            };
+            self.push_secret(field, value, origin, sent != LastSent::Other);
+        } else if self.is_to_be_sent(field, value, sent) {
+            self.push_secret(field, value, Origin::Git, false);
+        }
+        let differs = self.found.differences.iter().any(|d| d.change.path == path);
+        if settings.resend_secrets && !differs && !is_empty(value) {
+            self.push_secret(field, value, Origin::Git, false);
+        }
+    }
+
+    /// Whether the parts of a field that live hides have to be sent.
+    fn sends_hidden(&mut self, field: &DesiredField, value: &Value) -> bool {
+        let sent = LastSent::of(field, value, self.older(&field.path), self.settings);
+        self.is_to_be_sent(field, value, sent) || self.settings.resend_secrets
+    }
+
+    /// Whether git's value, which live does not show, has to be sent, by what was sent last.
+    fn is_to_be_sent(&mut self, field: &DesiredField, value: &Value, sent: LastSent) -> bool {
+        let (path, older) = (&*field.path, self.older(&field.path));
+        match sent {
+            LastSent::Other => return true,
+            LastSent::Never if self.remembered.base.is_some() => return true,
+            LastSent::Never | LastSent::NotKnown => {
                 self.found.unverified = true;
-                self.remember(path, with_base(true));
+                let written = written(field, value, self.settings.keys);
+                self.remember(path, BaseField { unverified: true, ..written });
             }
-            (_, LastSent::Same) => {
+            LastSent::Same => {
                 self.found.unverified |= older.is_some_and(|older| older.unverified);
                 if let Some(older) = older.filter(|older| older.declared != field.declared) {
                     let declared = field.declared.clone();
@@ -359,10 +368,7 @@ impl Comparing<'_> {
                 }
             }
         }
-        let differs = self.found.differences.iter().any(|d| d.change.path == path);
-        if settings.resend_secrets && !differs && !is_empty(value) {
-            self.push_secret(field, value, Origin::Git, false);
-        }
+        false
     }
 
     fn push_secret(
@@ -419,27 +425,6 @@ impl LastSent {
             None => same_text,
         };
         if same_value { Self::Same } else { Self::Other }
-    }
-}
-
-/// The answer of `GET` about a secret.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum SecretReading {
-    /// `null`, absent, asterisks, or no reading at all.
-    Nothing,
-    /// Git's value.
-    Equal,
-    /// Some other text.
-    Other,
-}
-
-impl SecretReading {
-    fn of(shown: Option<&Value>, wanted: &Value) -> Self {
-        match (shown_text(shown), wanted.as_str()) {
-            (None, _) => Self::Nothing,
-            (Some(text), Some(wanted)) if same_in_constant_time(text, wanted) => Self::Equal,
-            (Some(_), _) => Self::Other,
-        }
     }
 }
 

@@ -1,10 +1,14 @@
-//! The value that a PUT sends for a field that git declares. The comparison holds this very value against
-//! live, so a plan shows all that a PUT changes.
+//! Git's side and live's side of one field that git declares, and what a PUT makes of them. The comparison
+//! holds the very value that is sent against live, so a plan shows all that a PUT changes.
 //!
-//! An object pairs with live's by its keys: git's are sent, and live's others with them. A list is in sync
-//! where live's elements agree, one by one, with git's; then live's other keys are sent with them too. A
-//! list that differs is sent as git has it, since which of its elements live's keys belong to would be a
-//! guess. A value that would take a secret away is not sent at all (rule 5).
+//! | value | is | from |
+//! |---|---|---|
+//! | declared | git's value, with the parts that `x-gitops.ignore` names as live has them | `with_ignored_parts_of` |
+//! | seen | live's value, with git's parts where live hides them | `Sent::seen` |
+//! | sent | git's parts, and live's own beside them: of objects by their keys, of a list while it is in sync; one that differs is sent as git has it | `merged` |
+//! | in sync | what is sent says no more than what is seen | `is_as_sent` |
+//! | shown | the declared text where a reference stands in it, else what is sent, without live's secrets | `field.rs` |
+//! | blocks | a secret that the PUT would take away, or a part that it could put into another element (rule 5) | `NotSent` |
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{ConnectionType, Field, Kind, hidden};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
+use crate::plan::compare::pairs::{Filling, Pairing, agrees};
 use crate::plan::equality::{equal_as, equal_in, is_empty};
 use crate::pointer;
 use crate::record::BaseField;
@@ -21,6 +26,8 @@ use crate::reference;
 /// The value that a PUT sends for a field.
 pub(crate) struct Sent<'v> {
     pub(crate) value: Cow<'v, Value>,
+    /// Live's value, with git's parts where live hides them.
+    pub(crate) seen: Option<Cow<'v, Value>>,
     /// Why it must not be sent.
     pub(crate) refused: Option<NotSent>,
 }
@@ -54,35 +61,36 @@ pub(crate) fn value_to_send<'v>(
     field: &DesiredField,
     value: &'v Value,
     older: Option<&BaseField>,
-    live: Option<&Value>,
+    live: Option<&'v Value>,
 ) -> Sent<'v> {
     let kind = field.field.map(|field| &field.kind);
     let older = older.map(|older| &older.declared).filter(|older| **older != field.declared);
+    let takes = |place: String| {
+        NotSent::TakesSecret(pointer::for_people(&format!("{}{place}", field.path)))
+    };
     let mut refused = older.and_then(|older| {
-        let places = references_in(older);
-        Secrets { places, path: &field.path }.taken(kind, &field.declared, older, "")
+        taken(&references_in(older), kind, &field.declared, older, "").map(takes)
     });
-    let is_of_parts = value.is_array() || value.is_object();
-    let Some(live) = live.filter(|live| is_of_parts && *live != value && !is_empty(live)) else {
-        return Sent { value: Cow::Borrowed(value), refused };
+    let Some(live) = live.filter(|live| *live != value) else {
+        return Sent { value: Cow::Borrowed(value), seen: live.map(Cow::Borrowed), refused };
     };
     let own_type = desired.connection_type;
     let with_ignored = with_ignored_parts_of(desired, &field.path, value, Some(live));
     let own = with_ignored.as_ref().unwrap_or(value);
-    // Of a set no place says which of live's elements a masked part of git's belongs to.
-    let shown = match kind {
-        Some(Kind::Set(_)) => live.clone(),
-        _ => unmasked(own_type, &field.path, own, live),
-    };
-    if let Some(elsewhere) = ignored_elsewhere(desired, field, own, &shown) {
-        return Sent { value: Cow::Borrowed(value), refused: Some(elsewhere) };
+    let masked = masked_in(own_type, &field.path, live);
+    let seen = Filling::with_parts(masked, false).of(kind, own, live);
+    let is_of_parts = (value.is_array() || value.is_object()) && !is_empty(live);
+    let elsewhere = is_of_parts.then(|| ignored_elsewhere(desired, field, own, &seen)).flatten();
+    if !is_of_parts || elsewhere.is_some() {
+        let refused = elsewhere.or(refused);
+        return Sent { value: Cow::Borrowed(value), seen: Some(Cow::Owned(seen)), refused };
     }
-    let sent = merged(kind, own, older, &shown);
-    if refused.is_none() && sent != shown {
+    let sent = merged(kind, own, older, &seen);
+    if refused.is_none() && sent != seen {
         let places = secrets_in(own_type, &field.path, live);
-        refused = Secrets { places, path: &field.path }.taken(kind, &sent, live, "");
+        refused = taken(&places, kind, &sent, &seen, "").map(takes);
     }
-    Sent { value: Cow::Owned(sent), refused }
+    Sent { value: Cow::Owned(sent), seen: Some(Cow::Owned(seen)), refused }
 }
 
 /// Whether live shows what would be sent, no less and no more.
@@ -104,14 +112,22 @@ fn merged(
 ) -> Value {
     match (value, live) {
         (Value::Object(fields), Value::Object(live)) => merged_object(kind, fields, older, live),
-        (Value::Array(items), Value::Array(live)) => match partners(kind, items, older, live) {
-            Some(partners) => {
-                let kind = kind.and_then(Kind::of_item);
-                let both = items.iter().zip(partners);
-                both.map(|(item, live)| merged(kind, item, None, live)).collect()
-            }
-            None => value.clone(),
-        },
+        (Value::Array(items), Value::Array(live)) => {
+            let is_set = matches!(kind, Some(Kind::Set(_)));
+            let kind = kind.and_then(Kind::of_item);
+            let older: Vec<&Value> =
+                older.and_then(Value::as_array).into_iter().flatten().collect();
+            let agree = |item: usize, at: usize| {
+                agrees(kind, &items[item], &live[at])
+                    && !holds_dropped(&items[item], &live[at], &older)
+            };
+            let pairing = Pairing { git: items.len(), live: live.len(), is_set, agree: &agree };
+            let Some(pairs) = pairing.in_sync() else { return value.clone() };
+            pairs
+                .into_iter()
+                .map(|(item, at)| merged(kind, &items[item], None, &live[at]))
+                .collect()
+        }
         (value, _) => value.clone(),
     }
 }
@@ -122,7 +138,7 @@ fn merged_object(
     older: Option<&Value>,
     live: &Map<String, Value>,
 ) -> Value {
-    let older = |key: &str| older.and_then(|older| older.get(key));
+    let older = |key: &str| older?.get(key).filter(|older| !older.is_null());
     let with_lives = fields.iter().map(|(key, value)| {
         let kind = kind.and_then(|kind| kind.of_key(key));
         let part = live.get(key).map(|live| merged(kind, value, older(key), live));
@@ -150,35 +166,12 @@ fn is_filled_by_server(kind: Option<&Kind>, key: &str) -> bool {
     kind.and_then(|kind| kind.field(key)).is_some_and(|field| field.filled_by_server)
 }
 
-/// For each item of a list that is in sync the element of live that it stands for: live has as many,
-/// each agrees with git's at its place, or at any place of a set, and none holds what git dropped.
-fn partners<'l>(
-    kind: Option<&Kind>,
-    items: &[Value],
-    older: Option<&Value>,
-    live: &'l [Value],
-) -> Option<Vec<&'l Value>> {
-    let (is_set, kind) = (matches!(kind, Some(Kind::Set(_))), kind.and_then(Kind::of_item));
-    let older: Vec<&Value> = older.and_then(Value::as_array).into_iter().flatten().collect();
-    let mut left: Vec<&Value> = live.iter().collect();
-    let partners = items.iter().map(|item| {
-        let at = left.iter().position(|live| agrees(kind, item, live))?;
-        let is_in_sync = (is_set || at == 0) && !holds_dropped(item, left[at], &older);
-        is_in_sync.then(|| left.remove(at))
-    });
-    partners.collect::<Option<Vec<_>>>().filter(|_| items.len() == live.len())
-}
-
-/// Whether live's value agrees with all that git's value declares.
-fn agrees(kind: Option<&Kind>, value: &Value, live: &Value) -> bool {
-    equal_as(kind, None, Some(value), Some(live))
-}
-
 /// Whether live's value holds a key that some element of the older list declared and git's does not.
 fn holds_dropped(value: &Value, live: &Value, older: &[&Value]) -> bool {
     let Value::Object(live) = live else { return false };
     live.iter().filter(|(_, live)| !live.is_null()).any(|(key, live)| {
-        let older: Vec<&Value> = older.iter().filter_map(|older| older.get(key)).collect();
+        let older = older.iter().filter_map(|older| older.get(key));
+        let older: Vec<&Value> = older.filter(|older| !older.is_null()).collect();
         match value.get(key) {
             Some(value) => holds_dropped(value, live, &older),
             None => !older.is_empty(),
@@ -187,17 +180,6 @@ fn holds_dropped(value: &Value, live: &Value, older: &[&Value]) -> bool {
 }
 
 // Parts of live in the place of git's.
-
-/// Live's value of a field with git's parts where live masks them.
-fn unmasked(own_type: &'static ConnectionType, path: &str, value: &Value, live: &Value) -> Value {
-    let mut shown = live.clone();
-    for masked in masked_in(own_type, path, live) {
-        if let Some(part) = value.pointer(&masked) {
-            pointer::put(&mut shown, &masked, Some(part.clone()));
-        }
-    }
-    shown
-}
 
 /// Why live's parts that `x-gitops.ignore` names cannot be told: an index says which element is meant only
 /// where live's element there agrees with git's in all else.
@@ -247,51 +229,39 @@ pub(crate) fn with_ignored_parts_of(
 
 // Secrets that a PUT would take away.
 
-/// The pointers below a field at which a secret stands.
-struct Secrets<'a> {
-    places: BTreeSet<String>,
-    path: &'a str,
-}
-
-impl Secrets<'_> {
-    /// The first of these secrets of `there` that `sent` lacks in an object or element that it keeps. An
-    /// element that agrees with none of `there` may be any that agrees with none of `sent`.
-    fn taken(&self, kind: Option<&Kind>, sent: &Value, there: &Value, at: &str) -> Option<NotSent> {
-        if !self.places.iter().any(|place| lies_in(place, at)) {
-            return None;
-        }
-        match (sent, there) {
-            (Value::Object(sent), Value::Object(there)) => there.iter().find_map(|(key, there)| {
-                let at = pointer::child(at, key);
-                match sent.get(key) {
-                    Some(sent) => self.taken(kind.and_then(|k| k.of_key(key)), sent, there, &at),
-                    // A whole entry of a free map is git's to remove.
-                    None if matches!(kind, Some(Kind::Map(_))) => None,
-                    None if is_filled_by_server(kind, key) => None,
-                    None => self.first_in(&at),
-                }
-            }),
-            (Value::Array(sent), Value::Array(there)) => {
-                let kind = kind.and_then(Kind::of_item);
-                let is_new = |item: &&Value| !there.iter().any(|there| agrees(kind, item, there));
-                let new: Vec<&Value> = sent.iter().filter(is_new).collect();
-                there.iter().enumerate().find_map(|(index, there)| {
-                    let same = sent.iter().filter(|item| agrees(kind, item, there));
-                    let mut same: Vec<&Value> = same.collect();
-                    if same.is_empty() {
-                        same.clone_from(&new);
-                    }
-                    let at = pointer::item(at, index);
-                    same.into_iter().find_map(|item| self.taken(kind, item, there, &at))
-                })
+/// The first of the places of secrets of `there` that `sent` lacks in an object or element that it keeps.
+fn taken(
+    places: &BTreeSet<String>,
+    kind: Option<&Kind>,
+    sent: &Value,
+    there: &Value,
+    at: &str,
+) -> Option<String> {
+    let first_in = |at: &str| places.iter().find(|place| lies_in(place, at)).cloned();
+    first_in(at)?;
+    match (sent, there) {
+        (Value::Object(sent), Value::Object(there)) => there.iter().find_map(|(key, there)| {
+            let (at, inner) = (pointer::child(at, key), kind.and_then(|kind| kind.of_key(key)));
+            match sent.get(key) {
+                Some(sent) => taken(places, inner, sent, there, &at),
+                // A whole entry of a free map is git's to remove.
+                None if matches!(kind, Some(Kind::Map(_))) => None,
+                None if is_filled_by_server(kind, key) => None,
+                None => first_in(&at),
             }
-            _ => None,
+        }),
+        (Value::Array(sent), Value::Array(there)) => {
+            let kind = kind.and_then(Kind::of_item);
+            let agree = |item: usize, index: usize| agrees(kind, &sent[item], &there[index]);
+            let (git, live) = (sent.len(), there.len());
+            let pairing = Pairing { git, live, is_set: true, agree: &agree };
+            there.iter().enumerate().find_map(|(index, there)| {
+                let at = pointer::item(at, index);
+                let mut items = pairing.may_be(index).into_iter();
+                items.find_map(|item| taken(places, kind, &sent[item], there, &at))
+            })
         }
-    }
-
-    fn first_in(&self, at: &str) -> Option<NotSent> {
-        let place = self.places.iter().find(|place| lies_in(place, at))?;
-        Some(NotSent::TakesSecret(pointer::for_people(&format!("{}{place}", self.path))))
+        _ => None,
     }
 }
 
@@ -323,14 +293,12 @@ pub(super) fn masked_in(
     path: &str,
     live: &Value,
 ) -> BTreeSet<String> {
-    let fields = alone(path, live);
-    let masked =
-        fields.iter().flat_map(|(key, live)| hidden::masked_parts(own_type, key, live, true));
-    masked.filter_map(|place| place.strip_prefix(path).map(str::to_owned)).collect()
+    let masked = hidden::masked_parts(own_type, &alone(path, live));
+    masked.iter().filter_map(|place| place.strip_prefix(path).map(str::to_owned)).collect()
 }
 
 /// A connection that has one field alone.
-fn alone(path: &str, value: &Value) -> Map<String, Value> {
+pub(super) fn alone(path: &str, value: &Value) -> Map<String, Value> {
     let mut fields = Value::Object(Map::new());
     pointer::set(&mut fields, path, value.clone());
     fields.as_object().cloned().unwrap_or_default()

@@ -14,6 +14,7 @@ use crate::plan::compare::{
 use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lost_path_in_words};
 use crate::plan::row::{Claim, Row, Settings, Sight};
 use crate::plan::{Action, Change, ConnectionState, FieldChange, Origin, limits};
+use crate::pointer;
 use crate::record::{Memory, Owned};
 
 use super::{allow_delete_command, why_held};
@@ -180,8 +181,15 @@ fn present(
 }
 
 /// Shows the differences in which live is kept: drift that is only reported, and fields that the
-/// server rewrites.
+/// server rewrites. Fields that git dropped and that keep what live has are noted.
 pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
+    for path in &comparison.left {
+        let (name, field) = (&decision.entry.name, pointer::for_people(path));
+        decision.notices.push(format!(
+            "git no longer declares `{field}` of `{name}`, which held a secret: it stays as it is live; \
+             to empty it, declare it `null`"
+        ));
+    }
     let both = [
         (Treatment::Keep, ConnectionState::Drifted),
         (Treatment::GiveUp, ConnectionState::NotConverging),
@@ -208,7 +216,7 @@ pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &C
                 is_new |= known.is_some_and(|k| !std::mem::replace(&mut k.given_up, true));
             }
             if is_new {
-                decision.notice = Some(format!("`{}` is {reason}", decision.entry.name));
+                decision.notices.push(format!("`{}` is {reason}", decision.entry.name));
             }
         }
         if decision.entry.state == ConnectionState::InSync {
