@@ -204,11 +204,8 @@ pub struct StatusArgs {
     pub server: Option<String>,
     /// Only ask whether the daemon makes progress, as the health check of a container does; needs
     /// no token and prints nothing.
-    #[arg(long, conflicts_with = "watch")]
-    pub probe: bool,
-    /// Show it again whenever it changes, until Ctrl-C.
     #[arg(long)]
-    pub watch: bool,
+    pub probe: bool,
     /// The form of the status.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: Output,
