@@ -395,11 +395,6 @@ impl ConnectionCall {
             _ => Self::NoSuchPath,
         }
     }
-
-    /// Whether it changes a connection.
-    pub(super) fn is_write(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Update(_) | Self::Delete(_))
-    }
 }
 
 fn decoded(segment: &str) -> Option<String> {

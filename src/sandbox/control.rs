@@ -43,7 +43,6 @@ impl Control {
         let mut store = self.server.store();
         let old = store.get(project, &new.name).map(Stored::key);
         store.put(project, old.as_ref(), new);
-        self.server.save(&store);
         Some(())
     }
 
@@ -73,7 +72,6 @@ impl Control {
         change(&mut body);
         let Some(new) = Stored::new(body, user) else { return false };
         store.put(project, Some(&key), new);
-        self.server.save(&store);
         true
     }
 
@@ -82,7 +80,6 @@ impl Control {
         let mut store = self.server.store();
         let key = store.get(project, &ConnectionName::new(name)).map(Stored::key);
         let removed = key.and_then(|key| store.take(project, &key)).is_some();
-        self.server.save(&store);
         removed
     }
 

@@ -20,34 +20,28 @@ use super::connections::ConnectionCall;
 use super::dialect::{Refusal, SandboxAnswer};
 use super::options::{Access, Fault, Options};
 use super::store::Store;
-use super::{connections, store};
+use super::connections;
 use crate::secret::{Sensitive, SensitiveValue};
 
 /// The largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// The time in which a rate limit counts calls.
-const WINDOW: Duration = Duration::from_secs(1);
-
-/// One sandbox: the parts that calls, control and data file share.
+/// One sandbox: the parts that calls and control share.
 #[derive(Debug)]
 pub(super) struct Server {
     options: RwLock<Arc<Options>>,
     store: Mutex<Store>,
     tokens: Mutex<IssuedTokens>,
-    /// Since when the calls of the current second are counted.
-    window: Mutex<(Instant, u32)>,
     log: Mutex<Log>,
 }
 
 impl Server {
     /// Puts a sandbox together.
-    pub(super) fn new(options: Options, store: Store) -> Self {
+    pub(super) fn new(options: Options) -> Self {
         Self {
             options: RwLock::new(Arc::new(options)),
-            store: Mutex::new(store),
+            store: Mutex::default(),
             tokens: Mutex::default(),
-            window: Mutex::new((Instant::now(), 0)),
             log: Mutex::default(),
         }
     }
@@ -80,26 +74,6 @@ impl Server {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the data file, if there is one; `false`: it could not be written.
-    pub(super) fn save(&self, store: &Store) -> bool {
-        let Some(path) = &self.options().data else { return true };
-        let saved = store::save(path, store);
-        if let Err(error) = &saved {
-            tracing::error!(path = %path.display(), %error, "sandbox data not saved");
-        }
-        saved.is_ok()
-    }
-
-    /// Counts a call; `true`: it is one too many in this second.
-    fn is_over(&self, limit: Option<u32>) -> bool {
-        let Some(limit) = limit else { return false };
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.0.elapsed() >= WINDOW {
-            *window = (Instant::now(), 0);
-        }
-        window.1 += 1;
-        window.1 > limit
-    }
 }
 
 /// Notes every request of the API and how it ended.
@@ -149,9 +123,6 @@ impl Server {
         body: &[u8],
     ) -> Result<SandboxAnswer, Refusal> {
         let options = self.options();
-        if self.is_over(options.access.rate_limit) {
-            return Err(Refusal::Other(StatusCode::TOO_MANY_REQUESTS));
-        }
         match options.fault {
             Some(Fault::Error) => return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR)),
             Some(Fault::Unavailable) => {
@@ -170,11 +141,7 @@ impl Server {
         }
         let mut store = self.store();
         // Read again under the lock: an answer that is drawn now has to fit the lists that are kept.
-        let answer = connections::carry_out(&mut store, &self.options(), call, body)?;
-        if call.is_write() && !self.save(&store) {
-            return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR));
-        }
-        Ok(answer)
+        connections::carry_out(&mut store, &self.options(), call, body)
     }
 }
 
