@@ -12,7 +12,9 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::secret::Sensitive;
 
@@ -87,7 +89,7 @@ impl Environment {
         let file = || path.expose().to_owned();
         let (value, has_mark) = read_secret_file(Path::new(path.expose()))
             .map_err(|problem| Unset::File { name: name.to_owned(), path: file(), problem })?;
-        if has_mark && self.with_mark.lock().is_ok_and(|mut told| told.insert(name.to_owned())) {
+        if has_mark && self.with_mark.lock().insert(name.to_owned()) {
             let file = file();
             tracing::warn!(
                 file,

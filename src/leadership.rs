@@ -7,10 +7,11 @@
 //! begin its own.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -180,7 +181,7 @@ impl dyn Leadership {
             if standby.refused {
                 refused.notify_one();
             }
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(standby);
+            *last.lock() = Some(standby);
         };
         tokio::select! {
             biased;
@@ -190,7 +191,7 @@ impl dyn Leadership {
             () = refused.notified() => {}
             () = tokio::time::sleep(patience) => {}
         }
-        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let last = last.lock().take();
         Err(match last {
             Some(Standby { problem: Some(problem), .. }) => problem,
             Some(Standby { holder: Some(holder), .. }) => format!(

@@ -9,9 +9,10 @@ mod prepare;
 mod recall;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Client, ClientSettings, Retries, RetryPolicy, SharedClients, WriteLimit};
@@ -383,7 +384,7 @@ fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError>
     };
     // Not the key's own check value, which may be shared by two credentials.
     let print = FingerprintKey::derive(&whole).check_value();
-    let mut clients = engine.clients.by_target.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut clients = engine.clients.by_target.lock();
     let client = match clients.get(&target.name) {
         Some((known, client)) if *known == print => client.clone(),
         _ => {

@@ -17,8 +17,9 @@ mod verify;
 mod watch;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::name::CommitId;
@@ -198,7 +199,7 @@ impl Source {
         if let Some(mirror) = self.mirror() {
             return mirror.repository();
         }
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.lock();
         if let Some(repository) = &*opened {
             return Ok(Arc::clone(repository));
         }

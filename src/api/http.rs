@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -304,7 +305,7 @@ impl SharedClients {
             ca_file: settings.ca_file.clone(),
             proxy: settings.proxy.as_ref().map(|proxy| proxy.url().to_string()),
         };
-        let mut known = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.http.lock();
         if let Some(http) = known.get(&way) {
             return Ok(http.clone());
         }
@@ -315,7 +316,7 @@ impl SharedClients {
 
     /// The slots of a host, at least so many as a target of it may take.
     pub(super) fn slots(&self, host: &str, count: usize) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         let none = || HostSlots { slots: Arc::new(Semaphore::new(0)), count: 0 };
         let known = hosts.entry(host.to_owned()).or_insert_with(none);
         if count > known.count {

@@ -1,9 +1,10 @@
 //! The trail of one target: writes events to the log and to the history file.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tracing::{debug, info, warn};
 
@@ -44,7 +45,7 @@ impl Trails {
         redactor: &Redactor,
         file: impl FnOnce() -> Option<HistoryFile>,
     ) -> Arc<Trail> {
-        let mut trails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trails = self.0.lock();
         let trail = trails.entry(target.to_owned()).or_insert_with(|| {
             let inner = Mutex::default();
             let target = target.to_owned();
@@ -177,7 +178,7 @@ impl Trail {
 
     /// Reads the file again where another process wrote to it.
     fn refreshed(&self) -> MutexGuard<'_, Inner> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock();
         let Some(file) = &self.file else { return inner };
         let length = file.length();
         if length != inner.length

@@ -1,9 +1,9 @@
 //! The log lines about a reconcile, and how often a failure is repeated in the log.
 
 use std::collections::{BTreeMap, btree_map};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -267,7 +267,7 @@ impl<K> Default for LogThrottle<K> {
 impl<K: Ord> LogThrottle<K> {
     /// Counts a failure. `Some`: it is to be logged now, with how often it came since it was last.
     pub(crate) fn count(&self, kind: K, now: Instant) -> Option<u64> {
-        let mut logged = self.logged();
+        let mut logged = self.logged.lock();
         let (at, repeats) = match logged.by_kind.entry(kind) {
             btree_map::Entry::Vacant(entry) => {
                 entry.insert((now, 0));
@@ -289,16 +289,12 @@ impl<K: Ord> LogThrottle<K> {
     /// Nothing fails any more: whether that is news to a reader of the log.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.forget(EVERY, now);
-        std::mem::take(&mut self.logged().in_trouble)
+        std::mem::take(&mut self.logged.lock().in_trouble)
     }
 
     /// Forgets the kinds that were last logged longer ago than this.
     pub(super) fn forget(&self, age: Duration, now: Instant) {
-        self.logged().by_kind.retain(|_, (at, _)| now.duration_since(*at) < age);
-    }
-
-    fn logged(&self) -> MutexGuard<'_, Logged<K>> {
-        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
+        self.logged.lock().by_kind.retain(|_, (at, _)| now.duration_since(*at) < age);
     }
 }
 
@@ -311,14 +307,16 @@ pub(super) fn more_than_0(count: u64) -> Option<u64> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().write(bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {
@@ -356,7 +354,7 @@ mod tests {
             });
             tokio::time::advance(Duration::from_secs(20)).await;
         }
-        let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let said = String::from_utf8(lines.0.lock().clone()).unwrap();
         let count = |words: &str| said.matches(words).count();
         assert_eq!(
             [count("failed: "), count("still: "), count("the list of")],

@@ -2,10 +2,11 @@
 //! resync.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::status::ReconcileOutcome;
 use super::target_reconcile::TargetResult;
@@ -49,7 +50,7 @@ pub(super) struct News {
 impl NewsMemory {
     /// Remembers what a target's state says was applied, if nothing is remembered yet.
     pub(super) fn begin(&self, target: &TargetKey, applied: Option<CommitId>) {
-        let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memories = self.targets.lock();
         let fresh = || ToldNews { applied, ..ToldNews::default() };
         memories.entry(target.clone()).or_insert_with(fresh);
     }
@@ -62,7 +63,7 @@ impl NewsMemory {
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> News {
-        let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memories = self.targets.lock();
         memories.entry(target.clone()).or_default().learn(result, outcome, commit)
     }
 

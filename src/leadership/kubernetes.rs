@@ -8,7 +8,7 @@ mod lease;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,6 +17,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -51,7 +52,7 @@ struct Doubts(Mutex<BTreeMap<String, Arc<Notify>>>);
 
 impl Doubts {
     fn of(&self, name: &str) -> Arc<Notify> {
-        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut doubts = self.0.lock();
         Arc::clone(doubts.entry(name.to_owned()).or_default())
     }
 }
@@ -223,10 +224,6 @@ impl SecretStore {
         self.secrets.doubts.of(&self.name).notify_one();
         Err(io::Error::other(problem))
     }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Value>> {
-        self.secrets.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl StateStore for SecretStore {
@@ -237,11 +234,11 @@ impl StateStore for SecretStore {
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let found = waited_for(self.get()).map_err(io::Error::other)?;
         let Some(secret) = found else {
-            self.known().remove(&self.name);
+            self.secrets.known.lock().remove(&self.name);
             return Ok(None);
         };
         let packed = secret["data"][KEY].as_str().map(|text| STANDARD.decode(text));
-        self.known().insert(self.name.clone(), secret);
+        self.secrets.known.lock().insert(self.name.clone(), secret);
         match packed {
             Some(Ok(packed)) => unpacked(&packed).map(Some),
             // Not ours, or emptied by hand: never treated as an empty state.
@@ -254,11 +251,11 @@ impl StateStore for SecretStore {
 
     fn write(&self, state: &[u8]) -> io::Result<()> {
         let packed = packed(state)?;
-        let before = self.known().get(&self.name).cloned();
+        let before = self.secrets.known.lock().get(&self.name).cloned();
         let mut secret = before.unwrap_or_else(|| ObjectKind::Secret.named(&self.name));
         secret["data"][KEY] = json!(STANDARD.encode(packed));
         let now = waited_for(self.put(secret))?;
-        self.known().insert(self.name.clone(), now);
+        self.secrets.known.lock().insert(self.name.clone(), now);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -12,15 +12,16 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::connections;
 use super::connections::ConnectionCall;
 use super::dialect::{Refusal, SandboxAnswer};
 use super::options::{Access, Fault, Options};
 use super::store::Store;
-use super::connections;
 use crate::secret::{Sensitive, SensitiveValue};
 
 /// The largest body of a request.
@@ -30,9 +31,12 @@ const LARGEST_BODY: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Server {
     options: RwLock<Arc<Options>>,
-    store: Mutex<Store>,
-    tokens: Mutex<IssuedTokens>,
-    log: Mutex<Log>,
+    /// The connections. Where both are held, this lock is taken before that of the options.
+    pub(super) store: Mutex<Store>,
+    /// The tokens that were issued.
+    pub(super) tokens: Mutex<IssuedTokens>,
+    /// The calls that were made.
+    pub(super) log: Mutex<Log>,
 }
 
 impl Server {
@@ -48,32 +52,16 @@ impl Server {
 
     /// The options as they are now.
     pub(super) fn options(&self) -> Arc<Options> {
-        Arc::clone(&self.options.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.options.read())
     }
 
     /// Changes the options, and draws every list anew.
     pub(super) fn alter(&self, change: impl FnOnce(&mut Options)) {
-        let mut store = self.store();
-        let mut options = self.options.write().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.store.lock();
+        let mut options = self.options.write();
         change(Arc::make_mut(&mut options));
         store.redraw();
     }
-
-    /// The connections. Where both are held, this lock is taken before that of the options.
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The tokens that were issued.
-    pub(super) fn tokens(&self) -> MutexGuard<'_, IssuedTokens> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The calls that were made.
-    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
 }
 
 /// Notes every request of the API and how it ended.
@@ -94,11 +82,11 @@ pub(super) async fn log(
         ConnectionCall::of(&parts.method, parts.uri.path(), None) == ConnectionCall::Token;
     // The form of a token request is a secret that no test has to see.
     let seen = if is_token { Bytes::new() } else { body.clone() };
-    let number = server.log().arrived(&parts.method, &target, seen);
+    let number = server.log.lock().arrived(&parts.method, &target, seen);
     let request = Request::from_parts(parts, Body::from(body));
     let answered = tokio::spawn(async move {
         let response = next.run(request).await;
-        server.log().ended(number, response.status().as_u16());
+        server.log.lock().ended(number, response.status().as_u16());
         response
     });
     answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
@@ -136,10 +124,10 @@ impl Server {
             ConnectionCall::NoSuchMethod => {
                 return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED));
             }
-            ConnectionCall::Token => return self.tokens().issue(&options.access, body),
-            _ => self.tokens().check(&options.access, token)?,
+            ConnectionCall::Token => return self.tokens.lock().issue(&options.access, body),
+            _ => self.tokens.lock().check(&options.access, token)?,
         }
-        let mut store = self.store();
+        let mut store = self.store.lock();
         // Read again under the lock: an answer that is drawn now has to fit the lists that are kept.
         connections::carry_out(&mut store, &self.options(), call, body)
     }

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
@@ -362,12 +362,12 @@ impl Cluster {
     }
 
     fn no_answer(&self, call: &str, error: &reqwest::Error) -> ClusterError {
-        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.http.lock() = None;
         no_answer(call, &reason(error))
     }
 
     fn http(&self, base: &str) -> Result<reqwest::Client, ClusterError> {
-        let mut kept = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.http.lock();
         if let Some(http) = &*kept {
             return Ok(http.clone());
         }
