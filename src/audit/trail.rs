@@ -511,7 +511,7 @@ fn first<'p>(fields: impl Iterator<Item = &'p String>) -> Vec<String> {
 }
 
 fn log(event: &Event) {
-    let kind = event.event.as_str();
+    let kind = event.event.into_str();
     let target = event.target.as_str();
     let commit = event.commit.as_ref().map(CommitId::short);
     let type_name = event.type_name.as_deref();

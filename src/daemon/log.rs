@@ -78,7 +78,7 @@ impl TargetLog<'_> {
     pub(super) fn outcome(&self, result: &TargetResult, outcome: ReconcileOutcome) {
         let (target, commit, now) = (self.target, self.short(), Instant::now());
         self.warnings(&result.plan.diagnostics);
-        debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.as_str());
+        debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.into_str());
         self.throttle.forget(REMEMBERED, now);
         // Neither says anything about a failure.
         if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
@@ -191,11 +191,11 @@ impl TargetLog<'_> {
         let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
             let (kind, name) = (known.type_name.as_str(), &known.name);
-            match self.due(FailureKind::Connection(state.as_str(), name.clone())) {
+            match self.due(FailureKind::Connection(state.into_str(), name.clone())) {
                 Some(0) => {
                     let reason = known.reason.as_deref().unwrap_or("the reason is not known");
                     let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
-                    let event = state.as_str();
+                    let event = state.into_str();
                     warn!(
                         target, event, commit, r#type = kind, connection = %name, cause, by,
                         "{kind} `{name}` {}", with_reason(words, reason)
@@ -207,10 +207,12 @@ impl TargetLog<'_> {
         let count = standing.len();
         // The first time each of them has just had a line of its own.
         let is_due = count > 0
-            && self.due(FailureKind::Standing(state.as_str())).is_some_and(|repeated| repeated > 0);
+            && self
+                .due(FailureKind::Standing(state.into_str()))
+                .is_some_and(|repeated| repeated > 0);
         if is_due {
             let names = first_few(&standing, MOST_NAMED);
-            warn!(target, event = state.as_str(), commit, count, "still: {names}");
+            warn!(target, event = state.into_str(), commit, count, "still: {names}");
         }
     }
 }

@@ -164,7 +164,7 @@ pub(super) fn notice(
         target: Some(target.clone()),
         source: source.to_owned(),
         commit: commit.cloned(),
-        state: outcome.as_str(),
+        state: outcome.into_str(),
         time: Timestamp::now(),
         error: tells_errors.then(|| errors.join("; ")),
         subjects: subjects(event, result, news),
@@ -183,7 +183,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
         let subject = |entry: &Entry| NoticeSubject {
             type_name: entry.type_name.clone(),
             name: entry.name.clone(),
-            what: entry.state.as_str(),
+            what: entry.state.into_str(),
             why: entry.reason.clone(),
         };
         entries.map(subject).collect()
@@ -191,7 +191,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
     match event {
         NotifyEvent::Applied => {
             let made = result.plan.changes().into_iter().filter(|change| change.is_made());
-            made.map(|change| subject(change, change.action.as_str(), change.reason.clone()))
+            made.map(|change| subject(change, change.action.into_str(), change.reason.clone()))
                 .collect()
         }
         NotifyEvent::Failed => in_state(&[
