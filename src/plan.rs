@@ -22,7 +22,7 @@ pub(crate) mod reading;
 mod row;
 mod run;
 pub(crate) mod saved;
-pub(crate) mod settle;
+pub(crate) mod unanswered;
 
 pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason};
 pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};

@@ -169,7 +169,7 @@ pub struct RunOptions {
     /// The requests of the run: its filter and its consents.
     pub requests: RunRequests,
     /// `--base`: the revision that stands for the state.
-    pub base: Option<Snapshot>,
+    pub base_revision: Option<Snapshot>,
     /// `--resend-secrets`.
     pub resend_secrets: bool,
     /// Whether values of the environment are resolved and compared.

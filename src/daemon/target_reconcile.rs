@@ -125,7 +125,7 @@ async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
     let given = if target.after.is_some() { tokio::task::block_in_place(give) } else { give() };
     let Given { seen, wait, problem } = given;
     let mut result = match &seen {
-        Some(seen) => newest_or_last_good(TargetReconcile { seen, ..reconcile }).await,
+        Some(seen) => commit_or_last_good(TargetReconcile { seen, ..reconcile }).await,
         None => nothing(target, problem, is_suspended(engine, target)),
     };
     result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
@@ -145,7 +145,7 @@ async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
     result
 }
 
-async fn newest_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
+async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
     let TargetReconcile { engine, target, source, seen, options, .. } = reconcile;
     let (reason, diagnostics) = match &seen.refused {
         Some(reason) => (reason.clone(), Vec::new()),
@@ -220,7 +220,7 @@ pub(super) fn options(writes: bool, asked: Asked, term: &Term) -> RunOptions {
     RunOptions {
         writes,
         requests: RunRequests::default(),
-        base: None,
+        base_revision: None,
         resend_secrets: false,
         with_secrets: true,
         follows: true,

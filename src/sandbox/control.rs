@@ -126,7 +126,7 @@ impl Control {
         self.server.log.lock().count
     }
 
-    /// Changes the options of the running server. A change of address or data file has no effect.
+    /// Changes the options of the running server. A change of the address has no effect.
     pub fn alter(&self, change: impl FnOnce(&mut Options)) {
         self.server.alter(change);
     }

@@ -32,7 +32,7 @@ pub(super) async fn readers(
         return next.run(request).await;
     }
     // A browser asks its user for a password then.
-    refused(&served, "Basic realm=\"apinizer-gitops\"")
+    unauthorized(&served, "Basic realm=\"apinizer-gitops\"")
 }
 
 /// The calls that change something: always behind the token. A browser never sends a bearer
@@ -46,7 +46,7 @@ pub(super) async fn changers(
         return next.run(request).await;
     }
     // A browser must not ask for a password then: the page does.
-    refused(&served, "Bearer realm=\"apinizer-gitops\"")
+    unauthorized(&served, "Bearer realm=\"apinizer-gitops\"")
 }
 
 fn is_right(served: &Served, headers: &HeaderMap) -> bool {
@@ -56,7 +56,7 @@ fn is_right(served: &Served, headers: &HeaderMap) -> bool {
     }
 }
 
-fn refused(served: &Served, ask: &'static str) -> Response {
+fn unauthorized(served: &Served, ask: &'static str) -> Response {
     if served.keys.token.is_none() {
         let text = "this needs `server.token` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
