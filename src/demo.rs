@@ -29,7 +29,6 @@ const STAGING: &str = "ShopStaging";
 const SANDBOX: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8089);
 
 /// Everything that the demo plays on.
-#[derive(Debug)]
 pub(crate) struct Stage {
     /// The sandbox.
     pub sandbox: Sandbox,

@@ -8,7 +8,6 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -146,12 +145,6 @@ fn read_bounded(file: File) -> Result<String, io::Error> {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
-}
-
-impl fmt::Debug for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.variables.keys()).finish()
-    }
 }
 
 /// Reads a text to its end. The parser puts values in the place of `$name` and cannot be told not to,

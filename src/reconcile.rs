@@ -42,7 +42,6 @@ pub use prepare::prepare;
 
 /// The values that live as long as the process: the configuration, the environment, parsed
 /// documents.
-#[derive(Debug)]
 pub struct Engine {
     /// The configuration.
     pub config: Config,
@@ -162,7 +161,7 @@ impl Engine {
 }
 
 /// The options of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunOptions {
     /// Whether anything is written, the state included.
     pub writes: bool,
@@ -219,7 +218,6 @@ pub enum Step {
 }
 
 /// A target whose plan is made; [`carry_out()`] does the rest.
-#[derive(Debug)]
 pub struct Prepared<'e> {
     /// The target.
     pub target: &'e Target,
@@ -239,7 +237,6 @@ pub struct Prepared<'e> {
 }
 
 /// The inputs of carrying a plan out.
-#[derive(Debug)]
 pub(crate) struct Ready {
     /// The things that were known before.
     pub(crate) opened: Opened,
@@ -318,7 +315,7 @@ fn learn_what_was_resolved(config: &Config, redactor: &Redactor) {
 // The credentials and the client of a target.
 
 /// The clients of targets, kept between reconciles as long as their credentials stay the same.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Clients {
     by_target: Mutex<BTreeMap<String, (String, Client)>>,
     shared: SharedClients,
@@ -339,7 +336,6 @@ pub(crate) enum ConnectError {
 }
 
 /// A client, and the key that fingerprints are made under.
-#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) key: FingerprintKey,

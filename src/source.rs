@@ -47,7 +47,7 @@ pub struct Commit {
 }
 
 /// The input of one reconcile.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Snapshot {
     /// The tree of a commit.
     Commit {
@@ -105,7 +105,7 @@ impl Snapshot {
 
 /// The source of a config. Its repository stays open, since it remembers what it has read, and notices by
 /// itself when its path leads elsewhere.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Source {
     path: PathBuf,
     mirror: Option<Mirror>,
@@ -117,7 +117,7 @@ pub(crate) struct Source {
 }
 
 /// A snapshot to read, its branch, and whether its signature is refused.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Seen {
     /// The branch that was read.
     pub(crate) branch: Option<String>,

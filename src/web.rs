@@ -44,14 +44,7 @@ pub(crate) struct Site {
     pub metrics: Option<PrometheusHandle>,
 }
 
-impl std::fmt::Debug for Site {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Site")
-    }
-}
-
 /// The answer at one address.
-#[derive(Debug)]
 struct Served {
     site: Site,
     keys: AccessKeys,

@@ -2,7 +2,6 @@
 //! with its TLS, trust and deadlines. Targets share HTTP clients, and the slots at one host.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +104,7 @@ const IDLE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// The settings of a client for its target.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ClientSettings {
     /// The target's name, for metrics and logs.
     pub target: String,
@@ -324,12 +323,6 @@ impl SharedClients {
             known.count = count;
         }
         Arc::clone(&known.slots)
-    }
-}
-
-impl fmt::Debug for SharedClients {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 

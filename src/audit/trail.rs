@@ -34,7 +34,7 @@ const LONGEST_REASON: usize = 1000;
 const GROWTH: u64 = 64 * 1024;
 
 /// The trails of targets, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Trails(Mutex<BTreeMap<String, Arc<Trail>>>);
 
 impl Trails {
@@ -56,7 +56,6 @@ impl Trails {
 }
 
 /// The trail of one target.
-#[derive(Debug)]
 pub(crate) struct Trail {
     target: String,
     /// `None`: the run leaves nothing on disk, and only the log tells.
@@ -278,7 +277,6 @@ impl Inner {
 }
 
 /// One run on a target, for its trail.
-#[derive(Debug)]
 pub(crate) struct RunTrail {
     trail: Arc<Trail>,
     commit: Option<CommitId>,

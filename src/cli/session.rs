@@ -20,7 +20,6 @@ use crate::rules::Effect;
 use crate::source::{Seen, Snapshot, Source, SourceError};
 
 /// A command's engine, and where its documents come from.
-#[derive(Debug)]
 pub struct Session {
     /// The engine.
     pub engine: Engine,

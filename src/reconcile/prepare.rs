@@ -65,7 +65,6 @@ pub(super) struct Reconcile<'a> {
 }
 
 /// The things that a reconcile knows before it looks at live.
-#[derive(Debug)]
 pub(crate) struct Opened {
     pub(super) loaded: Arc<LoadedTarget>,
     pub(crate) desired: Desired,

@@ -205,12 +205,6 @@ fn shows(searcher: &AhoCorasick, text: &[u8], shortest_word: usize) -> bool {
     })
 }
 
-impl std::fmt::Debug for Redactor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Redactor")
-    }
-}
-
 /// A text as a program understands it.
 struct Reading {
     bytes: Vec<u8>,

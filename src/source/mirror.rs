@@ -77,12 +77,6 @@ pub struct FetchStatus {
     pub error: Option<String>,
 }
 
-impl std::fmt::Debug for Mirror {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Mirror({})", self.inner.folder.display())
-    }
-}
-
 impl Mirror {
     /// Describes the mirror of a URL in the state folder; nothing is made before the first fetch.
     /// The environment may hold a token for https; without one git does as it is configured.

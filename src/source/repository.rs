@@ -295,12 +295,6 @@ impl Repository {
     }
 }
 
-impl std::fmt::Debug for Repository {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Repository").field(&self.path).finish()
-    }
-}
-
 fn oid(id: &CommitId) -> Option<Oid> {
     Oid::from_str(&id.0).ok().filter(|_| id.0.len() == 40)
 }

@@ -128,7 +128,7 @@ pub(super) async fn headers(mut response: Response) -> Response {
 }
 
 /// The secrets of a listener.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct AccessKeys {
     /// For the calls that change something; they are off without it.
     pub token: Option<AccessKey>,
@@ -139,7 +139,7 @@ pub(crate) struct AccessKeys {
 }
 
 /// A secret that is looked up for every request, so that a mounted one can rotate.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct AccessKey {
     text: SecretText,
     environment: Arc<Environment>,

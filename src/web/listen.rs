@@ -50,7 +50,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The listener of a daemon. A new config may move it, or change the tokens that requests need.
-#[derive(Debug)]
 pub(crate) struct Listener {
     site: Site,
     shutdown: CancellationToken,

@@ -298,7 +298,8 @@ fn a_ca_file_must_hold_certificates() {
         let mut settings = settings("https://h", given("static-token"));
         settings.ca_file = Some(path.to_owned());
         let error = Client::new(settings, Redactor::default(), &SharedClients::default())
-            .unwrap_err()
+            .err()
+            .unwrap()
             .to_string();
         assert!(error.contains(problem), "{error}");
     }
