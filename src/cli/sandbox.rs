@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::CommandError;
 use super::args::SandboxArgs;
 use super::context::Context;
+use super::signals::EndSignals;
 use crate::profile::Profile;
 use crate::sandbox::{self, Access, Control, Sandbox, TokenClient};
 use crate::secret::Sensitive;
@@ -17,11 +18,11 @@ use crate::secret::Sensitive;
 /// # Errors
 /// The address or the data file cannot be used.
 pub async fn run(args: &SandboxArgs, context: &Context) -> Result<(), CommandError> {
-    let ended = super::signals::terminated();
+    let mut ending = EndSignals::of_command();
     let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
     args.data.iter().try_for_each(|file| begin_with(file, running.control()))?;
     context.print(&greeting(args, &running.url()));
-    ended.await;
+    ending.asked_for().await;
     running.stop().await;
     Ok(())
 }
