@@ -79,8 +79,7 @@ impl Control {
     pub fn remove(&self, project: &str, name: &str) -> bool {
         let mut store = self.server.store.lock();
         let key = store.get(project, &ConnectionName::new(name)).map(Stored::key);
-        let removed = key.and_then(|key| store.take(project, &key)).is_some();
-        removed
+        key.and_then(|key| store.take(project, &key)).is_some()
     }
 
     /// The stored body with its secrets, less the fields that the server fills.
