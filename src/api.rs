@@ -359,14 +359,6 @@ impl Client {
     }
 }
 
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("target", &self.inner.exchange.target)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Reads an answer, a large one where it holds no other call up.
 async fn parsed<T, R>(answer: Answer, read: R) -> Result<T, Failure>
 where

@@ -361,7 +361,7 @@ impl<'j> Run<'j, '_> {
 }
 
 fn tell(target: &str, change: &Change, result: &ChangeResult) {
-    let (action, connection) = (change.action.as_str(), change.name.as_str());
+    let (action, connection) = (change.action.into_str(), change.name.as_str());
     match result {
         // The audit trail tells of each write, and the run at its end of what failed.
         ChangeResult::Done => debug!(target, action, connection, "done"),

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Counts, with_reason};
@@ -37,8 +38,9 @@ pub struct Asked {
 }
 
 /// The kind of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum EventKind {
     Create,
     Update,
@@ -154,31 +156,26 @@ impl Reconciled {
 }
 
 impl EventKind {
-    /// The word for it in logs and on the page.
-    pub(crate) fn as_str(self) -> &'static str {
-        self.words().0
-    }
-
-    /// The word for it, and the end of a sentence about the connection.
-    fn words(self) -> (&'static str, &'static str) {
+    /// The end of a sentence about the connection.
+    fn past(self) -> &'static str {
         match self {
-            Self::Create => ("create", "was created"),
-            Self::Update => ("update", "was updated"),
-            Self::Replace => ("replace", "was replaced"),
-            Self::Rename => ("rename", "was renamed"),
-            Self::Delete => ("delete", "was deleted"),
-            Self::Adopt => ("adopt", "was adopted"),
-            Self::Forget => ("forget", "was forgotten"),
-            Self::Drift => ("drift", "drifted"),
-            Self::Held => ("held", "is held"),
-            Self::Blocked => ("blocked", "is blocked"),
-            Self::Warned => ("warned", "is warned of"),
-            Self::Settled => ("settled", "is settled without a write"),
-            Self::Refused => ("refused", "is refused"),
-            Self::Consent => ("consent", "is consented to"),
-            Self::Suspended => ("suspended", "is suspended"),
-            Self::Resumed => ("resumed", "is resumed"),
-            Self::LostState => ("lost_state", "lost its state"),
+            Self::Create => "was created",
+            Self::Update => "was updated",
+            Self::Replace => "was replaced",
+            Self::Rename => "was renamed",
+            Self::Delete => "was deleted",
+            Self::Adopt => "was adopted",
+            Self::Forget => "was forgotten",
+            Self::Drift => "drifted",
+            Self::Held => "is held",
+            Self::Blocked => "is blocked",
+            Self::Warned => "is warned of",
+            Self::Settled => "is settled without a write",
+            Self::Refused => "is refused",
+            Self::Consent => "is consented to",
+            Self::Suspended => "is suspended",
+            Self::Resumed => "is resumed",
+            Self::LostState => "lost its state",
         }
     }
 }
@@ -220,7 +217,7 @@ impl fmt::Display for Event {
             },
             _ => f.write_str("the target")?,
         }
-        let (word, past) = self.event.words();
+        let (word, past) = (self.event.into_str(), self.event.past());
         let mut ended = match self.result.and_then(WriteResult::trouble) {
             Some(trouble) => format!(": the {word} {trouble}"),
             None => format!(" {past}"),

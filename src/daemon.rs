@@ -21,9 +21,10 @@ mod target_loop;
 mod target_reconcile;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -199,12 +200,12 @@ impl Watched {
     /// The task is alive, and will say so again within this time.
     pub(crate) fn expect(&self, within: Duration) {
         let by = Instant::now() + within + GRACE;
-        self.watchdog.tasks().by_id.insert(self.id, (self.name.clone(), by));
+        self.watchdog.tasks.lock().by_id.insert(self.id, (self.name.clone(), by));
     }
 
     /// The task waits for an order, however long none comes.
     pub(crate) fn rest(&self) {
-        self.watchdog.tasks().by_id.remove(&self.id);
+        self.watchdog.tasks.lock().by_id.remove(&self.id);
     }
 }
 
@@ -218,7 +219,7 @@ impl Watchdog {
     /// Watches over a task from when it first says that it is alive.
     #[must_use]
     pub(crate) fn watch(&self, name: impl Into<String>) -> Watched {
-        let mut tasks = self.tasks();
+        let mut tasks = self.tasks.lock();
         tasks.newest += 1;
         Watched { watchdog: self.clone(), id: tasks.newest, name: name.into() }
     }
@@ -227,24 +228,22 @@ impl Watchdog {
     #[must_use]
     pub(crate) fn late(&self) -> Vec<String> {
         let now = Instant::now();
-        let tasks = self.tasks();
+        let tasks = self.tasks.lock();
         tasks.by_id.values().filter(|(_, by)| *by < now).map(|(name, _)| name.clone()).collect()
     }
 
     #[cfg(test)]
     fn is_idle(&self) -> bool {
-        self.tasks().by_id.is_empty()
-    }
-
-    fn tasks(&self) -> MutexGuard<'_, Expected> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tasks.lock().by_id.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     #[tokio::test(start_paused = true)]
     async fn a_task_waits_only_for_an_older_one_that_works_on_the_same() {
@@ -252,7 +251,7 @@ mod tests {
         let hangs = CancellationToken::new();
         let says = |word: &'static str| {
             let said = Arc::clone(&said);
-            async move { said.lock().unwrap().push(word) }
+            async move { said.lock().push(word) }
         };
         let mut first = Tasks::after(TaskEnds::default());
         first.spawn("a".into(), hangs.clone().cancelled_owned());
@@ -262,11 +261,11 @@ mod tests {
         second.spawn("a".into(), says("a"));
         second.spawn("b".into(), says("b"));
         tokio::time::sleep(FINISHING / 2).await;
-        assert_eq!(*said.lock().unwrap(), ["b"]);
+        assert_eq!(*said.lock(), ["b"]);
         // One that does not end is left, and the next one begins.
         left.await.unwrap();
         second.end().await;
-        assert_eq!(*said.lock().unwrap(), ["b", "a"]);
+        assert_eq!(*said.lock(), ["b", "a"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::config::FILE_NAME as CONFIG_FILE;
 use crate::digest::hex;
 use crate::environment::Environment;
-use crate::sandbox::{Access, Control, Options, Sandbox, SandboxError, Variables};
+use crate::sandbox::{Access, Control, Options, Sandbox, Variables};
 use crate::secret::Sensitive;
 
 /// The project that stands for production.
@@ -29,7 +29,6 @@ const STAGING: &str = "ShopStaging";
 const SANDBOX: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8089);
 
 /// Everything that the demo plays on.
-#[derive(Debug)]
 pub(crate) struct Stage {
     /// The sandbox.
     pub sandbox: Sandbox,
@@ -66,9 +65,7 @@ impl Stage {
             ..Options::default()
         };
         let sandbox = match Sandbox::start(options(SANDBOX.into())).await {
-            Err(SandboxError::Listen { .. }) => {
-                Sandbox::start(options((Ipv4Addr::LOCALHOST, 0).into())).await
-            }
+            Err(_) => Sandbox::start(options((Ipv4Addr::LOCALHOST, 0).into())).await,
             started => started,
         };
         let sandbox = sandbox.map_err(|error| error.to_string())?;

@@ -146,7 +146,7 @@ pub(crate) fn lies_in(path: &str, ancestor: &str) -> bool {
 }
 
 /// How references are resolved in a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Resolution<'a> {
     /// The target's plain values.
     pub vars: &'a BTreeMap<String, Value>,

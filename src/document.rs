@@ -28,7 +28,7 @@ use file::RawDocument;
 
 pub use crate::diagnostic::code;
 pub(crate) use crate::diagnostic::{Diagnostic, Mark, Severity};
-pub(crate) use check::refused;
+pub(crate) use check::refused_fields;
 pub(crate) use examine::{unknown_variables, variables_of};
 pub use file::ParseCache;
 pub(crate) use file::ParsedFile;

@@ -8,11 +8,12 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::secret::Sensitive;
 
@@ -87,7 +88,7 @@ impl Environment {
         let file = || path.expose().to_owned();
         let (value, has_mark) = read_secret_file(Path::new(path.expose()))
             .map_err(|problem| Unset::File { name: name.to_owned(), path: file(), problem })?;
-        if has_mark && self.with_mark.lock().is_ok_and(|mut told| told.insert(name.to_owned())) {
+        if has_mark && self.with_mark.lock().insert(name.to_owned()) {
             let file = file();
             tracing::warn!(
                 file,
@@ -144,12 +145,6 @@ fn read_bounded(file: File) -> Result<String, io::Error> {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
-}
-
-impl fmt::Debug for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.variables.keys()).finish()
-    }
 }
 
 /// Reads a text to its end. The parser puts values in the place of `$name` and cannot be told not to,

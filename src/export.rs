@@ -158,7 +158,7 @@ impl Export {
 
     /// Some problems show only when a document is whole, such as that it is too large.
     fn pass_over_what_does_not_load(&mut self) {
-        let refused = refused(&self.documents);
+        let refused = refused_documents(&self.documents);
         let mut index = 0;
         self.documents.retain(|document| {
             let problem = refused.get(&index);
@@ -241,7 +241,7 @@ pub(crate) async fn read_each(
 // Whether what was exported passes `validate`.
 
 /// The documents that `validate` would refuse, by their place in the list, with what is wrong.
-fn refused(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
+fn refused_documents(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
     let names: Vec<String> = (0..documents.len()).map(|index| index.to_string()).collect();
     let texts = documents.iter().map(|document| document.text.as_str());
     let found = problems_in(&names.iter().map(String::as_str).zip(texts).collect());

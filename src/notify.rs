@@ -54,7 +54,7 @@ impl Notifier {
         let mut senders = Senders { tasks: JoinSet::new(), ending: CancellationToken::new() };
         let mut queues = Vec::new();
         for receiver in receivers {
-            let kind = receiver.kind.as_str();
+            let kind = receiver.kind.into_str();
             let client = match client(environment) {
                 Ok(client) => client,
                 Err(error) => {
@@ -87,7 +87,7 @@ impl Notifier {
                 continue;
             }
             if queue.try_send(Arc::clone(&notice)).is_err() {
-                let (kind, event) = (receiver.kind.as_str(), notice.event.as_str());
+                let (kind, event) = (receiver.kind.into_str(), notice.event.into_str());
                 warn!(
                     kind,
                     event,
@@ -178,7 +178,7 @@ impl Delivery {
         while let Some(notice) = self.next(&mut waiting).await {
             if let Err(problem) = self.send(&notice).await {
                 let problem = self.redactor.redact(&problem);
-                let (kind, event) = (self.receiver.kind.as_str(), notice.event.as_str());
+                let (kind, event) = (self.receiver.kind.into_str(), notice.event.into_str());
                 warn!(
                     kind,
                     event,
@@ -225,7 +225,7 @@ impl Delivery {
             if tried >= TRIES {
                 return Err(format!("{problem}, {tried} times"));
             }
-            debug!(kind = self.receiver.kind.as_str(), "a notification is tried again");
+            debug!(kind = self.receiver.kind.into_str(), "a notification is tried again");
             tokio::select! {
                 () = self.ending.cancelled() => return Err(problem),
                 () = tokio::time::sleep(pause(tried).max(least).min(LONGEST_PAUSE)) => {}

@@ -22,7 +22,7 @@ pub(crate) mod reading;
 mod row;
 mod run;
 pub(crate) mod saved;
-pub(crate) mod settle;
+pub(crate) mod unanswered;
 
 pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason};
 pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
@@ -269,7 +269,7 @@ impl TargetPlan {
 
     /// Counts the documents and changes that rules of the user match.
     pub(crate) fn count_matches(&mut self, rules: &UserRules) {
-        let zero = rules.iter().map(|rule| ((rule.name.clone(), rule.effect.as_str()), 0));
+        let zero = rules.iter().map(|rule| ((rule.name.clone(), rule.effect.into_str()), 0));
         let mut counts: BTreeMap<_, usize> = zero.collect();
         let of_documents: Vec<&String> =
             self.diagnostics.iter().filter_map(|problem| problem.rule.as_ref()).collect();

@@ -9,9 +9,10 @@ mod prepare;
 mod recall;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Client, ClientSettings, Retries, RetryPolicy, SharedClients, WriteLimit};
@@ -23,7 +24,7 @@ use crate::desired::Resolution;
 use crate::digest::sha256_hex;
 use crate::document::ParseCache;
 use crate::environment::{Environment, Unset};
-use crate::leadership::{self, Leadership};
+use crate::leadership::Leadership;
 use crate::links::Links;
 use crate::plan::saved::Digests;
 use crate::plan::{Observed, RunRequests, Tally, TargetPlan};
@@ -41,7 +42,6 @@ pub use prepare::prepare;
 
 /// The values that live as long as the process: the configuration, the environment, parsed
 /// documents.
-#[derive(Debug)]
 pub struct Engine {
     /// The configuration.
     pub config: Config,
@@ -60,7 +60,7 @@ pub struct Engine {
     /// The API clients of targets, kept for their connections and tokens.
     pub clients: Clients,
     /// Decides which process acts for a target.
-    pub leadership: Arc<dyn Leadership>,
+    pub leadership: Arc<Leadership>,
     /// The audit trails of targets.
     trails: Trails,
     /// The states that this process read or wrote.
@@ -73,7 +73,7 @@ impl Engine {
         let redactor = Redactor::default();
         learn_what_was_resolved(&config, &redactor);
         Self {
-            leadership: leadership::of(&config, &environment),
+            leadership: Arc::new(Leadership::of(&config, &environment)),
             config_file: config.file_in_repository(),
             config,
             environment,
@@ -161,14 +161,14 @@ impl Engine {
 }
 
 /// The options of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunOptions {
     /// Whether anything is written, the state included.
     pub writes: bool,
     /// The requests of the run: its filter and its consents.
     pub requests: RunRequests,
     /// `--base`: the revision that stands for the state.
-    pub base: Option<Snapshot>,
+    pub base_revision: Option<Snapshot>,
     /// `--resend-secrets`.
     pub resend_secrets: bool,
     /// Whether values of the environment are resolved and compared.
@@ -218,7 +218,6 @@ pub enum Step {
 }
 
 /// A target whose plan is made; [`carry_out()`] does the rest.
-#[derive(Debug)]
 pub struct Prepared<'e> {
     /// The target.
     pub target: &'e Target,
@@ -238,7 +237,6 @@ pub struct Prepared<'e> {
 }
 
 /// The inputs of carrying a plan out.
-#[derive(Debug)]
 pub(crate) struct Ready {
     /// The things that were known before.
     pub(crate) opened: Opened,
@@ -317,7 +315,7 @@ fn learn_what_was_resolved(config: &Config, redactor: &Redactor) {
 // The credentials and the client of a target.
 
 /// The clients of targets, kept between reconciles as long as their credentials stay the same.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Clients {
     by_target: Mutex<BTreeMap<String, (String, Client)>>,
     shared: SharedClients,
@@ -338,7 +336,6 @@ pub(crate) enum ConnectError {
 }
 
 /// A client, and the key that fingerprints are made under.
-#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) key: FingerprintKey,
@@ -383,7 +380,7 @@ fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError>
     };
     // Not the key's own check value, which may be shared by two credentials.
     let print = FingerprintKey::derive(&whole).check_value();
-    let mut clients = engine.clients.by_target.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut clients = engine.clients.by_target.lock();
     let client = match clients.get(&target.name) {
         Some((known, client)) if *known == print => client.clone(),
         _ => {

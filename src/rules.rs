@@ -19,6 +19,7 @@ use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value};
 use serde_json::{Value as Json, json};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::catalog::nearest_of;
 
@@ -129,7 +130,8 @@ impl Problem {
 }
 
 /// The effect of a rule on the documents and changes that it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Effect {
     /// A document is an error, a change is blocked.
     Deny,
@@ -137,20 +139,6 @@ pub enum Effect {
     Hold,
     /// It is said.
     Warn,
-}
-
-impl Effect {
-    /// All of them, as the config has their keys.
-    pub(crate) const ALL: [Self; 3] = [Self::Deny, Self::Hold, Self::Warn];
-
-    /// The word for it in configs, JSON and metrics.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Deny => "deny",
-            Self::Hold => "hold",
-            Self::Warn => "warn",
-        }
-    }
 }
 
 /// One rule.

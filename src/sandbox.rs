@@ -22,7 +22,6 @@ mod tests;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,44 +40,16 @@ pub use options::{
 pub use server::LoggedCall;
 
 use server::Server;
-use store::Store;
 
 /// How long a stop waits for the calls in flight.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Why a sandbox does not start.
+/// Why a sandbox does not start: its address cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The address cannot be had.
-    #[error("the sandbox cannot listen on {address}: {source}; give another address")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The data file cannot be read or written.
-    #[error("the sandbox cannot {doing} its data file {}: {source}", path.display())]
-    File {
-        /// `read` or `write`.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The data file is no data file of a sandbox.
-    #[error(
-        "the sandbox cannot use its data file {}: it is damaged ({problem}); it is left as it is, \
-         so move it away to start with an empty sandbox",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The problem, and where it is.
-        problem: String,
-    },
+#[error("the sandbox cannot listen on {address}: {source}; give another address")]
+pub struct SandboxError {
+    address: SocketAddr,
+    source: io::Error,
 }
 
 /// An embedded server that runs.
@@ -95,7 +66,7 @@ impl Sandbox {
     /// is stopped or dropped.
     ///
     /// # Errors
-    /// The address cannot be had, or the data file cannot be used.
+    /// The address cannot be had.
     pub async fn start(options: Options) -> Result<Self, SandboxError> {
         Self::start_behind(options, |api| api).await
     }
@@ -104,29 +75,16 @@ impl Sandbox {
     /// was logged, may answer in its place, and may change or hold back its answer.
     ///
     /// # Errors
-    /// The address cannot be had, or the data file cannot be used.
+    /// The address cannot be had.
     pub async fn start_behind(
         options: Options,
         layers: impl FnOnce(Router) -> Router,
     ) -> Result<Self, SandboxError> {
-        let store = match &options.data {
-            Some(path) => store::load(path)?,
-            None => Store::default(),
-        };
         let listen = options.listen;
-        let failed = |source| SandboxError::Listen { address: listen, source };
+        let failed = |source| SandboxError { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        if let Some(path) = &options.data {
-            // Written once before the first call, so that a file that cannot be written is
-            // found out now.
-            store::save(path, &store).map_err(|source| SandboxError::File {
-                doing: "write",
-                path: path.clone(),
-                source,
-            })?;
-        }
-        let server = Arc::new(Server::new(options, store));
+        let server = Arc::new(Server::new(options));
         let control = Control::new(Arc::clone(&server));
         let api = Router::new().fallback(server::answer).with_state(Arc::clone(&server));
         let api = layers(api).layer(from_fn_with_state(server, server::log));

@@ -17,8 +17,9 @@ mod verify;
 mod watch;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::name::CommitId;
@@ -46,7 +47,7 @@ pub struct Commit {
 }
 
 /// The input of one reconcile.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Snapshot {
     /// The tree of a commit.
     Commit {
@@ -104,7 +105,7 @@ impl Snapshot {
 
 /// The source of a config. Its repository stays open, since it remembers what it has read, and notices by
 /// itself when its path leads elsewhere.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Source {
     path: PathBuf,
     mirror: Option<Mirror>,
@@ -116,7 +117,7 @@ pub(crate) struct Source {
 }
 
 /// A snapshot to read, its branch, and whether its signature is refused.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Seen {
     /// The branch that was read.
     pub(crate) branch: Option<String>,
@@ -198,7 +199,7 @@ impl Source {
         if let Some(mirror) = self.mirror() {
             return mirror.repository();
         }
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.lock();
         if let Some(repository) = &*opened {
             return Ok(Arc::clone(repository));
         }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -378,13 +379,13 @@ impl KnownStates {
     /// Notes a record that was read or written.
     fn note(&self, path: &Path, record: &Record) {
         let known = Known { suspended: record.suspended, lost_at: None };
-        self.states().insert(path.to_owned(), known);
+        self.states.lock().insert(path.to_owned(), known);
     }
 
     /// The record in place of a state that is not there: an empty one, save that a target stays
     /// suspended. That claims no connection, and nothing is written against a person's word.
     fn in_place_of(&self, path: &Path) -> Record {
-        let mut states = self.states();
+        let mut states = self.states.lock();
         let Some(known) = states.get_mut(path) else { return Record::default() };
         let now = jiff::Timestamp::now().as_second();
         let lost_at = Some(*known.lost_at.get_or_insert(now));
@@ -394,19 +395,11 @@ impl KnownStates {
     /// Waits for a run that holds the lock of a state.
     async fn ledger(&self, path: &Path) -> Ledger {
         loop {
-            if let Some(inner) = self.ledgers().get(path).and_then(Weak::upgrade) {
+            if let Some(inner) = self.ledgers.lock().get(path).and_then(Weak::upgrade) {
                 return Ledger { inner };
             }
             tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    fn states(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ledgers(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Weak<ledger::Inner>>> {
-        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

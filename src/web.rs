@@ -44,14 +44,7 @@ pub(crate) struct Site {
     pub metrics: Option<PrometheusHandle>,
 }
 
-impl std::fmt::Debug for Site {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Site")
-    }
-}
-
 /// The answer at one address.
-#[derive(Debug)]
 struct Served {
     site: Site,
     keys: AccessKeys,
@@ -161,7 +154,7 @@ async fn reconcile(
             let answer = json!({"request": asked, "started": started});
             (StatusCode::ACCEPTED, Json(answer)).into_response()
         }
-        Err(error) => refused(&error),
+        Err(error) => refused_request(&error),
     }
 }
 
@@ -173,11 +166,11 @@ async fn suspend(
 ) -> Response {
     match served.site.trigger.suspend(which.target.as_deref(), suspended, from) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(error) => refused(&error),
+        Err(error) => refused_request(&error),
     }
 }
 
-fn refused(error: &RequestError) -> Response {
+fn refused_request(error: &RequestError) -> Response {
     let status = match error {
         RequestError::UnknownTarget(_) => StatusCode::NOT_FOUND,
         RequestError::Ending => StatusCode::SERVICE_UNAVAILABLE,

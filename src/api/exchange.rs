@@ -1,11 +1,12 @@
 //! One HTTP exchange: sent when the server may be called, bounded in time and size, counted. While the
 //! server asks for a slow-down, every call of a client waits.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url, header};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -252,7 +253,7 @@ impl Pace {
     /// Holds all calls back for a time; a moment that was named before and is later stays.
     pub(super) fn slow_down(&self, wait: Duration) {
         let until = Instant::now() + wait.min(LONGEST_HOLD);
-        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut not_before = self.not_before.lock();
         if not_before.is_none_or(|known| known < until) {
             *not_before = Some(until);
         }
@@ -284,7 +285,7 @@ impl Pace {
     }
 
     fn remaining(&self) -> Option<Duration> {
-        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut not_before = self.not_before.lock();
         let wait = (*not_before)?.saturating_duration_since(Instant::now());
         if wait.is_zero() {
             *not_before = None;

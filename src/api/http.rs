@@ -2,11 +2,11 @@
 //! with its TLS, trust and deadlines. Targets share HTTP clients, and the slots at one host.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -104,7 +104,7 @@ const IDLE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// The settings of a client for its target.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ClientSettings {
     /// The target's name, for metrics and logs.
     pub target: String,
@@ -304,7 +304,7 @@ impl SharedClients {
             ca_file: settings.ca_file.clone(),
             proxy: settings.proxy.as_ref().map(|proxy| proxy.url().to_string()),
         };
-        let mut known = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.http.lock();
         if let Some(http) = known.get(&way) {
             return Ok(http.clone());
         }
@@ -315,7 +315,7 @@ impl SharedClients {
 
     /// The slots of a host, at least so many as a target of it may take.
     pub(super) fn slots(&self, host: &str, count: usize) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         let none = || HostSlots { slots: Arc::new(Semaphore::new(0)), count: 0 };
         let known = hosts.entry(host.to_owned()).or_insert_with(none);
         if count > known.count {
@@ -323,12 +323,6 @@ impl SharedClients {
             known.count = count;
         }
         Arc::clone(&known.slots)
-    }
-}
-
-impl fmt::Debug for SharedClients {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 

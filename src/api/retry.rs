@@ -5,9 +5,10 @@
 //! which successes win back, and a time in which nothing succeeded. Waits that a server names are
 //! kept up to a limit; a run that ends, or a newer commit, ends them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -184,12 +185,12 @@ impl Retries {
     /// The error that made this run give the target up as a whole: the server refused the
     /// credentials, or nothing answered for too long. Nothing more is sent then.
     pub(crate) fn stopped(&self) -> Option<CallError> {
-        self.progress().stopped_by.clone()
+        self.shared.progress.lock().stopped_by.clone()
     }
 
     /// Notes that the server answered a call as the API does, be it with a refusal.
     pub(super) fn answered(&self) {
-        let mut progress = self.progress();
+        let mut progress = self.shared.progress.lock();
         progress.failing_since = None;
         progress.answered = true;
         progress.credit = progress.credit.saturating_add(1).min(self.shared.policy.credit());
@@ -201,7 +202,7 @@ impl Retries {
 
     /// Gives the target up for the rest of this run.
     pub(super) fn stop(&self, error: &CallError) {
-        self.progress().stopped_by.get_or_insert_with(|| error.clone());
+        self.shared.progress.lock().stopped_by.get_or_insert_with(|| error.clone());
     }
 
     /// The most that is waited before the next attempt of our own accord.
@@ -230,7 +231,7 @@ impl Retries {
         let now = Instant::now();
         tries.failed = tries.failed.saturating_add(1);
         let call_fails_since = *tries.failing_since.get_or_insert(now);
-        let mut progress = self.progress();
+        let mut progress = self.shared.progress.lock();
         let failing_since = *progress.failing_since.get_or_insert(now);
         let give_up_after = policy.give_up_after(error.kind, progress.answered);
         if progress.stopped_by.is_some() {
@@ -278,10 +279,6 @@ impl Retries {
             tell(&format!("{}; trying again for up to {give_up_after:?}", error.message));
         }
         Ok(wait.min(left_of_target).min(left_of_call))
-    }
-
-    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -85,12 +85,6 @@ impl Proxy {
     }
 }
 
-impl std::fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Proxy({})", self.shown)
-    }
-}
-
 /// Whether `NO_PROXY` lists a host: `*`, addresses, networks, names with all that is below them,
 /// each with a port or without.
 fn is_exempt(list: &str, host: &Host<&str>, port: u16) -> bool {
@@ -404,6 +398,6 @@ mod tests {
             Environment::new([("HTTPS_PROXY".to_owned(), "http://u:p%40ss@p".to_owned())]);
         let proxy = Proxy::for_url("https://h.example", &environment).unwrap().unwrap();
         assert_eq!(proxy.password().unwrap().expose(), "p@ss");
-        assert_eq!(format!("{proxy:?}"), "Proxy(p:80)");
+        assert_eq!(proxy.shown(), "p:80");
     }
 }

@@ -60,7 +60,7 @@ impl Standing {
             }
             EventKind::Drift => event.fields.iter().all(|path| told.drifted.contains(path)),
             _ if event.result == Some(WriteResult::Failed) => {
-                told.failed.contains(event.event.as_str())
+                told.failed.contains(event.event.into_str())
             }
             _ => false,
         }
@@ -90,7 +90,7 @@ impl Standing {
             // Consent does not end a hold by itself.
             EventKind::Consent => {}
             _ if event.result == Some(WriteResult::Failed) => {
-                told.failed.insert(event.event.as_str().to_owned());
+                told.failed.insert(event.event.into_str().to_owned());
             }
             // A write, or the end of the rest.
             _ => {

@@ -1,9 +1,10 @@
 //! The trail of one target: writes events to the log and to the history file.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tracing::{debug, info, warn};
 
@@ -33,7 +34,7 @@ const LONGEST_REASON: usize = 1000;
 const GROWTH: u64 = 64 * 1024;
 
 /// The trails of targets, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Trails(Mutex<BTreeMap<String, Arc<Trail>>>);
 
 impl Trails {
@@ -44,7 +45,7 @@ impl Trails {
         redactor: &Redactor,
         file: impl FnOnce() -> Option<HistoryFile>,
     ) -> Arc<Trail> {
-        let mut trails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trails = self.0.lock();
         let trail = trails.entry(target.to_owned()).or_insert_with(|| {
             let inner = Mutex::default();
             let target = target.to_owned();
@@ -55,7 +56,6 @@ impl Trails {
 }
 
 /// The trail of one target.
-#[derive(Debug)]
 pub(crate) struct Trail {
     target: String,
     /// `None`: the run leaves nothing on disk, and only the log tells.
@@ -177,7 +177,7 @@ impl Trail {
 
     /// Reads the file again where another process wrote to it.
     fn refreshed(&self) -> MutexGuard<'_, Inner> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock();
         let Some(file) = &self.file else { return inner };
         let length = file.length();
         if length != inner.length
@@ -277,7 +277,6 @@ impl Inner {
 }
 
 /// One run on a target, for its trail.
-#[derive(Debug)]
 pub(crate) struct RunTrail {
     trail: Arc<Trail>,
     commit: Option<CommitId>,
@@ -510,7 +509,7 @@ fn first<'p>(fields: impl Iterator<Item = &'p String>) -> Vec<String> {
 }
 
 fn log(event: &Event) {
-    let kind = event.event.as_str();
+    let kind = event.event.into_str();
     let target = event.target.as_str();
     let commit = event.commit.as_ref().map(CommitId::short);
     let type_name = event.type_name.as_deref();

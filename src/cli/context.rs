@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::report::{Style, diagnostics, escape};
 
 /// The context of every verb.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     /// The flags that every command takes.
     pub global: GlobalArgs,

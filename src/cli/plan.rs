@@ -38,7 +38,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
         let options = SavedOptions {
             names: args.narrow.names.clone(),
             types: args.narrow.types.clone(),
-            base: options.base.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
+            base: options.base_revision.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
             allow_deletes: args.writes.allow_deletes,
             allow_delete: args.writes.allow_delete.clone(),
             allow: args.writes.allow.clone(),

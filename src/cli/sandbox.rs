@@ -1,12 +1,16 @@
 //! `sandbox`: the embedded server in the foreground.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde_json::Value;
 
 use super::CommandError;
 use super::args::SandboxArgs;
 use super::context::Context;
+use super::signals::EndSignals;
 use crate::profile::Profile;
-use crate::sandbox::{self, Access, Sandbox, TokenClient};
+use crate::sandbox::{self, Access, Control, Sandbox, TokenClient};
 use crate::secret::Sensitive;
 
 /// Runs `sandbox` until it is told to end.
@@ -14,10 +18,11 @@ use crate::secret::Sensitive;
 /// # Errors
 /// The address or the data file cannot be used.
 pub async fn run(args: &SandboxArgs, context: &Context) -> Result<(), CommandError> {
-    let ended = super::signals::terminated();
+    let mut ending = EndSignals::of_command();
     let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
+    args.data.iter().try_for_each(|file| begin_with(file, running.control()))?;
     context.print(&greeting(args, &running.url()));
-    ended.await;
+    ending.asked_for().await;
     running.stop().await;
     Ok(())
 }
@@ -36,20 +41,36 @@ fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
         // As a Manager does it.
         bookkeeping: true,
         listen: args.listen,
-        data: args.data.clone(),
         access: Access {
             any_project: args.projects.is_empty(),
             projects: args.projects.clone(),
             tokens: access.token.iter().map(|token| Sensitive::new(token.clone())).collect(),
             client,
             token_ttl: access.token_ttl,
-            rate_limit: access.rate_limit,
         },
         variables: sandbox::Variables::Named(args.variables.clone()),
         latency: args.latency,
         fault: args.fault,
         ..behaviour
     })
+}
+
+/// Stores the connections of a file, of which no text is shown: it may hold secrets.
+fn begin_with(file: &Path, control: &Control) -> Result<(), CommandError> {
+    let unusable = |problem: String| {
+        let file = file.display();
+        CommandError::Failed(format!("the connections of {file} cannot be used: {problem}"))
+    };
+    let bytes = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    let projects: BTreeMap<String, Vec<Value>> = serde_json::from_slice(&bytes)
+        .map_err(|e| unusable(format!("line {}, column {}", e.line(), e.column())))?;
+    for (project, connections) in projects {
+        for connection in connections {
+            let stored = control.put(&project, connection);
+            stored.ok_or_else(|| unusable("one has no `type` or no `name`".to_owned()))?;
+        }
+    }
+    Ok(())
 }
 
 fn read(file: &Path) -> Result<Profile, CommandError> {

@@ -1,6 +1,5 @@
 //! `status`, `reconcile`, `suspend`, `resume`: what a running daemon says, and requests to it.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
@@ -123,9 +122,6 @@ impl DaemonClient {
     }
 }
 
-/// How often `--watch` asks.
-const WATCH_PAUSE: Duration = Duration::from_secs(2);
-
 /// Runs `status`; 0 when all is healthy.
 ///
 /// # Errors
@@ -139,58 +135,9 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, C
     if args.probe {
         return server.probe().await;
     }
-    if args.watch {
-        return watch(args, context, &server).await;
-    }
     let status = server.status().await?;
     show(args, context, &status);
     Ok(failed_if(!report::status::is_healthy(&status)))
-}
-
-/// Shows the status whenever it changes, until somebody ends it. A daemon that does not answer is
-/// told of and asked again.
-async fn watch(
-    args: &StatusArgs,
-    context: &Context,
-    server: &DaemonClient,
-) -> Result<u8, CommandError> {
-    let terminated = super::signals::terminated();
-    tokio::pin!(terminated);
-    let mut shown = None;
-    let mut problem = None;
-    loop {
-        let asked = tokio::select! {
-            () = &mut terminated => return Ok(DONE),
-            asked = server.status() => asked,
-        };
-        match asked {
-            Ok(status) => {
-                problem = None;
-                if shown.as_ref() != Some(&status) {
-                    if args.output == Output::Text && std::io::stdout().is_terminal() {
-                        // Home and clear, so that the newest answer stands alone.
-                        context.print("\u{1b}[H\u{1b}[2J");
-                    }
-                    show(args, context, &status);
-                    context.written()?;
-                    shown = Some(status);
-                }
-            }
-            Err(error) => {
-                let text = error.text(&context.style_stderr());
-                if problem.as_ref() != Some(&text) {
-                    context.say(&text);
-                    problem = Some(text);
-                }
-                // The next status is shown, whatever it is.
-                shown = None;
-            }
-        }
-        tokio::select! {
-            () = &mut terminated => return Ok(DONE),
-            () = tokio::time::sleep(WATCH_PAUSE) => {}
-        }
-    }
 }
 
 fn show(args: &StatusArgs, context: &Context, status: &serde_json::Value) {

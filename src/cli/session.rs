@@ -20,7 +20,6 @@ use crate::rules::Effect;
 use crate::source::{Seen, Snapshot, Source, SourceError};
 
 /// A command's engine, and where its documents come from.
-#[derive(Debug)]
 pub struct Session {
     /// The engine.
     pub engine: Engine,
@@ -81,7 +80,7 @@ impl Session {
         known_types(&narrow.types)?;
         let allowed = writes.cloned().unwrap_or_default();
         self.knows_rules(&allowed.allow)?;
-        let base = match base {
+        let base_revision = match base {
             Some(base) => Some(self.revision(base).await?),
             None => None,
         };
@@ -98,7 +97,7 @@ impl Session {
                 allow: allowed.allow,
                 degraded_at_once: true,
             },
-            base,
+            base_revision,
             resend_secrets: allowed.resend_secrets,
             with_secrets: true,
             follows: true,

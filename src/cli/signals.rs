@@ -129,12 +129,6 @@ fn is_ignored() -> bool {
     ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
-/// Listens for a signal that ends a command, from now on; the future ends with the first one.
-pub fn terminated() -> impl Future<Output = ()> {
-    let mut ending = EndSignals::of_command();
-    async move { ending.asked_for().await }
-}
-
 /// Cancels a token at the first signal, which `tell` says; the second one ends the process at once.
 pub(super) fn cancel_on(
     mut ending: EndSignals,

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use strum::VariantNames as _;
+
 use super::{NotifyEvent, NotifyKind};
 
 /// The keys of one mapping of the config.
@@ -311,7 +313,7 @@ static NOTIFY: Section = Section {
     keys: &[
         key(
             "kind",
-            KeyKind::Word(NotifyKind::WORDS),
+            KeyKind::Word(NotifyKind::VARIANTS),
             "Who is told: a channel, a program, or the commit's status on a git host.",
         )
         .required(),
@@ -328,7 +330,7 @@ static NOTIFY: Section = Section {
         ),
         key(
             "events",
-            KeyKind::Words(NotifyEvent::WORDS),
+            KeyKind::Words(NotifyEvent::VARIANTS),
             "What is told; default: all.",
         ),
     ],

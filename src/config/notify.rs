@@ -1,6 +1,8 @@
 //! The section `notify`: the receivers that the daemon tells, and of which events.
 
-use crate::reference::holds_env;
+use std::str::FromStr as _;
+
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::fields::Fields;
 use super::problems::error;
@@ -8,9 +10,11 @@ use super::read::Reader;
 use super::{Notify, SecretText};
 use crate::diagnostic::code;
 use crate::host;
+use crate::reference::holds_env;
 
 /// Who is told, and in which form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum NotifyKind {
     /// A channel, by an incoming webhook as Slack and Mattermost have it.
     Slack,
@@ -25,16 +29,6 @@ pub enum NotifyKind {
 }
 
 impl NotifyKind {
-    /// The words for them in a config, in order.
-    pub(super) const WORDS: &[&str] = &["slack", "webhook", "github", "gitlab", "gitea"];
-
-    const ALL: [Self; 5] = [Self::Slack, Self::Webhook, Self::GitHub, Self::GitLab, Self::Gitea];
-
-    /// The word for it in a config.
-    pub fn as_str(self) -> &'static str {
-        Self::WORDS[self as usize]
-    }
-
     /// Whether the commit's status on a git host is what is told.
     pub fn is_git_host(self) -> bool {
         !matches!(self, Self::Slack | Self::Webhook)
@@ -42,7 +36,8 @@ impl NotifyKind {
 }
 
 /// An event of a target, or of the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum NotifyEvent {
     /// A commit was applied whole.
     Applied,
@@ -58,20 +53,6 @@ pub enum NotifyEvent {
     SourceFailed,
 }
 
-impl NotifyEvent {
-    /// The words for them in a config, in order.
-    pub(super) const WORDS: &[&str] =
-        &["applied", "failed", "drift", "held", "recovered", "source_failed"];
-
-    const ALL: [Self; 6] =
-        [Self::Applied, Self::Failed, Self::Drift, Self::Held, Self::Recovered, Self::SourceFailed];
-
-    /// The word for it in configs and messages.
-    pub fn as_str(self) -> &'static str {
-        Self::WORDS[self as usize]
-    }
-}
-
 /// Builds the receivers of notifications.
 pub(super) fn build(reader: &mut Reader<'_>, list: &[Fields]) -> Vec<Notify> {
     list.iter().filter_map(|fields| receiver(reader, fields)).collect()
@@ -79,8 +60,7 @@ pub(super) fn build(reader: &mut Reader<'_>, list: &[Fields]) -> Vec<Notify> {
 
 fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
     let url = fields.secret("url")?.clone();
-    let word = fields.word("kind").copied();
-    let kind = NotifyKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == word);
+    let kind = fields.word("kind").and_then(|word| NotifyKind::from_str(word).ok());
     if !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference() {
         reader.problems.hide(&fields.place_of("url"));
     }
@@ -88,16 +68,14 @@ fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
     let secret = fields.secret("secret").cloned();
     check_url(reader, fields, kind, &url);
     if kind.is_git_host() && secret.is_none() {
-        let message = format!("a commit status on {} has no `secret`", kind.as_str());
+        let message = format!("a commit status on {} has no `secret`", kind.into_str());
         let problem = error(&code::CONFIG_MISSING_KEY, message)
             .help("write `secret: ${env:NAME}` for a token of the git host");
         reader.problems.add(&fields.pointer, problem);
     }
-    let words = fields.words("events").map(Vec::as_slice).unwrap_or_default();
-    let events = NotifyEvent::ALL
-        .into_iter()
-        .filter(|event| words.is_empty() || words.contains(&event.as_str()))
-        .collect();
+    let words = fields.words("events").filter(|words| !words.is_empty());
+    let words = words.map_or(NotifyEvent::VARIANTS, Vec::as_slice);
+    let events = words.iter().filter_map(|word| NotifyEvent::from_str(word).ok()).collect();
     Some(Notify { kind, url, secret, events })
 }
 
@@ -108,7 +86,7 @@ fn check_url(reader: &mut Reader<'_>, fields: &Fields, kind: NotifyKind, url: &S
         let message = format!(
             "the `url` of a {} notification is a secret and holds something \
              else than `${{env:NAME}}`",
-            kind.as_str()
+            kind.into_str()
         );
         let problem = error(&code::CONFIG_LITERAL_SECRET, message)
             .help("put the URL into the environment and write `url: ${env:NOTIFY_URL}`");

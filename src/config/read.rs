@@ -45,7 +45,6 @@ impl<'v> ConfigNode<'v> {
 }
 
 /// The state of reading a config.
-#[derive(Debug)]
 pub(super) struct Reader<'a> {
     /// The problems so far.
     pub(super) problems: Problems,

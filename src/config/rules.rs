@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use strum::VariantArray as _;
 
 use crate::diagnostic::{Part, code};
 use crate::rules::{Effect, Expression, Problem, Rule};
@@ -64,9 +65,9 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, targets: &[&Json]) -> Option<
         let compiled = Expression::compile(&text.value, targets);
         compiled.map_err(|problem| tell(reader, fields, problem)).ok()
     });
-    let (effect, text) = Effect::ALL
-        .into_iter()
-        .find_map(|effect| Some((effect, fields.text(effect.as_str())?.value.clone())))?;
+    let (effect, text) = Effect::VARIANTS
+        .iter()
+        .find_map(|effect| Some((*effect, fields.text(effect.into_str())?.value.clone())))?;
     Some(Rule { name: name?, effect, text, when: when? })
 }
 

@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
@@ -137,7 +138,7 @@ impl Trigger {
     ) -> Result<u64, RequestError> {
         let targets = self.named(target)?;
         // Locked until it is sent, so that they come in the order of their numbers.
-        let mut number = self.last_request.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut number = self.last_request.lock();
         *number += 1;
         let request = Request { number: *number, at: Instant::now(), from };
         self.request(DaemonEvent::Reconcile { targets, request })?;

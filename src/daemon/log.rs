@@ -1,9 +1,9 @@
 //! The log lines about a reconcile, and how often a failure is repeated in the log.
 
 use std::collections::{BTreeMap, btree_map};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -78,7 +78,7 @@ impl TargetLog<'_> {
     pub(super) fn outcome(&self, result: &TargetResult, outcome: ReconcileOutcome) {
         let (target, commit, now) = (self.target, self.short(), Instant::now());
         self.warnings(&result.plan.diagnostics);
-        debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.as_str());
+        debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.into_str());
         self.throttle.forget(REMEMBERED, now);
         // Neither says anything about a failure.
         if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
@@ -191,11 +191,11 @@ impl TargetLog<'_> {
         let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
             let (kind, name) = (known.type_name.as_str(), &known.name);
-            match self.due(FailureKind::Connection(state.as_str(), name.clone())) {
+            match self.due(FailureKind::Connection(state.into_str(), name.clone())) {
                 Some(0) => {
                     let reason = known.reason.as_deref().unwrap_or("the reason is not known");
                     let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
-                    let event = state.as_str();
+                    let event = state.into_str();
                     warn!(
                         target, event, commit, r#type = kind, connection = %name, cause, by,
                         "{kind} `{name}` {}", with_reason(words, reason)
@@ -207,10 +207,12 @@ impl TargetLog<'_> {
         let count = standing.len();
         // The first time each of them has just had a line of its own.
         let is_due = count > 0
-            && self.due(FailureKind::Standing(state.as_str())).is_some_and(|repeated| repeated > 0);
+            && self
+                .due(FailureKind::Standing(state.into_str()))
+                .is_some_and(|repeated| repeated > 0);
         if is_due {
             let names = first_few(&standing, MOST_NAMED);
-            warn!(target, event = state.as_str(), commit, count, "still: {names}");
+            warn!(target, event = state.into_str(), commit, count, "still: {names}");
         }
     }
 }
@@ -267,7 +269,7 @@ impl<K> Default for LogThrottle<K> {
 impl<K: Ord> LogThrottle<K> {
     /// Counts a failure. `Some`: it is to be logged now, with how often it came since it was last.
     pub(crate) fn count(&self, kind: K, now: Instant) -> Option<u64> {
-        let mut logged = self.logged();
+        let mut logged = self.logged.lock();
         let (at, repeats) = match logged.by_kind.entry(kind) {
             btree_map::Entry::Vacant(entry) => {
                 entry.insert((now, 0));
@@ -289,16 +291,12 @@ impl<K: Ord> LogThrottle<K> {
     /// Nothing fails any more: whether that is news to a reader of the log.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.forget(EVERY, now);
-        std::mem::take(&mut self.logged().in_trouble)
+        std::mem::take(&mut self.logged.lock().in_trouble)
     }
 
     /// Forgets the kinds that were last logged longer ago than this.
     pub(super) fn forget(&self, age: Duration, now: Instant) {
-        self.logged().by_kind.retain(|_, (at, _)| now.duration_since(*at) < age);
-    }
-
-    fn logged(&self) -> MutexGuard<'_, Logged<K>> {
-        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
+        self.logged.lock().by_kind.retain(|_, (at, _)| now.duration_since(*at) < age);
     }
 }
 
@@ -311,14 +309,16 @@ pub(super) fn more_than_0(count: u64) -> Option<u64> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().write(bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {
@@ -356,7 +356,7 @@ mod tests {
             });
             tokio::time::advance(Duration::from_secs(20)).await;
         }
-        let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let said = String::from_utf8(lines.0.lock().clone()).unwrap();
         let count = |words: &str| said.matches(words).count();
         assert_eq!(
             [count("failed: "), count("still: "), count("the list of")],

@@ -4,8 +4,8 @@
 //! and many become one. A newer commit also ends the reconcile of an older one.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +85,7 @@ impl Order {
 impl Mailbox {
     /// Posts an order, unless it says nothing new to this target.
     pub(super) fn post(&self, order: &Order) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         if order.causes.is_empty() || order.is_old(inner.looked_at.as_ref()) {
             return;
         }
@@ -107,7 +107,7 @@ impl Mailbox {
 
     /// Has the target suspended or resumed. The reconcile of a target that is to be suspended ends.
     pub(super) fn suspend(&self, suspension: Suspension) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.suspensions.push_back(suspension);
         inner.causes.insert(Cause::Suspension(suspension.from));
         inner.running.iter().filter(|_| suspension.suspended).for_each(CancellationToken::cancel);
@@ -123,7 +123,7 @@ impl Mailbox {
 
     /// Waits until there is an urgent order.
     pub(super) async fn urgent(&self) {
-        while !self.inner().is_urgent {
+        while !self.inner.lock().is_urgent {
             self.posted().await;
         }
     }
@@ -137,12 +137,12 @@ impl Mailbox {
 
     /// The first request to suspend or resume the target.
     pub(super) fn suspension(&self) -> Option<Suspension> {
-        self.inner().suspensions.front().copied()
+        self.inner.lock().suspensions.front().copied()
     }
 
     /// The state says that the target is suspended or resumed; newer requests for that stay.
     pub(super) fn suspension_saved(&self, suspension: Suspension) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         if inner.suspensions.front() == Some(&suspension) {
             inner.suspensions.pop_front();
         }
@@ -150,25 +150,25 @@ impl Mailbox {
 
     /// Takes why a reconcile is due.
     pub(super) fn take(&self) -> BTreeSet<Cause> {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.is_urgent = false;
         std::mem::take(&mut inner.causes)
     }
 
     /// The last request for a reconcile that is not answered yet.
     pub(super) fn awaited(&self) -> Option<Awaited> {
-        self.inner().awaited.clone()
+        self.inner.lock().awaited.clone()
     }
 
     /// A reconcile answers this request; a newer one still waits.
     pub(super) fn answered(&self, answered: &Awaited) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.awaited = inner.awaited.take().filter(|awaited| awaited > answered);
     }
 
     /// A reconcile looks at this commit from now on; a newer one ends it by `stop`.
     pub(super) fn begin(&self, commit: Option<CommitId>, stop: CancellationToken) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.looked_at = commit;
         if inner.suspensions.iter().any(|one| one.suspended) {
             stop.cancel();
@@ -179,7 +179,7 @@ impl Mailbox {
 
     /// The reconcile is over: the newer commit that ended it, if one did.
     pub(super) fn end(&self) -> Option<CommitId> {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         if inner.running.take().is_some() {
             inner.ended_early = 0;
         }
@@ -188,11 +188,7 @@ impl Mailbox {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.inner().causes.is_empty()
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().causes.is_empty()
     }
 }
 

@@ -2,10 +2,11 @@
 //! resync.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::status::ReconcileOutcome;
 use super::target_reconcile::TargetResult;
@@ -49,7 +50,7 @@ pub(super) struct News {
 impl NewsMemory {
     /// Remembers what a target's state says was applied, if nothing is remembered yet.
     pub(super) fn begin(&self, target: &TargetKey, applied: Option<CommitId>) {
-        let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memories = self.targets.lock();
         let fresh = || ToldNews { applied, ..ToldNews::default() };
         memories.entry(target.clone()).or_insert_with(fresh);
     }
@@ -62,7 +63,7 @@ impl NewsMemory {
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> News {
-        let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memories = self.targets.lock();
         memories.entry(target.clone()).or_default().learn(result, outcome, commit)
     }
 
@@ -163,7 +164,7 @@ pub(super) fn notice(
         target: Some(target.clone()),
         source: source.to_owned(),
         commit: commit.cloned(),
-        state: outcome.as_str(),
+        state: outcome.into_str(),
         time: Timestamp::now(),
         error: tells_errors.then(|| errors.join("; ")),
         subjects: subjects(event, result, news),
@@ -182,7 +183,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
         let subject = |entry: &Entry| NoticeSubject {
             type_name: entry.type_name.clone(),
             name: entry.name.clone(),
-            what: entry.state.as_str(),
+            what: entry.state.into_str(),
             why: entry.reason.clone(),
         };
         entries.map(subject).collect()
@@ -190,7 +191,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
     match event {
         NotifyEvent::Applied => {
             let made = result.plan.changes().into_iter().filter(|change| change.is_made());
-            made.map(|change| subject(change, change.action.as_str(), change.reason.clone()))
+            made.map(|change| subject(change, change.action.into_str(), change.reason.clone()))
                 .collect()
         }
         NotifyEvent::Failed => in_state(&[

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
+use strum::IntoStaticStr;
+
 use crate::audit::Asked;
 
 /// How a reconcile ended: the label `outcome` of the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum ReconcileOutcome {
     /// Live was as git wants it.
     InSync,
@@ -34,24 +37,6 @@ pub(crate) enum ReconcileOutcome {
 }
 
 impl ReconcileOutcome {
-    /// The word for it in JSON, logs and metrics.
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "in_sync",
-            Self::Applied => "applied",
-            Self::Pending => "pending",
-            Self::Drifted => "drifted",
-            Self::Held => "held",
-            Self::Blocked => "blocked",
-            Self::Degraded => "degraded",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Suspended => "suspended",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
     /// Whether nothing went wrong and nothing is left to be made.
     #[must_use]
     pub(crate) fn is_success(self) -> bool {
@@ -60,7 +45,8 @@ impl ReconcileOutcome {
 }
 
 /// How a target stands as a whole, the most urgent first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum TargetState {
     /// A call, the state, the source or the target as a whole failed.
     Failing,
@@ -89,29 +75,9 @@ pub(crate) enum TargetState {
     Standby,
 }
 
-impl TargetState {
-    /// The word for it in JSON and on the page.
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Standby => "standby",
-            Self::InSync => "in_sync",
-            Self::Pending => "pending",
-            Self::Drifted => "drifted",
-            Self::Held => "held",
-            Self::Blocked => "blocked",
-            Self::Degraded => "degraded",
-            Self::NotConverging => "not_converging",
-            Self::Refused => "refused",
-            Self::Suspended => "suspended",
-            Self::Failing => "failing",
-        }
-    }
-}
-
 /// Why there is something to look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum Cause {
     /// The daemon started.
     Start,
@@ -188,27 +154,6 @@ impl Cause {
     /// Why a reconcile is made, and who asked for it.
     pub(super) fn asked(self) -> Asked {
         let by = self.asker().map(|asker| asker.to_string());
-        Asked { cause: self.as_str().to_owned(), by }
-    }
-
-    /// The word for it in JSON and logs.
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Repository => "repository",
-            Self::Files => "files",
-            Self::Return => "return",
-            Self::Look => "look",
-            Self::Fetch => "fetch",
-            Self::Webhook(_) => "webhook",
-            Self::Request(_) => "request",
-            Self::Reload => "reload",
-            Self::Suspension(_) => "suspension",
-            Self::Retry(_) => "retry",
-            Self::Degraded => "degraded",
-            Self::After => "after",
-            Self::Resync => "resync",
-        }
+        Asked { cause: self.into_str().to_owned(), by }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use strum::VariantArray as _;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -238,9 +239,9 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let changes = sent.take(MOST_CHANGES).cloned().collect();
     let reconciled = Reconciled {
         time: ended.time,
-        outcome: ended.outcome.as_str().to_owned(),
+        outcome: ended.outcome.into_str().to_owned(),
         commit: id,
-        cause: ended.cause.as_str().to_owned(),
+        cause: ended.cause.into_str().to_owned(),
         counts: if result.only_looked_at { Counts::default() } else { Counts::of([&result.plan]) },
         error: status.trouble.error.clone(),
         seconds: ended.duration.as_secs_f64(),
@@ -292,7 +293,7 @@ fn measure(
     committed: Option<i64>,
 ) {
     let label = || [("target", target.to_owned())];
-    let labels = [("target", target.to_owned()), ("outcome", outcome.as_str().to_owned())];
+    let labels = [("target", target.to_owned()), ("outcome", outcome.into_str().to_owned())];
     metrics::counter!("apinizer_gitops_reconciles_total", &labels).increment(1);
     metrics::histogram!("apinizer_gitops_reconcile_duration_seconds", &label())
         .record(duration.as_secs_f64());
@@ -360,9 +361,9 @@ fn gauge(name: &'static str, target: &str) -> metrics::Gauge {
 }
 
 fn set_counts(target: &str, count: impl Fn(ConnectionState) -> f64) {
-    for state in ConnectionState::ALL {
-        let labels = [("target", target.to_owned()), ("state", state.as_str().to_owned())];
-        metrics::gauge!("apinizer_gitops_connections", &labels).set(count(state));
+    for state in ConnectionState::VARIANTS {
+        let labels = [("target", target.to_owned()), ("state", state.into_str().to_owned())];
+        metrics::gauge!("apinizer_gitops_connections", &labels).set(count(*state));
     }
     gauge("apinizer_gitops_not_converging", target).set(count(ConnectionState::NotConverging));
 }

@@ -271,7 +271,7 @@ fn target(target: &TargetStatus) -> Value {
         "name": target.key.name,
         "project": target.key.project,
         "url": target.key.url,
-        "state": target.state.as_str(),
+        "state": target.state.into_str(),
         "suspended": target.suspended,
         "commit_seen": id(target.commit_seen.as_ref()),
         "commit_applied": id(target.commit_applied.as_ref()),
@@ -301,7 +301,7 @@ fn target(target: &TargetStatus) -> Value {
 fn answer(answer: &RequestAnswer) -> Value {
     json!({
         "request": answer.request,
-        "outcome": answer.outcome.as_str(),
+        "outcome": answer.outcome.into_str(),
         "success": answer.is_success(),
         "unread": answer.unread,
         "waits": answer.waits,
@@ -312,7 +312,7 @@ fn connection(target: &TargetStatus, connection: &Entry) -> Value {
     let mut json = json!({
         "type": connection.type_name,
         "name": connection.name.as_str(),
-        "state": connection.state.as_str(),
+        "state": connection.state.into_str(),
         "reason": connection.reason,
         "last_change": connection.last_change.and_then(second),
     });

@@ -14,7 +14,7 @@ use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::Target;
-use crate::leadership::{Alone, Leadership, Term};
+use crate::leadership::{Leadership, Term};
 use crate::plan::{
     Change, ChangeResult, ConnectionState, Counts, Plan, RunRequests, TargetPlan, for_the_shell,
 };
@@ -125,7 +125,7 @@ async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
     let given = if target.after.is_some() { tokio::task::block_in_place(give) } else { give() };
     let Given { seen, wait, problem } = given;
     let mut result = match &seen {
-        Some(seen) => newest_or_last_good(TargetReconcile { seen, ..reconcile }).await,
+        Some(seen) => commit_or_last_good(TargetReconcile { seen, ..reconcile }).await,
         None => nothing(target, problem, is_suspended(engine, target)),
     };
     result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
@@ -145,7 +145,7 @@ async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
     result
 }
 
-async fn newest_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
+async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
     let TargetReconcile { engine, target, source, seen, options, .. } = reconcile;
     let (reason, diagnostics) = match &seen.refused {
         Some(reason) => (reason.clone(), Vec::new()),
@@ -220,7 +220,7 @@ pub(super) fn options(writes: bool, asked: Asked, term: &Term) -> RunOptions {
     RunOptions {
         writes,
         requests: RunRequests::default(),
-        base: None,
+        base_revision: None,
         resend_secrets: false,
         with_secrets: true,
         follows: true,
@@ -247,8 +247,8 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
         mirror.fetch(&daemon.shutdown).await?;
     }
     let seen = tokio::task::block_in_place(|| source.look())?;
-    let leadership: &dyn Leadership =
-        if daemon.writes { engine.leadership.as_ref() } else { &Alone };
+    let alone = Leadership::default();
+    let leadership = if daemon.writes { &engine.leadership } else { &alone };
     let (engine, source, seen) = (&engine, &source, &seen);
     let targets = &engine.config.targets;
     let ends: BTreeMap<&str, CancellationToken> =

@@ -89,7 +89,7 @@ fn all_types() -> String {
 
 /// The fields at the top of a document that it would be refused for, with what is wrong there. What
 /// hangs on the variables of a target is not looked at.
-pub(crate) fn refused(
+pub(crate) fn refused_fields(
     connection_type: &'static ConnectionType,
     name: &str,
     fields: &Map<String, Value>,

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::{Merged, in_parallel};
@@ -169,7 +170,7 @@ impl ParseCache {
     /// parsed, on several threads where there is much of it.
     pub(crate) fn files(&self, entries: &[&FileEntry], read: &Read<'_>) -> Vec<Arc<ParsedFile>> {
         let known: Vec<_> = {
-            let mut kept = self.kept();
+            let mut kept = self.kept.lock();
             kept.load += 1;
             entries.iter().map(|entry| (*entry, kept.get(&entry.blob))).collect()
         };
@@ -189,15 +190,11 @@ impl ParseCache {
             Ok(bytes) => {
                 self.parsed.fetch_add(1, Ordering::Relaxed);
                 let file = Arc::new(ParsedFile::parse(bytes));
-                self.kept().put(entry.blob, &file);
+                self.kept.lock().put(entry.blob, &file);
                 file
             }
             Err(reason) => Arc::new(ParsedFile::unreadable(&reason)),
         }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

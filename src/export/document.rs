@@ -442,7 +442,7 @@ fn take_out_refused(
     left_out: &mut Vec<LeftOut>,
 ) -> Result<(), String> {
     loop {
-        let refused = document::refused(connection_type, name, fields);
+        let refused = document::refused_fields(connection_type, name, fields);
         let Some((first, _)) = refused.first_key_value() else { return Ok(()) };
         let before = left_out.len();
         for (field, code) in &refused {

@@ -24,7 +24,7 @@ const LONG: usize = 8;
 
 /// The declarations of git by connection and JSON pointer, with the values that hold references to the
 /// environment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct KnownReferences {
     /// All that is declared is there; `None`: it holds no reference.
     declared: BTreeMap<ConnectionName, BTreeMap<String, Option<Value>>>,

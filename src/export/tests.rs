@@ -91,7 +91,7 @@ async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan
     let options = reconcile::RunOptions {
         writes: applies,
         requests: RunRequests { degraded_at_once: true, ..RunRequests::default() },
-        base: None,
+        base_revision: None,
         resend_secrets: false,
         with_secrets: true,
         follows: false,

@@ -8,7 +8,7 @@ mod lease;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use crate::config::{Config, Kubernetes, Target};
 use crate::environment::Environment;
 use crate::leadership::kubernetes::cluster::{Cluster, ClusterError, ObjectKind, object_name};
 use crate::leadership::kubernetes::election::{Election, Leases};
-use crate::leadership::{Leadership, Standby, Term};
+use crate::leadership::{Standby, Term};
 use crate::state::{StateFile, StateStore};
 
 /// This process among the replicas.
@@ -51,7 +51,7 @@ struct Doubts(Mutex<BTreeMap<String, Arc<Notify>>>);
 
 impl Doubts {
     fn of(&self, name: &str) -> Arc<Notify> {
-        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut doubts = self.0.lock();
         Arc::clone(doubts.entry(name.to_owned()).or_default())
     }
 }
@@ -96,20 +96,19 @@ impl Replicas {
                 .kept_in(self.state_store(target)),
         }
     }
-}
 
-impl Leadership for Replicas {
-    fn elected<'a>(
-        &'a self,
-        target: &'a Target,
-        shutdown: &'a CancellationToken,
-        told: &'a (dyn Fn(Standby) + Send + Sync),
-    ) -> BoxFuture<'a, Option<Term>> {
-        let election = self.election(target);
-        Box::pin(async move { election.win(shutdown, told).await })
+    /// Waits until this replica may act for the target; `None`: it ends before.
+    pub(super) async fn elected(
+        &self,
+        target: &Target,
+        shutdown: &CancellationToken,
+        told: &(dyn Fn(Standby) + Send + Sync),
+    ) -> Option<Term> {
+        self.election(target).win(shutdown, told).await
     }
 
-    fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>> {
+    /// The store of a target's state; `None`: it is on a volume that the replicas share.
+    pub(super) fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>> {
         let secrets = Arc::clone(self.secrets.as_ref()?);
         let name = object_name(&target.manager.url, &target.project);
         Some(Arc::new(SecretStore::new(secrets, name)))
@@ -223,10 +222,6 @@ impl SecretStore {
         self.secrets.doubts.of(&self.name).notify_one();
         Err(io::Error::other(problem))
     }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Value>> {
-        self.secrets.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl StateStore for SecretStore {
@@ -237,11 +232,11 @@ impl StateStore for SecretStore {
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let found = waited_for(self.get()).map_err(io::Error::other)?;
         let Some(secret) = found else {
-            self.known().remove(&self.name);
+            self.secrets.known.lock().remove(&self.name);
             return Ok(None);
         };
         let packed = secret["data"][KEY].as_str().map(|text| STANDARD.decode(text));
-        self.known().insert(self.name.clone(), secret);
+        self.secrets.known.lock().insert(self.name.clone(), secret);
         match packed {
             Some(Ok(packed)) => unpacked(&packed).map(Some),
             // Not ours, or emptied by hand: never treated as an empty state.
@@ -254,11 +249,11 @@ impl StateStore for SecretStore {
 
     fn write(&self, state: &[u8]) -> io::Result<()> {
         let packed = packed(state)?;
-        let before = self.known().get(&self.name).cloned();
+        let before = self.secrets.known.lock().get(&self.name).cloned();
         let mut secret = before.unwrap_or_else(|| ObjectKind::Secret.named(&self.name));
         secret["data"][KEY] = json!(STANDARD.encode(packed));
         let now = waited_for(self.put(secret))?;
-        self.known().insert(self.name.clone(), now);
+        self.secrets.known.lock().insert(self.name.clone(), now);
         Ok(())
     }
 }

@@ -87,7 +87,7 @@ impl Notice {
         });
         json!({
             "format_version": FORMAT_VERSION,
-            "event": self.event.as_str(),
+            "event": self.event.into_str(),
             "time": moment(self.time.as_second()),
             "target": target,
             "source": clean(&self.source),
@@ -185,7 +185,7 @@ pub(super) fn request(
     let text = || notice.text(redactor);
     let header = |name, value: String| (name, Sensitive::new(value));
     let token = secret.map(Sensitive::expose).unwrap_or_default();
-    let event = header("x-apinizer-gitops-event", notice.event.as_str().to_owned());
+    let event = header("x-apinizer-gitops-event", notice.event.into_str().to_owned());
     let (url, headers, body) = match receiver.kind {
         NotifyKind::Slack => (given, Vec::new(), json!({"text": escaped(&text())})),
         NotifyKind::Webhook => {

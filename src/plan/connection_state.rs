@@ -1,12 +1,27 @@
 //! How connections stand, as status and metrics tell it, and how many of a plan stand so.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray, VariantNames};
 
 use super::{Action, Change, ChangeResult, Entry, TargetPlan};
 
-/// How a connection stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// How a connection stands, in the order in which the ways are counted and offered.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    IntoStaticStr,
+    VariantArray,
+    VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ConnectionState {
     /// Live is as git wants it.
     InSync,
@@ -24,42 +39,10 @@ pub enum ConnectionState {
     NotConverging,
     /// Its document says to leave it alone.
     Suspended,
-    /// Git neither declares nor owns it.
-    Unmanaged,
     /// The last write of it failed.
     Failed,
-}
-
-impl ConnectionState {
-    /// All states, in the order in which they are counted and offered.
-    pub const ALL: [Self; 10] = [
-        Self::InSync,
-        Self::Pending,
-        Self::Blocked,
-        Self::Held,
-        Self::Drifted,
-        Self::Degraded,
-        Self::NotConverging,
-        Self::Suspended,
-        Self::Failed,
-        Self::Unmanaged,
-    ];
-
-    /// The word for it in JSON and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "in_sync",
-            Self::Pending => "pending",
-            Self::Blocked => "blocked",
-            Self::Held => "held",
-            Self::Drifted => "drifted",
-            Self::Degraded => "degraded",
-            Self::NotConverging => "not_converging",
-            Self::Suspended => "suspended",
-            Self::Unmanaged => "unmanaged",
-            Self::Failed => "failed",
-        }
-    }
+    /// Git neither declares nor owns it.
+    Unmanaged,
 }
 
 /// How something stands with its reason, which may say the last word of that itself: `is held` and

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use super::ConnectionState;
 use super::row::{Claim, Row};
@@ -331,8 +332,9 @@ impl ChangeResult {
 }
 
 /// The action on one connection, in the order in which changes are made and told (rule 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Action {
     /// PUT with another name.
     Rename,
@@ -358,16 +360,8 @@ impl Action {
     }
 
     /// The word for it in JSON and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Replace => "replace",
-            Self::Rename => "rename",
-            Self::Delete => "delete",
-            Self::Blocked => "blocked",
-            Self::Drift => "drift",
-        }
+    pub fn into_str(self) -> &'static str {
+        self.into()
     }
 }
 

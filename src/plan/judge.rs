@@ -214,7 +214,7 @@ pub(super) fn tell(plan: &mut TargetPlan) {
     for change in plan.entries.iter().filter_map(|entry| entry.change.as_ref()) {
         let action = match change.action {
             Action::Blocked => "blocked change",
-            action => action.as_str(),
+            action => action.into_str(),
         };
         let what = format!("the {action} of `{}`", change.name);
         for found in &change.rules {

@@ -161,7 +161,7 @@ pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
         .into_iter()
         .filter(|change| change.action.is_write())
         .map(|change| SavedChange {
-            action: change.action.as_str().to_owned(),
+            action: change.action.into_str().to_owned(),
             name: change.name.clone(),
             held: change.held,
             fields: shown_fields(change),
@@ -181,7 +181,7 @@ pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
         !change.action.is_write()
             || listed
                 .iter()
-                .any(|one| one.action == change.action.as_str() && one.name == change.name)
+                .any(|one| one.action == change.action.into_str() && one.name == change.name)
     };
     for entry in &mut plan.entries {
         entry.change.take_if(|change| !is_listed(change));
@@ -200,7 +200,7 @@ pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<S
                 format!("the {action} of `{name}` was to be made, and today none is due")
             });
         };
-        if change.action.as_str() == one.action && change.held == one.held {
+        if change.action.into_str() == one.action && change.held == one.held {
             let today = shown_fields(change);
             let more = today.difference(&one.fields).next();
             return more.map(|field| {
@@ -219,7 +219,7 @@ pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<S
                     "the {} of `{}` was {then}, and today it is a {} that nothing holds",
                     one.action,
                     one.name,
-                    other.as_str()
+                    other.into_str()
                 ));
             }
         };

@@ -25,7 +25,7 @@ pub async fn carry_out(
 ) -> TargetPlan {
     let Prepared { target, plan, ready, commit, refused, .. } = prepared;
     let mut plan = plan.without_calls();
-    let trail = engine.trail(target, options.base.is_none());
+    let trail = engine.trail(target, options.base_revision.is_none());
     let mut trail = trail.of_run(commit.as_ref().map(|commit| &commit.id), &options.asked);
     let Some(ready) = ready else {
         if refused {
@@ -113,7 +113,8 @@ impl Reconcile<'_> {
     /// error.
     async fn keep_last_good(&self, good: Option<&GoodCommit>) -> Option<String> {
         let Self { engine, target, options, .. } = *self;
-        let (Some(mirror), Some(good), None) = (&engine.mirror, good, &options.base) else {
+        let (Some(mirror), Some(good), None) = (&engine.mirror, good, &options.base_revision)
+        else {
             return None;
         };
         let key = format!("{} {}", target.manager.url, target.project);

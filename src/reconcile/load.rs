@@ -1,7 +1,9 @@
 //! The declarations of a snapshot for a target.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::{Engine, blocking};
 use crate::config::Target;
@@ -73,12 +75,12 @@ pub(super) struct LastLoaded(Mutex<BTreeMap<String, (CommitId, Arc<LoadedTarget>
 
 impl LastLoaded {
     fn of(&self, target: &Target) -> Option<(CommitId, Arc<LoadedTarget>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).cloned()
+        self.0.lock().get(&target.name).cloned()
     }
 
     fn keep(&self, target: &Target, commit: &CommitId, loaded: &Arc<LoadedTarget>) {
         let kept = (commit.clone(), Arc::clone(loaded));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(target.name.clone(), kept);
+        self.0.lock().insert(target.name.clone(), kept);
     }
 }
 

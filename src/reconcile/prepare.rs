@@ -25,7 +25,7 @@ use crate::plan::earlier_commits::{EarlierCommits, Noting, is_renamed, keep_due,
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
-    raise_protection, settle,
+    raise_protection, unanswered,
 };
 use crate::record::{GoodCommit, Readable, Record};
 use crate::source::{Snapshot, SourceError};
@@ -65,7 +65,6 @@ pub(super) struct Reconcile<'a> {
 }
 
 /// The things that a reconcile knows before it looks at live.
-#[derive(Debug)]
 pub(crate) struct Opened {
     pub(super) loaded: Arc<LoadedTarget>,
     pub(crate) desired: Desired,
@@ -133,7 +132,7 @@ impl Reconcile<'_> {
         prepared: &mut Prepared<'_>,
     ) -> Result<(EarlierCommits, Live), (Step, String)> {
         let Self { engine, target, snapshot, .. } = *self;
-        let is_stateless = self.options.base.is_some();
+        let is_stateless = self.options.base_revision.is_some();
         let Opened { connection, loaded, .. } = opened;
         let commit = snapshot.commit().map(|commit| &commit.id);
         let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
@@ -207,7 +206,7 @@ impl Reconcile<'_> {
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let blocked = loaded.blocked(record.last_good.as_ref());
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
-        settle::settle(&mut record, observed, keys);
+        unanswered::settle(&mut record, observed, keys);
         let invalid = with_old_names(blocked, loaded, desired, &record, &observed.live);
         let loaded_whole = !loaded.contents.has_errors();
         let filter = &self.options.requests.filter;
@@ -392,7 +391,7 @@ impl Reconcile<'_> {
     ) -> Observed {
         let Opened { desired, connection, .. } = opened;
         let filter = &self.options.requests.filter;
-        let is_stateless = self.options.base.is_some();
+        let is_stateless = self.options.base_revision.is_some();
         let confirmed = reading::to_confirm(desired, &live, record, filter, is_stateless);
         let due = self.secrets_due(desired, &live, record);
         let wanted = confirmed.union(&due).cloned().collect();
@@ -466,7 +465,7 @@ impl Reconcile<'_> {
         record: &'r Record,
     ) -> CompareSettings<'r> {
         let Opened { loaded, connection, key_is_known, .. } = opened;
-        let is_stateless = self.options.base.is_some();
+        let is_stateless = self.options.base_revision.is_some();
         let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
         CompareSettings {
             keys: Keys { key: &connection.key, is_known: *key_is_known },

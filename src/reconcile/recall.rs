@@ -28,7 +28,7 @@ impl Reconcile<'_> {
         prepared: &mut Prepared<'_>,
     ) -> Result<(Record, Option<Ledger>), String> {
         let Self { engine, target, snapshot, options } = *self;
-        if let Some(base) = &options.base {
+        if let Some(base) = &options.base_revision {
             let notice = "compared with the base revision, without a state: rotated values of the \
                           environment are not seen";
             prepared.plan.notices.push(notice.to_owned());

@@ -36,7 +36,7 @@ impl Member for &Change {
     }
 
     fn kind(&self) -> (&str, &str) {
-        (self.action.as_str(), &self.type_name)
+        (self.action.into_str(), &self.type_name)
     }
 }
 

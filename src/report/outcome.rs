@@ -162,7 +162,7 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
 
 fn named(change: &Change) -> String {
     let type_name = escape::plain(&change.type_name);
-    format!("{} {type_name} {}", change.action.as_str(), words::name(change))
+    format!("{} {type_name} {}", change.action.into_str(), words::name(change))
 }
 
 // An outcome for people at a terminal.

@@ -87,7 +87,7 @@ pub(super) fn change(change: &Change) -> Value {
 fn rule(found: &Match) -> Value {
     json!({
         "name": found.rule,
-        "effect": found.effect.as_str(),
+        "effect": found.effect.into_str(),
         "message": found.why,
         "consent": found.consent,
     })

@@ -9,6 +9,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use strum::VariantNames as _;
 
 use crate::plan::{ConnectionState, with_reason};
 use crate::report::comment::Comment;
@@ -150,10 +151,10 @@ fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
     };
     let unverified =
         connections.iter().filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
-    let words = ConnectionState::ALL.map(|state| state.as_str().replace('_', " "));
-    let counts = ConnectionState::ALL.iter().zip(&words);
+    let words = ConnectionState::VARIANTS.iter().map(|word| (*word, word.replace('_', " ")));
+    let words: Vec<(&str, String)> = words.collect();
     let mut counts: Vec<(usize, &str)> =
-        counts.map(|(state, words)| (count(state.as_str()), words.as_str())).collect();
+        words.iter().map(|(word, words)| (count(word), words.as_str())).collect();
     counts.push((unverified, "unverified"));
     listed(&counts)
 }

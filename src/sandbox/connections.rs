@@ -253,7 +253,7 @@ impl Incoming {
                 || catalog::is_bookkeeping(known, name)
         };
         let own = options.profile.types.get(&type_name);
-        problems.extend(own.map(|own| refused(own, &body)).unwrap_or_default());
+        problems.extend(own.map(|own| refused_fields(own, &body)).unwrap_or_default());
         match own.and_then(|own| own.unknown_fields).unwrap_or_default() {
             UnknownFields::Kept => {}
             UnknownFields::Dropped => body.retain(|name, _| is_known(name)),
@@ -283,7 +283,7 @@ impl Incoming {
 }
 
 /// The fields that a type's profile refuses.
-fn refused(own: &TypeProfile, body: &Map<String, Value>) -> Vec<(String, String)> {
+fn refused_fields(own: &TypeProfile, body: &Map<String, Value>) -> Vec<(String, String)> {
     let is_refused = |name: &&String| {
         own.support == Support::Refused
             || (own.refused.contains(*name) && body.get(*name).is_some_and(|v| !v.is_null()))
@@ -394,11 +394,6 @@ impl ConnectionCall {
             }
             _ => Self::NoSuchPath,
         }
-    }
-
-    /// Whether it changes a connection.
-    pub(super) fn is_write(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Update(_) | Self::Delete(_))
     }
 }
 

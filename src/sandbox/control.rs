@@ -40,10 +40,9 @@ impl Control {
     pub fn put(&self, project: &str, body: Value) -> Option<()> {
         let Value::Object(body) = body else { return None };
         let new = Stored::new(body, CONSOLE)?;
-        let mut store = self.server.store();
+        let mut store = self.server.store.lock();
         let old = store.get(project, &new.name).map(Stored::key);
         store.put(project, old.as_ref(), new);
-        self.server.save(&store);
         Some(())
     }
 
@@ -67,47 +66,44 @@ impl Control {
         change: impl FnOnce(&mut Map<String, Value>),
     ) -> bool {
         let name = ConnectionName::new(name);
-        let mut store = self.server.store();
+        let mut store = self.server.store.lock();
         let Some(stored) = store.get(project, &name) else { return false };
         let (key, mut body) = (stored.key(), stored.body());
         change(&mut body);
         let Some(new) = Stored::new(body, user) else { return false };
         store.put(project, Some(&key), new);
-        self.server.save(&store);
         true
     }
 
     /// Removes a connection; `false`: there is none of that name.
     pub fn remove(&self, project: &str, name: &str) -> bool {
-        let mut store = self.server.store();
+        let mut store = self.server.store.lock();
         let key = store.get(project, &ConnectionName::new(name)).map(Stored::key);
-        let removed = key.and_then(|key| store.take(project, &key)).is_some();
-        self.server.save(&store);
-        removed
+        key.and_then(|key| store.take(project, &key)).is_some()
     }
 
     /// The stored body with its secrets, less the fields that the server fills.
     pub fn get(&self, project: &str, name: &str) -> Option<Value> {
-        let store = self.server.store();
+        let store = self.server.store.lock();
         store.get(project, &ConnectionName::new(name)).map(|stored| Value::Object(stored.body()))
     }
 
     /// The server's own id of a connection.
     pub fn id(&self, project: &str, name: &str) -> Option<String> {
-        let store = self.server.store();
+        let store = self.server.store.lock();
         store.get(project, &ConnectionName::new(name)).map(|stored| stored.id.clone())
     }
 
     /// The names of a project's connections, sorted without regard to case.
     pub fn names(&self, project: &str) -> Vec<String> {
-        let store = self.server.store();
+        let store = self.server.store.lock();
         let of_project = store.all().filter(|(name, _)| *name == project);
         of_project.map(|(_, stored)| stored.name.as_str().to_owned()).collect()
     }
 
     /// All projects and bodies with their secrets, for a dump.
     pub(super) fn all(&self) -> Vec<(String, String, Map<String, Value>)> {
-        let store = self.server.store();
+        let store = self.server.store.lock();
         store
             .all()
             .map(|(project, stored)| (project.to_owned(), stored.id.clone(), stored.body()))
@@ -116,27 +112,27 @@ impl Control {
 
     /// The calls since the start, or since they were last taken; the newest 50,000.
     pub fn calls(&self) -> Vec<LoggedCall> {
-        self.server.log().calls.iter().cloned().collect()
+        self.server.log.lock().calls.iter().cloned().collect()
     }
 
     /// Takes the calls out, so that the next look shows only newer ones.
     pub fn take_calls(&self) -> Vec<LoggedCall> {
-        std::mem::take(&mut self.server.log().calls).into()
+        std::mem::take(&mut self.server.log.lock().calls).into()
     }
 
     /// How many calls have arrived since the start, taken or not.
     pub fn call_count(&self) -> u64 {
-        self.server.log().count
+        self.server.log.lock().count
     }
 
-    /// Changes the options of the running server. A change of address or data file has no effect.
+    /// Changes the options of the running server. A change of the address has no effect.
     pub fn alter(&self, change: impl FnOnce(&mut Options)) {
         self.server.alter(change);
     }
 
     /// Lets every token expire that the server issued.
     pub fn expire_tokens(&self) {
-        self.server.tokens().expire();
+        self.server.tokens.lock().expire();
     }
 }
 

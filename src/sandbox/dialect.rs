@@ -1,6 +1,6 @@
 //! How each dialect says that a call succeeded, or did not.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -13,29 +13,24 @@ use super::options::{Dialect, OnExisting, OnMissing, Options};
 pub(super) struct SandboxAnswer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
-    retry_after: Option<u64>,
 }
 
 impl SandboxAnswer {
     /// Answers a JSON value.
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
-        Self { status, body: Bytes::from(body.to_string()), retry_after: None }
+        Self { status, body: Bytes::from(body.to_string()) }
     }
 
     /// Answers JSON that is text already.
     pub(super) fn entries(body: Bytes) -> Self {
-        Self { status: StatusCode::OK, body, retry_after: None }
+        Self { status: StatusCode::OK, body }
     }
 }
 
 impl IntoResponse for SandboxAnswer {
     fn into_response(self) -> Response {
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut response = (self.status, [json], self.body).into_response();
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        (self.status, [json], self.body).into_response()
     }
 }
 
@@ -119,12 +114,7 @@ impl Dialect {
                 .map(|(field, message)| json!({"field": field, "message": message}))
                 .collect::<Value>();
         }
-        let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
-        if is_limit && self == Self::Older {
-            body["retry_after"] = json!(1);
-        }
-        let retry_after = (is_limit && self == Self::Current).then_some(1);
-        SandboxAnswer { retry_after, ..SandboxAnswer::json(status, &body) }
+        SandboxAnswer::json(status, &body)
     }
 }
 
@@ -267,7 +257,6 @@ fn told_by(status: StatusCode) -> (StatusCode, &'static str, String) {
         StatusCode::NOT_FOUND => "not_found",
         StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
         StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
-        StatusCode::TOO_MANY_REQUESTS => "rate_limit_exceeded",
         _ => "internal_error",
     };
     (status, code, status.canonical_reason().unwrap_or("Failure").to_owned())

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -20,8 +19,6 @@ use crate::secret::Sensitive;
 pub struct Options {
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The file that keeps the connections; without one they live in memory.
-    pub data: Option<PathBuf>,
     /// All that `probe` can find out.
     pub profile: Profile,
     /// Who may call, and what there is to call.
@@ -54,8 +51,6 @@ pub struct Access {
     pub client: Option<TokenClient>,
     /// How long a token lasts that was asked for.
     pub token_ttl: Duration,
-    /// How many calls are taken in a second; `None`: as many as come.
-    pub rate_limit: Option<u32>,
 }
 
 impl Default for Options {
@@ -72,7 +67,6 @@ impl Default for Access {
             tokens: Vec::new(),
             client: None,
             token_ttl: Duration::from_secs(3600),
-            rate_limit: None,
         }
     }
 }
@@ -96,7 +90,6 @@ impl Options {
         }
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            data: None,
             profile,
             access: Access::default(),
             ids: Ids::Everywhere,

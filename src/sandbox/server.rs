@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -12,93 +12,55 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::connections;
 use super::connections::ConnectionCall;
 use super::dialect::{Refusal, SandboxAnswer};
 use super::options::{Access, Fault, Options};
 use super::store::Store;
-use super::{connections, store};
 use crate::secret::{Sensitive, SensitiveValue};
 
 /// The largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// The time in which a rate limit counts calls.
-const WINDOW: Duration = Duration::from_secs(1);
-
-/// One sandbox: the parts that calls, control and data file share.
+/// One sandbox: the parts that calls and control share.
 #[derive(Debug)]
 pub(super) struct Server {
     options: RwLock<Arc<Options>>,
-    store: Mutex<Store>,
-    tokens: Mutex<IssuedTokens>,
-    /// Since when the calls of the current second are counted.
-    window: Mutex<(Instant, u32)>,
-    log: Mutex<Log>,
+    /// The connections. Where both are held, this lock is taken before that of the options.
+    pub(super) store: Mutex<Store>,
+    /// The tokens that were issued.
+    pub(super) tokens: Mutex<IssuedTokens>,
+    /// The calls that were made.
+    pub(super) log: Mutex<Log>,
 }
 
 impl Server {
     /// Puts a sandbox together.
-    pub(super) fn new(options: Options, store: Store) -> Self {
+    pub(super) fn new(options: Options) -> Self {
         Self {
             options: RwLock::new(Arc::new(options)),
-            store: Mutex::new(store),
+            store: Mutex::default(),
             tokens: Mutex::default(),
-            window: Mutex::new((Instant::now(), 0)),
             log: Mutex::default(),
         }
     }
 
     /// The options as they are now.
     pub(super) fn options(&self) -> Arc<Options> {
-        Arc::clone(&self.options.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.options.read())
     }
 
     /// Changes the options, and draws every list anew.
     pub(super) fn alter(&self, change: impl FnOnce(&mut Options)) {
-        let mut store = self.store();
-        let mut options = self.options.write().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.store.lock();
+        let mut options = self.options.write();
         change(Arc::make_mut(&mut options));
         store.redraw();
-    }
-
-    /// The connections. Where both are held, this lock is taken before that of the options.
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The tokens that were issued.
-    pub(super) fn tokens(&self) -> MutexGuard<'_, IssuedTokens> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The calls that were made.
-    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes the data file, if there is one; `false`: it could not be written.
-    pub(super) fn save(&self, store: &Store) -> bool {
-        let Some(path) = &self.options().data else { return true };
-        let saved = store::save(path, store);
-        if let Err(error) = &saved {
-            tracing::error!(path = %path.display(), %error, "sandbox data not saved");
-        }
-        saved.is_ok()
-    }
-
-    /// Counts a call; `true`: it is one too many in this second.
-    fn is_over(&self, limit: Option<u32>) -> bool {
-        let Some(limit) = limit else { return false };
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.0.elapsed() >= WINDOW {
-            *window = (Instant::now(), 0);
-        }
-        window.1 += 1;
-        window.1 > limit
     }
 }
 
@@ -120,11 +82,11 @@ pub(super) async fn log(
         ConnectionCall::of(&parts.method, parts.uri.path(), None) == ConnectionCall::Token;
     // The form of a token request is a secret that no test has to see.
     let seen = if is_token { Bytes::new() } else { body.clone() };
-    let number = server.log().arrived(&parts.method, &target, seen);
+    let number = server.log.lock().arrived(&parts.method, &target, seen);
     let request = Request::from_parts(parts, Body::from(body));
     let answered = tokio::spawn(async move {
         let response = next.run(request).await;
-        server.log().ended(number, response.status().as_u16());
+        server.log.lock().ended(number, response.status().as_u16());
         response
     });
     answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
@@ -149,9 +111,6 @@ impl Server {
         body: &[u8],
     ) -> Result<SandboxAnswer, Refusal> {
         let options = self.options();
-        if self.is_over(options.access.rate_limit) {
-            return Err(Refusal::Other(StatusCode::TOO_MANY_REQUESTS));
-        }
         match options.fault {
             Some(Fault::Error) => return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR)),
             Some(Fault::Unavailable) => {
@@ -165,16 +124,12 @@ impl Server {
             ConnectionCall::NoSuchMethod => {
                 return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED));
             }
-            ConnectionCall::Token => return self.tokens().issue(&options.access, body),
-            _ => self.tokens().check(&options.access, token)?,
+            ConnectionCall::Token => return self.tokens.lock().issue(&options.access, body),
+            _ => self.tokens.lock().check(&options.access, token)?,
         }
-        let mut store = self.store();
+        let mut store = self.store.lock();
         // Read again under the lock: an answer that is drawn now has to fit the lists that are kept.
-        let answer = connections::carry_out(&mut store, &self.options(), call, body)?;
-        if call.is_write() && !self.save(&store) {
-            return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR));
-        }
-        Ok(answer)
+        connections::carry_out(&mut store, &self.options(), call, body)
     }
 }
 

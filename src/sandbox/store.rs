@@ -4,16 +4,11 @@
 //! one of its connections changes: a benchmark measures the client, not this server.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::Path;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::SandboxError;
 use crate::catalog;
 use crate::digest::hex;
 use crate::name::ConnectionName;
@@ -48,11 +43,6 @@ impl Stored {
         serde_json::from_str(self.text.expose()).unwrap_or_default()
     }
 
-    /// The body as JSON text.
-    pub(super) fn text(&self) -> &str {
-        self.text.expose()
-    }
-
     /// Where it is in its project.
     pub(super) fn key(&self) -> StoredKey {
         (self.name.clone(), self.type_name.clone())
@@ -67,7 +57,7 @@ pub(super) type StoredKey = (ConnectionName, String);
 pub(super) struct Store {
     projects: BTreeMap<String, Project>,
     /// The number that the last id was made from.
-    pub(super) last_id: u64,
+    last_id: u64,
 }
 
 #[derive(Debug, Default)]
@@ -129,7 +119,9 @@ impl Store {
             Some(replaced) => (new.id, new.created) = (replaced.id, replaced.created),
             None => new.id = self.new_id(),
         }
-        self.restore(project, new);
+        let project = self.projects.entry(project.to_owned()).or_default();
+        project.lists.remove(&new.type_name);
+        project.connections.insert(new.key(), new);
     }
 
     /// Takes a connection out.
@@ -142,13 +134,6 @@ impl Store {
     /// Draws every list anew, after the options have changed.
     pub(super) fn redraw(&mut self) {
         self.projects.values_mut().for_each(|project| project.lists.clear());
-    }
-
-    /// Puts a connection with an id where it belongs.
-    fn restore(&mut self, project: &str, stored: Stored) {
-        let project = self.projects.entry(project.to_owned()).or_default();
-        project.lists.remove(&stored.type_name);
-        project.connections.insert(stored.key(), stored);
     }
 
     /// An id as the Manager's database gives them: 24 hexadecimal digits.
@@ -195,101 +180,4 @@ fn store_of_id(id: &str) -> Option<String> {
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect::<Option<Vec<u8>>>()?;
     String::from_utf8(bytes).ok()
-}
-
-// The file that keeps a sandbox's connections.
-//
-// It is written whole after each write, to a temporary file that then takes its place, so it is
-// never half a file. It holds secrets, so only its owner may read it.
-
-const VERSION: u32 = 1;
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    version: u32,
-    #[serde(rename = "next_id")]
-    last_id: u64,
-    connections: Vec<SavedConnection>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SavedConnection {
-    project: String,
-    id: String,
-    created: Timestamp,
-    modified: Timestamp,
-    #[serde(default)]
-    modified_by: String,
-    body: Box<RawValue>,
-}
-
-/// Reads the file, if there is one. A file that cannot be read whole is refused.
-pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
-    let mut store = Store::default();
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(store),
-        Err(source) => {
-            let (doing, path) = ("read", path.to_owned());
-            return Err(SandboxError::File { doing, path, source });
-        }
-    };
-    let damaged = |problem: String| SandboxError::Damaged { path: path.to_owned(), problem };
-    // The text of a JSON error may repeat a value, and a value may be a secret: only its place
-    // is told.
-    let file: File = serde_json::from_slice(&bytes)
-        .map_err(|error| damaged(format!("line {}, column {}", error.line(), error.column())))?;
-    if file.version != VERSION {
-        return Err(damaged(format!("version {} instead of {VERSION}", file.version)));
-    }
-    store.last_id = file.last_id;
-    for (index, entry) in file.connections.into_iter().enumerate() {
-        let SavedConnection { project, id, created, modified, modified_by, body } = entry;
-        let body = serde_json::from_str(body.get()).ok();
-        let stored = body.and_then(|body| Stored::new(body, &modified_by));
-        let stored =
-            stored.ok_or_else(|| damaged(format!("entry {} has no type and name", index + 1)))?;
-        store.restore(&project, Stored { id, created, modified, ..stored });
-    }
-    Ok(store)
-}
-
-/// Writes the file.
-pub(super) fn save(path: &Path, store: &Store) -> io::Result<()> {
-    let connections = store.all().map(|(project, stored)| {
-        Ok(SavedConnection {
-            project: project.to_owned(),
-            id: stored.id.clone(),
-            created: stored.created,
-            modified: stored.modified,
-            modified_by: stored.modified_by.clone(),
-            body: RawValue::from_string(stored.text().to_owned())?,
-        })
-    });
-    let connections = connections.collect::<serde_json::Result<_>>()?;
-    let file = File { version: VERSION, last_id: store.last_id, connections };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Temporary files are made with mode 0600, and a rename keeps it.
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(io::BufWriter::new(&mut new), &file)?;
-    new.write_all(b"\n")?;
-    new.persist(path)?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_is_known_by_its_id() {
-        let id = id_of_store("müşteri-store");
-        assert_eq!(store_of_id(&id).as_deref(), Some("müşteri-store"));
-        assert_eq!(store_of_id("xyz"), None);
-    }
 }

@@ -2,7 +2,6 @@
 
 mod control;
 mod dialects;
-mod keeping;
 mod shown;
 mod tokens;
 mod writes;

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 use std::hash::{Hash, RandomState};
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, BuildError};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use parking_lot::RwLock;
 use serde_json::Value;
 
 use super::SENSITIVE;
@@ -65,7 +66,7 @@ impl Redactor {
         if secret.is_empty() {
             return;
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         if !known.secrets.contains(secret) {
             known.secrets.insert(secret.to_owned());
             known.searcher = None;
@@ -75,7 +76,7 @@ impl Redactor {
     /// Remembers a secret that takes the place of earlier ones, such as a token; `what` says of
     /// what. Of those only the last few stay, so that a process that runs for ever does not grow.
     pub fn learn_next(&self, what: impl Hash, secret: &str) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         let what = known.hasher.hash_one(what);
         let earlier = known.passing.get(&what);
         if secret.is_empty() || earlier.is_some_and(|all| all.iter().any(|one| one == secret)) {
@@ -168,12 +169,12 @@ impl Redactor {
     /// Finds the known secrets; `None`: there are none.
     fn searcher(&self) -> Result<Option<Arc<AhoCorasick>>, BuildError> {
         {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known.read();
             if known.searcher.is_some() || known.all().next().is_none() {
                 return Ok(known.searcher.clone());
             }
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         let built = AhoCorasick::new(known.all().flat_map(|secret| forms(secret)))?;
         known.searcher = Some(Arc::new(built));
         Ok(known.searcher.clone())
@@ -202,12 +203,6 @@ fn shows(searcher: &AhoCorasick, text: &[u8], shortest_word: usize) -> bool {
             || found.len() == text.len()
             || (found.len() >= shortest_word && is_word)
     })
-}
-
-impl std::fmt::Debug for Redactor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Redactor")
-    }
 }
 
 /// A text as a program understands it.

@@ -10,10 +10,11 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +137,7 @@ impl Git {
         if outcome.is_err() {
             end(&mut child);
         }
-        own_children().remove(&child.id());
+        OWN_CHILDREN.lock().remove(&child.id());
         outcome
     }
 
@@ -196,7 +197,7 @@ impl Capture {
                 match stream.read(&mut buffer) {
                     Ok(0) => break,
                     Ok(length) => {
-                        let mut taken = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut taken = shared.lock();
                         if (taken.len() as u64) < MOST_OUTPUT {
                             taken.extend_from_slice(buffer.get(..length).unwrap_or_default());
                         }
@@ -215,7 +216,7 @@ impl Capture {
         while !self.reader.is_finished() && started.elapsed() < GRACE {
             thread::sleep(Duration::from_millis(1));
         }
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.lock();
         String::from_utf8_lossy(&taken).into_owned()
     }
 }
@@ -223,14 +224,10 @@ impl Capture {
 /// The children that this program started and waits for itself.
 static OWN_CHILDREN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-fn own_children() -> MutexGuard<'static, BTreeSet<u32>> {
-    OWN_CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Starts a child, after those that were adopted and have ended made room for it.
 fn spawn(command: &mut Command) -> io::Result<Child> {
     // Locked until the new one is in the set: it may have ended before.
-    let mut own = own_children();
+    let mut own = OWN_CHILDREN.lock();
     #[cfg(target_os = "linux")]
     reap_adopted(&own);
     let child = command.spawn()?;

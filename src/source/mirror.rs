@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, thread};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
@@ -76,12 +77,6 @@ pub struct FetchStatus {
     pub error: Option<String>,
 }
 
-impl std::fmt::Debug for Mirror {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Mirror({})", self.inner.folder.display())
-    }
-}
-
 impl Mirror {
     /// Describes the mirror of a URL in the state folder; nothing is made before the first fetch.
     /// The environment may hold a token for https; without one git does as it is configured.
@@ -128,7 +123,7 @@ impl Mirror {
 
     /// How the last fetches went.
     pub fn status(&self) -> FetchStatus {
-        self.inner.status().clone()
+        self.inner.status.lock().clone()
     }
 
     /// Brings the branch and its history here and returns its newest commit. A force-push is
@@ -156,7 +151,7 @@ impl Mirror {
     fn fetch_until(&self, stop: &CancellationToken) -> Result<CommitId, SourceError> {
         let began = Some(Instant::now());
         let outcome = self.inner.fetch(stop);
-        let mut status = self.inner.status();
+        let mut status = self.inner.status.lock();
         match &outcome {
             Ok(tip) => {
                 let (fetched_at, branch) = (Some(Timestamp::now()), Some(tip.branch.clone()));
@@ -205,7 +200,7 @@ impl Inner {
     }
 
     fn repository(&self) -> Result<Arc<Repository>, SourceError> {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.lock();
         if let Some(repository) = &*opened {
             return Ok(Arc::clone(repository));
         }
@@ -263,14 +258,6 @@ impl Inner {
     fn shown_url(&self) -> String {
         // It may have come from the environment.
         self.redactor.redact(&without_user_info(&self.url, ""))
-    }
-
-    fn status(&self) -> MutexGuard<'_, FetchStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn checked(&self) -> MutexGuard<'_, Checked> {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,12 +10,13 @@ use std::fs;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flate2::bufread::ZlibDecoder;
 use git2::{Config, ErrorCode, ObjectType, Odb, Oid, Repository, RepositoryOpenFlags};
+use parking_lot::Mutex;
 
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,7 @@ impl ObjectDatabase {
     pub(super) fn open(layout: Layout, damaged: Arc<AtomicBool>) -> Result<Self, SourceError> {
         let database = Self { layout, damaged, idle: Mutex::default() };
         let first = database.handle()?;
-        database.idle().push(first);
+        database.idle.lock().push(first);
         Ok(database)
     }
 
@@ -49,19 +50,19 @@ impl ObjectDatabase {
         &self,
         read: impl Fn(&Repository) -> Result<T, SourceError>,
     ) -> Result<T, SourceError> {
-        let taken = self.idle().pop();
+        let taken = self.idle.lock().pop();
         let handle = taken.map_or_else(|| self.handle(), Ok)?;
         let outcome = read(&handle);
         let is_final = |error: &SourceError| {
             !error.is_damage() && !matches!(error, SourceError::NoSuchCommit { .. })
         };
         if outcome.as_ref().err().is_none_or(is_final) {
-            self.idle().push(handle);
+            self.idle.lock().push(handle);
             return outcome;
         }
         let handle = self.handle()?;
         let again = read(&handle).map_err(|error| self.explained(error));
-        self.idle().push(handle);
+        self.idle.lock().push(handle);
         again
     }
 
@@ -180,10 +181,6 @@ impl ObjectDatabase {
             config.entries(Some(name)).is_ok_and(|mut entries| entries.next().is_some())
         };
         is_there(r"^extensions\.partialclone$") || is_there(r"^remote\..*\.promisor$")
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Repository>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use git2::{ObjectType, Oid};
+use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::commits_since::{self, CommitWithConsents, CommitsSince};
@@ -282,21 +283,15 @@ impl Repository {
     }
 
     fn objects(&self) -> Arc<ObjectDatabase> {
-        Arc::clone(&self.objects.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.objects.read())
     }
 
     /// Discovers the repository anew and lets go of packs that `git gc` may have removed.
     fn look_again(&self) -> Result<Arc<ObjectDatabase>, SourceError> {
         let layout = Layout::discover(&self.path)?;
         let objects = Arc::new(ObjectDatabase::open(layout, Arc::clone(&self.damaged))?);
-        *self.objects.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&objects);
+        *self.objects.write() = Arc::clone(&objects);
         Ok(objects)
-    }
-}
-
-impl std::fmt::Debug for Repository {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Repository").field(&self.path).finish()
     }
 }
 

@@ -3,14 +3,11 @@
 //! The watched places are few: HEAD, the references, and the links on the way to them. The list
 //! is worked out again after every change, since a change may be that the repository is now
 //! somewhere else; the new watches are in place before the old ones go. Where the system gives no
-//! events, or has no watches left, the same things are looked at from time to time: notify's own
-//! poller compares times by the second, so of two commits within one it would miss the later one.
+//! events, or has no watches left, it tells from time to time that there may be something.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::hash::{Hash, Hasher};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -101,7 +98,8 @@ impl Drop for Watcher {
 enum Backend {
     None,
     Events(#[expect(dead_code, reason = "watches until it is dropped")] notify::RecommendedWatcher),
-    Polling(Poll),
+    /// The source is to be looked at again then.
+    Polling(Instant),
 }
 
 struct Worker<F> {
@@ -121,7 +119,8 @@ impl<F: Fn(Wake)> Worker<F> {
         let _ = ready.send(());
         let mut second_look: Option<Instant> = None;
         loop {
-            let next = [second_look, self.next_poll()].into_iter().flatten().min();
+            let poll = if let Backend::Polling(at) = self.backend { Some(at) } else { None };
+            let next = [second_look, poll].into_iter().flatten().min();
             let signal = match next {
                 None => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => {
@@ -142,12 +141,12 @@ impl<F: Fn(Wake)> Worker<F> {
                     (self.wake)(Wake::Repository);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let due = second_look.take_if(|at| *at <= Instant::now()).is_some();
-                    let changed = self.poll();
-                    if due || changed.is_some() {
-                        self.watch_anew();
-                        (self.wake)(changed.unwrap_or(Wake::Repository));
+                    second_look.take_if(|at| *at <= Instant::now());
+                    if let Backend::Polling(_) = self.backend {
+                        self.backend = self.polling();
                     }
+                    self.watch_anew();
+                    (self.wake)(Wake::Repository);
                 }
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -186,7 +185,7 @@ impl<F: Fn(Wake)> Worker<F> {
                 Ok(backend) => backend,
                 Err(error) => {
                     self.tell(&error);
-                    Backend::Polling(Poll::start(&watched))
+                    self.polling()
                 }
             };
             self.watched = watched;
@@ -213,7 +212,7 @@ impl<F: Fn(Wake)> Worker<F> {
 
     fn fall_back(&mut self, error: &notify::Error) {
         self.tell(error);
-        self.backend = Backend::Polling(Poll::start(&self.watched));
+        self.backend = self.polling();
     }
 
     fn tell(&mut self, error: &notify::Error) {
@@ -223,102 +222,26 @@ impl<F: Fn(Wake)> Worker<F> {
         tracing::warn!(
             location = %self.location.display(),
             %error,
-            "the system gives no events for the repository, so it is looked at every {} s or \
-             less often; raise the limits fs.inotify.max_user_watches and \
-             fs.inotify.max_user_instances",
-            INTERVAL.as_secs(),
+            "the system gives no events for the repository, so it is looked at every {} s; raise the \
+             limits fs.inotify.max_user_watches and fs.inotify.max_user_instances",
+            self.interval().as_secs(),
         );
     }
 
-    fn next_poll(&self) -> Option<Instant> {
-        match &self.backend {
-            Backend::Polling(poll) => Some(poll.due),
-            Backend::None | Backend::Events(_) => None,
-        }
+    fn interval(&self) -> Duration {
+        if self.files.is_empty() { INTERVAL } else { INTERVAL_OF_FILES }
     }
 
-    fn poll(&mut self) -> Option<Wake> {
-        match &mut self.backend {
-            Backend::Polling(poll) => poll.look(&self.watched),
-            Backend::None | Backend::Events(_) => None,
-        }
+    fn polling(&self) -> Backend {
+        Backend::Polling(Instant::now() + self.interval())
     }
 }
 
-/// How often it is looked at least.
+/// How often the repository is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The share of the time that looking may take, as its inverse.
-const SHARE: u32 = 50;
-
-/// Digests of the repository and the files at the last look.
-struct Poll {
-    repository: u64,
-    files: u64,
-    /// When to look again.
-    due: Instant,
-}
-
-impl Poll {
-    fn start(watched: &WatchedFolders) -> Self {
-        let mut poll = Self { repository: 0, files: 0, due: Instant::now() };
-        poll.look(watched);
-        poll
-    }
-
-    /// Makes the next look due.
-    #[cfg(test)]
-    fn hurry(&mut self) {
-        self.due = Instant::now();
-    }
-
-    /// Looks, if it is time to, and says what changed.
-    fn look(&mut self, watched: &WatchedFolders) -> Option<Wake> {
-        let started = Instant::now();
-        if started < self.due {
-            return None;
-        }
-        let before = (self.repository, self.files);
-        (self.repository, self.files) = (0, 0);
-        for (folder, recursive) in watched.folders() {
-            self.see(watched, folder, recursive);
-        }
-        self.due = Instant::now() + INTERVAL.max(started.elapsed() * SHARE);
-        if before.0 != self.repository {
-            Some(Wake::Repository)
-        } else if before.1 != self.files {
-            Some(Wake::Files)
-        } else {
-            None
-        }
-    }
-
-    fn see(&mut self, watched: &WatchedFolders, folder: &Path, recursive: bool) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Ok(found) = entry.metadata() else { continue };
-            let part = match watched.meaning(&path, EventKind::Any) {
-                Some(Wake::Files) => Some(&mut self.files),
-                Some(_) => Some(&mut self.repository),
-                None => None,
-            };
-            if let Some(part) = part {
-                let mut hasher = DefaultHasher::new();
-                path.hash(&mut hasher);
-                if !found.is_dir() {
-                    (found.len(), found.modified().ok(), fs::read_link(&path).ok())
-                        .hash(&mut hasher);
-                }
-                identity(&found).hash(&mut hasher);
-                // A sum, since entries come in no order.
-                *part = part.wrapping_add(hasher.finish());
-            }
-            if recursive && found.is_dir() {
-                self.see(watched, &path, recursive);
-            }
-        }
-    }
-}
+/// The same where files are followed: nothing tells whether one changed.
+const INTERVAL_OF_FILES: Duration = Duration::from_secs(30);
 
 // Which folders to watch for a repository, and which names in them matter.
 
@@ -334,7 +257,8 @@ struct WatchedFolders {
 
 #[derive(Default, PartialEq, Eq)]
 struct Interest {
-    identity: Option<u64>,
+    /// Tells the folder from another one in its place.
+    identity: Option<(u64, u64)>,
     /// Names directly in the folder.
     names: BTreeSet<OsString>,
     /// Everything in it but git's lock files.
@@ -368,7 +292,7 @@ impl WatchedFolders {
         }
         watched.folders.retain(|folder, _| folder.is_dir());
         for (folder, interest) in &mut watched.folders {
-            interest.identity = fs::metadata(folder).ok().map(|found| identity(&found));
+            interest.identity = fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()));
         }
         watched
     }
@@ -505,11 +429,6 @@ fn concerns_documents(relative: &Path, path: &Path, kind: EventKind) -> bool {
         EventKind::Modify(ModifyKind::Name(_)) => !path.is_file(),
         _ => false,
     }
-}
-
-/// Tells a folder or file from another one in its place.
-fn identity(found: &fs::Metadata) -> u64 {
-    found.ino() ^ found.dev().rotate_left(32)
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The record during a run: edited by many tasks, written by one.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::{Lock, StateError, StateFile};
 use crate::name::ConnectionName;
@@ -44,26 +46,26 @@ impl Ledger {
         let writing = tokio::sync::Mutex::new(last);
         let inner = Arc::new(Inner { record: Mutex::new((record, 0)), file, lock, writing });
         if let Some(file) = &inner.file {
-            file.known.ledgers().insert(file.path.clone(), Arc::downgrade(&inner));
+            file.known.ledgers.lock().insert(file.path.clone(), Arc::downgrade(&inner));
         }
         Self { inner }
     }
 
     /// Looks at the record.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
-        look(&self.record().0)
+        look(&self.inner.record.lock().0)
     }
 
     /// Changes the record in memory.
     pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
-        let mut record = self.record();
+        let mut record = self.inner.record.lock();
         record.1 += 1;
         change(&mut record.0)
     }
 
     /// Changes the record in memory; a change that leaves it as it is causes no write.
     pub(super) fn edit_if_changed<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
-        let mut record = self.record();
+        let mut record = self.inner.record.lock();
         let before = record.0.clone();
         let result = change(&mut record.0);
         record.1 += u64::from(record.0 != before);
@@ -104,7 +106,7 @@ impl Ledger {
     async fn write(&self, last: &mut LastWrite) -> Result<(), StateError> {
         let Some(file) = self.inner.file.clone() else { return Ok(()) };
         let (record, edits) = {
-            let record = self.record();
+            let record = self.inner.record.lock();
             if record.1 == last.edits {
                 return Ok(());
             }
@@ -127,10 +129,6 @@ impl Ledger {
             last.edits = edits;
         }
         result
-    }
-
-    fn record(&self) -> MutexGuard<'_, (Record, u64)> {
-        self.inner.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn readers(
         return next.run(request).await;
     }
     // A browser asks its user for a password then.
-    refused(&served, "Basic realm=\"apinizer-gitops\"")
+    unauthorized(&served, "Basic realm=\"apinizer-gitops\"")
 }
 
 /// The calls that change something: always behind the token. A browser never sends a bearer
@@ -46,7 +46,7 @@ pub(super) async fn changers(
         return next.run(request).await;
     }
     // A browser must not ask for a password then: the page does.
-    refused(&served, "Bearer realm=\"apinizer-gitops\"")
+    unauthorized(&served, "Bearer realm=\"apinizer-gitops\"")
 }
 
 fn is_right(served: &Served, headers: &HeaderMap) -> bool {
@@ -56,7 +56,7 @@ fn is_right(served: &Served, headers: &HeaderMap) -> bool {
     }
 }
 
-fn refused(served: &Served, ask: &'static str) -> Response {
+fn unauthorized(served: &Served, ask: &'static str) -> Response {
     if served.keys.token.is_none() {
         let text = "this needs `server.token` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
@@ -128,7 +128,7 @@ pub(super) async fn headers(mut response: Response) -> Response {
 }
 
 /// The secrets of a listener.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct AccessKeys {
     /// For the calls that change something; they are off without it.
     pub token: Option<AccessKey>,
@@ -139,7 +139,7 @@ pub(crate) struct AccessKeys {
 }
 
 /// A secret that is looked up for every request, so that a mounted one can rotate.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct AccessKey {
     text: SecretText,
     environment: Arc<Environment>,

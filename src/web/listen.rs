@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The listener of a daemon. A new config may move it, or change the tokens that requests need.
-#[derive(Debug)]
 pub(crate) struct Listener {
     site: Site,
     shutdown: CancellationToken,
@@ -82,7 +82,7 @@ impl Listener {
         address: Option<SocketAddr>,
         keys: AccessKeys,
     ) -> std::io::Result<Option<SocketAddr>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let Some(address) = address else {
             if let Some(old) = open.take() {
                 old.ending.cancel();
@@ -113,7 +113,7 @@ impl Listener {
 
     /// Waits until every answer has ended; the shutdown has to be under way.
     pub(crate) async fn ended(&self) {
-        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.open.lock().take());
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -186,7 +186,7 @@ impl ConnectionSlots {
     /// Takes a slot. Where there is none, the oldest connection without a request loses its own;
     /// where all have asked, the oldest of them, which is read slowly or follows events.
     fn take(&self) -> ConnectionSlot {
-        let mut slots = self.lock();
+        let mut slots = self.0.lock();
         if slots.taken.len() >= MOST_CONNECTIONS
             && let Some((_, loser)) = slots.taken.pop_first()
         {
@@ -198,16 +198,12 @@ impl ConnectionSlots {
         slots.taken.insert((false, number), taken.clone());
         ConnectionSlot { slots: self.clone(), number, taken }
     }
-
-    fn lock(&self) -> MutexGuard<'_, TakenSlots> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl ConnectionSlot {
     /// Notes that a request has come.
     fn asked(&self) {
-        let mut slots = self.slots.lock();
+        let mut slots = self.slots.0.lock();
         if let Some(taken) = slots.taken.remove(&(false, self.number)) {
             slots.taken.insert((true, self.number), taken);
         }
@@ -216,7 +212,7 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut slots = self.slots.lock();
+        let mut slots = self.slots.0.lock();
         slots.taken.remove(&(false, self.number));
         slots.taken.remove(&(true, self.number));
     }

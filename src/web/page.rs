@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
+use strum::VariantArray as _;
 
 use super::Served;
 use crate::daemon::status::{Status, TargetStatus};
@@ -142,8 +143,8 @@ fn filter(shown: &Shown) -> Markup {
                 label { span { "State" }
                     select #state name="state" {
                         option value="" { "all states" }
-                        @for state in ConnectionState::ALL {
-                            option value=(state.as_str()) selected[state.as_str() == shown.state] { (words(state.as_str())) }
+                        @for state in ConnectionState::VARIANTS {
+                            option value=(state.into_str()) selected[state.into_str() == shown.state] { (words(state.into_str())) }
                         }
                     }
                 }

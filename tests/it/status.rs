@@ -1,8 +1,5 @@
 //! `status`: what a running daemon says, and how it is told.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 
 use crate::running::{Running, eventually};
@@ -56,32 +53,6 @@ fn a_token_of_the_config_is_used() {
     world.run(&["status", "--server", &server]).code(0);
     world.env.insert("ADMIN".to_owned(), "other".to_owned());
     world.run(&["status", "--server", &server]).code(1).says("401").says("APINIZER_GITOPS_TOKEN");
-}
-
-#[test]
-fn watching_shows_changes_until_it_is_ended() {
-    let world = World::new();
-    world.commit_email("a", "");
-    let daemon = Running::start(&world, &[]);
-    let mut watching = world
-        .command(&["status", "--watch", "--server", &daemon.address])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
-    let mut until = |text: &str| {
-        let found = lines.by_ref().map(Result::unwrap).find(|line| {
-            assert!(!line.contains('\u{1b}'), "a pipe is no terminal: {line:?}");
-            line.contains(text)
-        });
-        assert!(found.is_some(), "never: {text}");
-    };
-    until("1 in sync");
-    world.commit_email("b", "");
-    until("2 in sync");
-    let id = watching.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(watching.wait().unwrap().code(), Some(0));
 }
 
 #[test]

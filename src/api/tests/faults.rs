@@ -140,10 +140,9 @@ async fn secrets_in_a_servers_words_are_replaced() {
         Reply::with(400, "Content-Type: text/plain\r\n", said.as_bytes()),
         Reply::json(200, &json!({"success": true, "resultList": said})),
     ] {
-        let reply = std::sync::Mutex::new(Some(reply));
+        let reply = parking_lot::Mutex::new(Some(reply));
         let server =
-            Server::start(move |_, _| reply.lock().unwrap().take().unwrap_or_else(Reply::nothing))
-                .await;
+            Server::start(move |_, _| reply.lock().take().unwrap_or_else(Reply::nothing)).await;
         let redactor = Redactor::default();
         redactor.learn("s3cret");
         let client = client_with(settings(&server.url, given("static-token")), &redactor);
@@ -299,7 +298,8 @@ fn a_ca_file_must_hold_certificates() {
         let mut settings = settings("https://h", given("static-token"));
         settings.ca_file = Some(path.to_owned());
         let error = Client::new(settings, Redactor::default(), &SharedClients::default())
-            .unwrap_err()
+            .err()
+            .unwrap()
             .to_string();
         assert!(error.contains(problem), "{error}");
     }

@@ -1,7 +1,8 @@
 //! A raw HTTP server: what a real one would never send can be sent too.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -83,7 +84,7 @@ impl Server {
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 
     pub(super) fn token_requests(&self) -> usize {
@@ -119,7 +120,7 @@ async fn serve(
         };
         read.clear();
         let before = {
-            let mut log = log.lock().unwrap();
+            let mut log = log.lock();
             log.push(seen.clone());
             log.len() - 1
         };

@@ -204,11 +204,8 @@ pub struct StatusArgs {
     pub server: Option<String>,
     /// Only ask whether the daemon makes progress, as the health check of a container does; needs
     /// no token and prints nothing.
-    #[arg(long, conflicts_with = "watch")]
-    pub probe: bool,
-    /// Show it again whenever it changes, until Ctrl-C.
     #[arg(long)]
-    pub watch: bool,
+    pub probe: bool,
     /// The form of the status.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: Output,
@@ -331,7 +328,7 @@ pub struct SandboxArgs {
     /// The address to serve on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8089")]
     pub listen: SocketAddr,
-    /// Keep the connections in this file instead of in memory only.
+    /// Begin with the connections of this file: JSON, a list of connections for each project.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// Behave as this profile says, which `probe --out` wrote.
@@ -382,9 +379,6 @@ pub struct SandboxAccess {
     /// How long a token that it gave is good for.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub token_ttl: Duration,
-    /// Answer 429 to more calls a second than this.
-    #[arg(long, value_name = "CALLS")]
-    pub rate_limit: Option<u32>,
 }
 
 /// The arguments of `probe`.

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
@@ -210,7 +210,7 @@ impl Cluster {
         match status {
             StatusCode::OK => parsed(&body, &call).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            status => Err(refused(call, status, &body)),
+            status => Err(refused_call(call, status, &body)),
         }
     }
 
@@ -225,7 +225,7 @@ impl Cluster {
         let call = format!("list of each {kind:?}");
         let (status, body) = self.call(Method::GET, kind, None, None, &call).await?;
         if status != StatusCode::OK {
-            return Err(refused(call, status, &body));
+            return Err(refused_call(call, status, &body));
         }
         let mut list = parsed(&body, &call)?;
         let version = list["metadata"]["resourceVersion"].as_str().unwrap_or("0").to_owned();
@@ -266,7 +266,7 @@ impl Cluster {
         let status = response.status();
         if status != StatusCode::OK {
             let (status, body) = self.answer(response, &call).await?;
-            return Err(refused(call, status, &body));
+            return Err(refused_call(call, status, &body));
         }
         Ok(WatchedChanges { response, unread: Vec::new() })
     }
@@ -292,7 +292,7 @@ impl Cluster {
             StatusCode::OK | StatusCode::CREATED => parsed(&body, &call).map(Some),
             StatusCode::CONFLICT => Ok(None),
             StatusCode::NOT_FOUND if replaces => Ok(None),
-            status => Err(refused(call, status, &body)),
+            status => Err(refused_call(call, status, &body)),
         }
     }
 
@@ -362,12 +362,12 @@ impl Cluster {
     }
 
     fn no_answer(&self, call: &str, error: &reqwest::Error) -> ClusterError {
-        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.http.lock() = None;
         no_answer(call, &reason(error))
     }
 
     fn http(&self, base: &str) -> Result<reqwest::Client, ClusterError> {
-        let mut kept = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.http.lock();
         if let Some(http) = &*kept {
             return Ok(http.clone());
         }
@@ -444,7 +444,7 @@ fn no_answer(call: &str, problem: &str) -> ClusterError {
     ClusterError::NoAnswer { call: call.to_owned(), problem: problem.to_owned() }
 }
 
-fn refused(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
+fn refused_call(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
     let said = serde_json::from_slice::<Value>(body).ok();
     let said = said.as_ref().and_then(|status| status["message"].as_str()).unwrap_or_default();
     let said: String = said.chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect();

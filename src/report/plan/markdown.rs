@@ -232,7 +232,7 @@ fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<
                 lines.extend(below(change));
             }
             Named::Count(first, count) => {
-                let (sign, word) = (words::column(first.action), first.action.as_str());
+                let (sign, word) = (words::column(first.action), first.action.into_str());
                 let type_name = escape::plain(&first.type_name);
                 lines.push(format!("{sign} {word} {type_name}: {}", words::counted(count, "name")));
             }
@@ -247,7 +247,7 @@ fn name_line(change: &Change) -> String {
     let type_name = escape::plain(&change.type_name);
     let place = change.place.as_ref().map(|place| format!("  {}", words::place(place)));
     let place = place.unwrap_or_default();
-    format!("{sign} {} {type_name} {}{held}{place}", change.action.as_str(), words::name(change))
+    format!("{sign} {} {type_name} {}{held}{place}", change.action.into_str(), words::name(change))
 }
 
 /// A leaf as lines with their sign in column 0.

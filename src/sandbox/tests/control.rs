@@ -80,19 +80,6 @@ async fn a_layer_may_answer_in_the_place_of_the_api() {
 }
 
 #[tokio::test]
-async fn more_calls_than_the_limit_are_told_to_come_back() {
-    for trial in [Trial::current().await, Trial::older().await] {
-        trial.running.control().alter(|options| options.access.rate_limit = Some(1));
-        trial.send("GET", &one("a"), None).await.expect("an answer");
-        let response = trial.send("GET", &one("a"), None).await.expect("an answer");
-        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-        let header = response.headers().contains_key("retry-after");
-        let body: Value = response.json().await.expect("JSON");
-        assert_ne!(header, body["retry_after"] == json!(1));
-    }
-}
-
-#[tokio::test]
 async fn a_fault_strikes_every_call_until_it_ends() {
     let trial = Trial::current().await;
     for (fault, status) in [

@@ -48,7 +48,7 @@ impl Inner {
                     tracing::warn!(%error, "the mirror is damaged and is created again");
                 }
                 self.rebuild(&tip, stop)?;
-                *self.checked() = Checked::default();
+                *self.checked.lock() = Checked::default();
             }
         }
         Ok(tip)
@@ -103,7 +103,7 @@ impl Inner {
     /// commits are there: once for each tip, and again after a read that found damage.
     fn check(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
         let repository = self.repository()?;
-        let mut checked = self.checked();
+        let mut checked = self.checked.lock();
         if repository.take_damaged() {
             *checked = Checked::default();
         } else if checked.tip.as_ref() == Some(&tip.id) {

@@ -181,33 +181,6 @@ fn files_wake_where_they_are_asked_for() {
 }
 
 #[test]
-fn without_events_it_is_looked_at() {
-    let git = Fixture::new();
-    git.write("c/a.yaml", "a");
-    git.commit("first");
-    let watched = || WatchedFolders::make(&git.at, &["c".to_owned()]);
-    let mut poll = Poll::start(&watched());
-    let mut look = || {
-        poll.hurry();
-        poll.look(&watched())
-    };
-    assert_eq!(look(), None);
-    git.commit("second");
-    assert_eq!(look(), Some(Wake::Repository));
-    assert_eq!(look(), None);
-    git.git(&["pack-refs", "--all"]);
-    assert_eq!(look(), Some(Wake::Repository));
-    git.git(&["switch", "--quiet", "--create", "a/b"]);
-    assert_eq!(look(), Some(Wake::Repository));
-    git.write("c/a.yaml", "other");
-    assert_eq!(look(), Some(Wake::Files));
-    git.write("c/new/b.yaml", "b");
-    assert_eq!(look(), Some(Wake::Files));
-    git.write("notes.yaml", "x");
-    assert_eq!(look(), None);
-}
-
-#[test]
 fn a_watcher_that_is_dropped_is_silent() {
     let git = Fixture::new();
     git.commit("first");

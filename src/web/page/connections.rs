@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use strum::VariantArray as _;
 
 use super::{Shown, author, badge, commit_id, moment, seconds, words};
 use crate::audit::PastReconcile;
@@ -41,7 +42,7 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
             details data-key={ "calm-" (target.key.name) } {
                 summary {
                     @for (number, (state, count)) in by_state(calm.iter().copied()).into_iter().enumerate() {
-                        @if number > 0 { ", " } (count) " " (words(state.as_str()))
+                        @if number > 0 { ", " } (count) " " (words(state.into_str()))
                     }
                 }
                 (table(target, "without trouble", calm, shown))
@@ -54,7 +55,7 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
 pub(super) fn by_state<'e>(
     entries: impl Iterator<Item = &'e Entry>,
 ) -> Vec<(ConnectionState, usize)> {
-    let mut counts = ConnectionState::ALL.map(|state| (state, 0));
+    let mut counts: Vec<_> = ConnectionState::VARIANTS.iter().map(|state| (*state, 0)).collect();
     for entry in entries {
         let own = counts.iter_mut().find(|(state, _)| *state == entry.state);
         own.into_iter().for_each(|(_, count)| *count += 1);
@@ -67,8 +68,8 @@ fn counts(target: &TargetStatus) -> Markup {
     html! {
         p.counts {
             @for (state, count) in by_state(target.connections.iter()) {
-                a.badge.(state.as_str()) href={ "?state=" (state.as_str()) } data-state=(state.as_str()) {
-                    span aria-hidden="true" { (super::sign(state.as_str())) } " " (count) " " (words(state.as_str()))
+                a.badge.(state.into_str()) href={ "?state=" (state.into_str()) } data-state=(state.into_str()) {
+                    span aria-hidden="true" { (super::sign(state.into_str())) } " " (count) " " (words(state.into_str()))
                 }
                 " "
             }
@@ -80,7 +81,7 @@ fn counts(target: &TargetStatus) -> Markup {
 pub(super) fn signs(target: &TargetStatus) -> Markup {
     html! {
         @for (state, count) in by_state(target.connections.iter()) {
-            span title=(words(state.as_str())) { (super::sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
+            span title=(words(state.into_str())) { (super::sign(state.into_str())) " " (count) span.hidden { " " (words(state.into_str())) } } " "
         }
     }
 }
@@ -128,7 +129,7 @@ fn together(target: &TargetStatus, alike: &[&Entry], shown: &Shown) -> Markup {
                 }
             }
             td data-label="Type" {}
-            td data-label="State" { (badge(first.state.as_str())) }
+            td data-label="State" { (badge(first.state.into_str())) }
             td data-label="Why" {
                 @if let Some((reason, advice)) = why(first) {
                     p { (reason) }
@@ -147,7 +148,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
             th scope="row" { (one.name.as_str()) }
             td data-label="Type" { (one.type_name) }
             td data-label="State" {
-                (badge(one.state.as_str()))
+                (badge(one.state.into_str()))
                 @if let Some(since) = drifted_since(target, one) { " " span.quiet { "since " (moment(since)) } }
                 @if one.unverified { " " span.quiet title="a declared secret was neither sent nor read back" { "unverified" } }
             }
@@ -187,7 +188,7 @@ fn drifted_since(target: &TargetStatus, one: &Entry) -> Option<Timestamp> {
 fn is_shown(target: &TargetStatus, one: &Entry, shown: &Shown) -> bool {
     let wanted = shown.q.trim().to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
-    (shown.state.is_empty() || one.state.as_str() == shown.state)
+    (shown.state.is_empty() || one.state.into_str() == shown.state)
         && (wanted.is_empty()
             || has(one.name.as_str())
             || has(&one.type_name)
@@ -278,8 +279,8 @@ pub(super) fn waiting(change: &Change, said: Option<&str>, key: &str, is_open: b
 
 fn sign(change: &Change) -> Markup {
     html! {
-        span.action.(change.action.as_str()) {
-            span aria-hidden="true" { (words::sign(change.action)) } " " (change.action.as_str())
+        span.action.(change.action.into_str()) {
+            span aria-hidden="true" { (words::sign(change.action)) } " " (change.action.into_str())
         }
     }
 }

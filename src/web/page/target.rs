@@ -17,7 +17,7 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown) -> Markup {
         section.target id=(id) data-key=(id) aria-labelledby={ (id) "-name" } tabindex="-1" {
             div.head {
                 h2 id={ (id) "-name" } { (target.key.name) }
-                (badge(target.state.as_str()))
+                (badge(target.state.into_str()))
                 @if target.suspended && target.state != TargetState::Suspended { (badge("suspended")) }
                 @if target.reconciling { span.badge.busy { "reconciling" } }
                 @if shown.may_change { (buttons(target)) }
@@ -225,7 +225,7 @@ fn fleet_row(target: &TargetStatus, matching: usize, shown: &Shown) -> Markup {
             th scope="row" { a href=(opening(name, shown)) data-open=(name) aria-expanded=(is_open) { (name) } }
             td data-label="Commit" { @if let Some(commit) = &target.commit_applied { (commit_id(&commit.id, shown)) } @else { "none applied yet" } }
             td data-label="State" {
-                (badge(target.state.as_str()))
+                (badge(target.state.into_str()))
                 @if target.reconciling { " " span.badge.busy { "reconciling" } }
             }
             td data-label="Connections" {
@@ -262,7 +262,7 @@ fn card(target: &TargetStatus) -> Markup {
     html! {
         li data-key=(target.key.name) {
             a.card href={ "#target-" (target.key.name) } {
-                strong { (target.key.name) } " " (badge(target.state.as_str()))
+                strong { (target.key.name) } " " (badge(target.state.into_str()))
                 span.quiet {
                     @if let Some(commit) = &target.commit_applied { (commit.id.short()) } @else { "nothing applied yet" }
                 }

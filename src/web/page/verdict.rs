@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use maud::{Markup, html};
+use strum::IntoStaticStr;
 
 use super::connections::{by_state, needs_attention, urgency};
 use super::{Shown, commit_line, moment, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 enum Mood {
     Good,
     Waiting,
@@ -24,15 +26,6 @@ impl Mood {
             TargetState::Waiting => Self::Waiting,
             TargetState::Failing | TargetState::Blocked | TargetState::Refused => Self::Bad,
             _ => Self::Attention,
-        }
-    }
-
-    fn class(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Waiting => "waiting",
-            Self::Attention => "attention",
-            Self::Bad => "bad",
         }
     }
 
@@ -99,7 +92,7 @@ fn found(targets: &[&Arc<TargetStatus>]) -> String {
         1 => Some("1 target suspended".to_owned()),
         count => Some(format!("{count} targets suspended")),
     };
-    let others = counts.iter().map(|(state, count)| format!("{count} {}", words(state.as_str())));
+    let others = counts.iter().map(|(state, count)| format!("{count} {}", words(state.into_str())));
     let all: Vec<String> = failing.into_iter().chain(others).chain(suspended).collect();
     if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
 }
@@ -115,7 +108,7 @@ pub(super) fn by_urgency(status: &Status) -> Vec<&TargetStatus> {
 pub(super) fn banner(status: &Status, shown: &Shown) -> Markup {
     let (mood, text) = verdict(status);
     html! {
-        section.banner.(mood.class()) aria-label="Verdict" {
+        section.banner.(mood.into_str()) aria-label="Verdict" {
             p.sign aria-hidden="true" { (mood.sign()) }
             div {
                 p #verdict.verdict role="status" { (text) }
@@ -136,7 +129,7 @@ fn totals(status: &Status) -> Markup {
     html! {
         @if status.targets.len() == 1 { "1 target" } @else { (status.targets.len()) " targets" }
         @for (state, count) in counts {
-            " · " a href={ "?state=" (state.as_str()) } data-state=(state.as_str()) { (count) " " (words(state.as_str())) }
+            " · " a href={ "?state=" (state.into_str()) } data-state=(state.into_str()) { (count) " " (words(state.into_str())) }
         }
     }
 }

@@ -39,7 +39,7 @@ impl History {
             .changes
             .iter()
             .map(|c| {
-                format!("{} {}{}", c.action.as_str(), c.name, if c.held { " held" } else { "" })
+                format!("{} {}{}", c.action.into_str(), c.name, if c.held { " held" } else { "" })
             })
             .collect();
         found.sort();
@@ -94,7 +94,7 @@ impl History {
             let should = expected.apply_exit;
             let results: Vec<_> = outcome
                 .results()
-                .map(|(c, r)| format!("{} {}: {r:?}", c.action.as_str(), c.name))
+                .map(|(c, r)| format!("{} {}: {r:?}", c.action.into_str(), c.name))
                 .collect();
             let errors = outcome.errors;
             return Err(format!("apply exits {exit} and should {should}: {results:?} {errors:?}"));

@@ -226,7 +226,7 @@ impl Ground {
                 allow: Vec::new(),
                 degraded_at_once: true,
             },
-            base: flags.base.map(|at| self.snapshot_at(&self.commits[at])),
+            base_revision: flags.base.map(|at| self.snapshot_at(&self.commits[at])),
             resend_secrets: flags.resend,
             with_secrets: true,
             follows: false,

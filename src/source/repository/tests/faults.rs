@@ -42,9 +42,9 @@ fn packed_and_collected_objects_stay_readable() {
 #[test]
 fn a_folder_that_is_no_repository_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Repository::open(folder.path()).unwrap_err();
+    let error = Repository::open(folder.path()).err().unwrap();
     assert!(matches!(error, SourceError::NotARepository { .. }), "{error}");
-    let error = Repository::open(&folder.path().join("gone")).unwrap_err();
+    let error = Repository::open(&folder.path().join("gone")).err().unwrap();
     assert!(matches!(error, SourceError::NotFound { .. }), "{error}");
 }
 
