@@ -6,9 +6,11 @@
 //! is over and a limit for writes: none begins that might still be under way when another replica may
 //! begin its own.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -19,15 +21,50 @@ use crate::config::{Config, Target};
 use crate::environment::Environment;
 use crate::state::StateStore;
 
-use kubernetes::Replicas;
-
 mod kubernetes;
 
 /// Decides which process acts for a target.
-#[derive(Default)]
-pub struct Leadership {
-    // `None`: this process shares its targets with no other, or writes nothing.
-    replicas: Option<Replicas>,
+pub trait Leadership: fmt::Debug + Send + Sync {
+    /// Waits until this process may act for the target; `None`: it ends before. `told` hears why
+    /// it may not yet.
+    fn elected<'a>(
+        &'a self,
+        target: &'a Target,
+        shutdown: &'a CancellationToken,
+        told: &'a (dyn Fn(Standby) + Send + Sync),
+    ) -> BoxFuture<'a, Option<Term>>;
+
+    /// The store that keeps the state of a target for all processes that may act for it; `None`:
+    /// the state is in a file.
+    fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>>;
+}
+
+/// The leadership that the config asks for.
+#[must_use]
+pub(crate) fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
+    if let Some(settings) = &config.kubernetes {
+        return Arc::new(kubernetes::Replicas::new(config, settings, environment));
+    }
+    Arc::new(Alone)
+}
+
+/// A process that shares its targets with no other, or writes nothing.
+#[derive(Debug)]
+pub(crate) struct Alone;
+
+impl Leadership for Alone {
+    fn elected<'a>(
+        &'a self,
+        _: &'a Target,
+        shutdown: &'a CancellationToken,
+        _: &'a (dyn Fn(Standby) + Send + Sync),
+    ) -> BoxFuture<'a, Option<Term>> {
+        Box::pin(async { (!shutdown.is_cancelled()).then(|| Term::for_good(shutdown)) })
+    }
+
+    fn state_store(&self, _: &Target) -> Option<Arc<dyn StateStore>> {
+        None
+    }
 }
 
 /// The right to act for one target, or for all those of a command.
@@ -48,15 +85,15 @@ struct Renewal {
 
 /// Why the right to act is not there yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Standby {
+pub struct Standby {
     /// The replica that has it.
-    pub(crate) holder: Option<String>,
+    pub holder: Option<String>,
     /// Why it cannot be known which replica has it.
-    pub(crate) problem: Option<String>,
+    pub problem: Option<String>,
     /// Whether asking again would end the same: a person has to act first.
-    pub(crate) refused: bool,
+    pub refused: bool,
     /// By when there is more to say.
-    pub(crate) again_in: Duration,
+    pub again_in: Duration,
 }
 
 impl Term {
@@ -94,34 +131,7 @@ impl Term {
     }
 }
 
-impl Leadership {
-    /// The leadership that the config asks for.
-    #[must_use]
-    pub(crate) fn of(config: &Config, environment: &Environment) -> Self {
-        let settings = config.kubernetes.as_ref();
-        Self { replicas: settings.map(|settings| Replicas::new(config, settings, environment)) }
-    }
-
-    /// Waits until this process may act for the target; `None`: it ends before. `told` hears why
-    /// it may not yet.
-    pub(crate) async fn elected(
-        &self,
-        target: &Target,
-        shutdown: &CancellationToken,
-        told: &(dyn Fn(Standby) + Send + Sync),
-    ) -> Option<Term> {
-        match &self.replicas {
-            Some(replicas) => replicas.elected(target, shutdown, told).await,
-            None => (!shutdown.is_cancelled()).then(|| Term::for_good(shutdown)),
-        }
-    }
-
-    /// The store that keeps the state of a target for all processes that may act for it; `None`:
-    /// the state is in a file.
-    pub(crate) fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>> {
-        self.replicas.as_ref()?.state_store(target)
-    }
-
+impl dyn Leadership {
     /// Waits for the right to act for each of the targets; `stop` is cancelled when one is lost.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use crate::desired::Resolution;
 use crate::digest::sha256_hex;
 use crate::document::ParseCache;
 use crate::environment::{Environment, Unset};
-use crate::leadership::Leadership;
+use crate::leadership::{self, Leadership};
 use crate::links::Links;
 use crate::plan::saved::Digests;
 use crate::plan::{Observed, RunRequests, Tally, TargetPlan};
@@ -60,7 +60,7 @@ pub struct Engine {
     /// The API clients of targets, kept for their connections and tokens.
     pub clients: Clients,
     /// Decides which process acts for a target.
-    pub leadership: Arc<Leadership>,
+    pub leadership: Arc<dyn Leadership>,
     /// The audit trails of targets.
     trails: Trails,
     /// The states that this process read or wrote.
@@ -73,7 +73,7 @@ impl Engine {
         let redactor = Redactor::default();
         learn_what_was_resolved(&config, &redactor);
         Self {
-            leadership: Arc::new(Leadership::of(&config, &environment)),
+            leadership: leadership::of(&config, &environment),
             config_file: config.file_in_repository(),
             config,
             environment,

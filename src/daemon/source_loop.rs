@@ -23,6 +23,7 @@ use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
 use super::target_loop::{Slots, TargetLoop};
 use super::{Daemon, EngineAndSource, Tasks};
 use crate::config::{Config, Target, TargetKey};
+use crate::leadership::{Alone, Leadership};
 use crate::name::CommitId;
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
@@ -146,8 +147,8 @@ impl SourceLoop {
     ) {
         let location = &engine.config.source.as_written;
         // A process that writes nothing needs no right to.
-        let leadership =
-            if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::default() };
+        let leadership: Arc<dyn Leadership> =
+            if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
         // A target keeps its mailbox: the older loop may end before it serves what was ordered.
         let mailbox_of = |target| {
             let known = previous.and_then(|previous| previous.mailbox_of(&TargetKey::of(target)));

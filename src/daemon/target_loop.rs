@@ -90,7 +90,7 @@ pub(super) struct TargetLoop {
     /// Whether anything is written.
     pub(super) writes: bool,
     /// Decides whether this process may act for the target.
-    pub(super) leadership: Arc<Leadership>,
+    pub(super) leadership: Arc<dyn Leadership>,
     /// The task is to end.
     pub(super) ending: CancellationToken,
 }
@@ -428,6 +428,7 @@ mod tests {
     use crate::daemon::news::NewsMemory;
     use crate::daemon::status::Board;
     use crate::environment::Environment;
+    use crate::leadership::Alone;
     use crate::notify::Notifier;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -463,7 +464,7 @@ mod tests {
             watched: board.watchdog().watch("target"),
             reporter,
             writes: true,
-            leadership: Arc::default(),
+            leadership: Arc::new(Alone),
             ending: ending.clone(),
             target,
             engine,

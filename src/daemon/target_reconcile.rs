@@ -14,7 +14,7 @@ use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::Target;
-use crate::leadership::{Leadership, Term};
+use crate::leadership::{Alone, Leadership, Term};
 use crate::plan::{
     Change, ChangeResult, ConnectionState, Counts, Plan, RunRequests, TargetPlan, for_the_shell,
 };
@@ -247,8 +247,8 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
         mirror.fetch(&daemon.shutdown).await?;
     }
     let seen = tokio::task::block_in_place(|| source.look())?;
-    let alone = Leadership::default();
-    let leadership = if daemon.writes { &engine.leadership } else { &alone };
+    let leadership: &dyn Leadership =
+        if daemon.writes { engine.leadership.as_ref() } else { &Alone };
     let (engine, source, seen) = (&engine, &source, &seen);
     let targets = &engine.config.targets;
     let ends: BTreeMap<&str, CancellationToken> =

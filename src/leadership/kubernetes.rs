@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -26,7 +27,7 @@ use crate::config::{Config, Kubernetes, Target};
 use crate::environment::Environment;
 use crate::leadership::kubernetes::cluster::{Cluster, ClusterError, ObjectKind, object_name};
 use crate::leadership::kubernetes::election::{Election, Leases};
-use crate::leadership::{Standby, Term};
+use crate::leadership::{Leadership, Standby, Term};
 use crate::state::{StateFile, StateStore};
 
 /// This process among the replicas.
@@ -96,19 +97,20 @@ impl Replicas {
                 .kept_in(self.state_store(target)),
         }
     }
+}
 
-    /// Waits until this replica may act for the target; `None`: it ends before.
-    pub(super) async fn elected(
-        &self,
-        target: &Target,
-        shutdown: &CancellationToken,
-        told: &(dyn Fn(Standby) + Send + Sync),
-    ) -> Option<Term> {
-        self.election(target).win(shutdown, told).await
+impl Leadership for Replicas {
+    fn elected<'a>(
+        &'a self,
+        target: &'a Target,
+        shutdown: &'a CancellationToken,
+        told: &'a (dyn Fn(Standby) + Send + Sync),
+    ) -> BoxFuture<'a, Option<Term>> {
+        let election = self.election(target);
+        Box::pin(async move { election.win(shutdown, told).await })
     }
 
-    /// The store of a target's state; `None`: it is on a volume that the replicas share.
-    pub(super) fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>> {
+    fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>> {
         let secrets = Arc::clone(self.secrets.as_ref()?);
         let name = object_name(&target.manager.url, &target.project);
         Some(Arc::new(SecretStore::new(secrets, name)))
