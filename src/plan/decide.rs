@@ -201,25 +201,8 @@ pub(super) fn why_held(
         };
         return Some(Why::new(not_asked_for(row, due, no_commit, settings)).advice(advice));
     }
-    if let Some(path) = settings.earlier.still_declared.get(row.name)
-        && by.is_none()
-        && !is_allowed
-    {
-        let why = Why::new(format!(
-            "held: the path `{path}`, which the config no longer reads, may still declare it"
-        ));
-        return Some(why.advice(format!("read the path again, or `{allow}` deletes it")));
-    }
-    if let Some((_, note)) = settings.unread_files.first_key_value()
-        && by.is_none()
-        && !is_allowed
-    {
-        let why = Why::new(format!("held: a file that is not read may declare it; {note}"));
-        return Some(why.advice(format!(
-            "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
-        )));
-    }
-    if let Some(why) = protect() {
+    let hidden = || why_hidden(row, &allow, settings).filter(|_| by.is_none() && !is_allowed);
+    if let Some(why) = hidden().or_else(protect) {
         return Some(why);
     }
     let what = if by.is_some() { "replace" } else { "delete" };
@@ -256,6 +239,21 @@ fn why_not_known(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Optio
         Why::new("held: live is not what the base revision declared")
             .advice("compare it in the console, then delete it there")
     })
+}
+
+/// What is not read and may declare the connection. `allow` is the command that deletes it all the same.
+fn why_hidden(row: &Row<'_>, allow: &str, settings: &Settings<'_>) -> Option<Why> {
+    if let Some(path) = settings.earlier.still_declared.get(row.name) {
+        let why = Why::new(format!(
+            "held: the path `{path}`, which the config no longer reads, may still declare it"
+        ));
+        return Some(why.advice(format!("read the path again, or `{allow}` deletes it")));
+    }
+    let (_, note) = settings.unread_files.first_key_value()?;
+    let why = Why::new(format!("held: a file that is not read may declare it; {note}"));
+    Some(why.advice(format!(
+        "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
+    )))
 }
 
 /// Who takes a document out does not lift `protect`; a commit of its own does.
