@@ -241,7 +241,8 @@ fn why_not_known(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Optio
     })
 }
 
-/// What is not read and may declare the connection. `allow` is the command that deletes it all the same.
+/// Why a delete is held of which something that is not read may say otherwise. `allow` is the command that
+/// deletes the connection all the same.
 fn why_hidden(row: &Row<'_>, allow: &str, settings: &Settings<'_>) -> Option<Why> {
     if let Some(path) = settings.earlier.still_declared.get(row.name) {
         let why = Why::new(format!(
