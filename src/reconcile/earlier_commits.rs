@@ -105,8 +105,11 @@ impl CommitReader<'_> {
         let Some(then) = self.declared_by(repository, &good.commit)? else {
             return Ok((LastGood::Missing, None));
         };
-        // A name that the state does not have was made anew since, by a run that looked at a part.
-        let known = then.names.iter().filter(|name| good.declared.contains_key(*name));
+        // A run that looked at a part may have made a connection anew since.
+        let made = |name: &ConnectionName| {
+            good.seen.contains_key(name) && !good.declared.contains_key(name)
+        };
+        let known = then.names.iter().filter(|name| !made(name));
         let declared = known.map(|name| {
             let declared = record::DeclaredThen {
                 type_name: then.types.get(name).copied().unwrap_or_default().to_owned(),

@@ -269,8 +269,13 @@ pub(crate) fn unread_paths(sight: Sight<'_>, before: &Memory) -> BTreeSet<String
 /// Names that a path which today's config does not read still declares, or patches.
 fn declared_by_an_unread_path(run: &Run<'_>) -> BTreeSet<String> {
     let tree = &run.sight.commits.last().unwrap().tree;
-    let paths = run.before.good.iter().flat_map(|good| good.touched.keys());
-    let unread = paths.filter(|path| !run.sight.settings.paths.contains(*path));
+    let declared = run.before.good.iter().flat_map(|good| {
+        let counted = |path: &str| good.loaded.counts.get(path).is_some_and(|n| n.unwrap_or(0) > 0);
+        let paths =
+            good.touched.iter().filter(move |(path, names)| !names.is_empty() || counted(path));
+        paths.map(|(path, _)| path)
+    });
+    let unread = declared.filter(|path| !run.sight.settings.paths.contains(*path));
     let all = || run.before.owned.keys().cloned().collect();
     let names = |path| if tree.has_unknown_names(path) { all() } else { tree.declared_by(path) };
     unread.flat_map(|path| names(path)).collect()
