@@ -1,5 +1,6 @@
 //! The audit trail: each write, drift, hold, refusal, consent, suspension and the like is one log
-//! line, and one line of the history file beside the state.
+//! line, and one line of the history file beside the state. Of holds, blocks and refusals the run warns by
+//! itself, with the same fields.
 //!
 //! [`Standing`] is pure: it remembers which events were told and still stand, so that an
 //! equal hold or drift is told once and not at every resync. [`Trail`] writes the log and the file.

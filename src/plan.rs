@@ -116,7 +116,9 @@ impl Planned {
             self.record.set(&entry.name, memory);
         }
         self.plan.notices.extend(notices);
-        if !gone {
+        if gone {
+            self.record.leave(&entry.name);
+        } else {
             entry.tell_last_write(before.owned(&entry.name));
             self.plan.entries.push(entry);
         }
@@ -183,9 +185,15 @@ impl Planned {
         for entry in &mut self.plan.entries {
             for change in entry.changes_mut() {
                 for field in &mut change.fields {
-                    if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
+                    let shows = |value: &Value| redactor.is_shown_by(value);
+                    if field.before.as_ref().is_some_and(shows) {
                         field.before = Some(Value::from(SENSITIVE));
                         field.sensitive = true;
+                    }
+                    // Git's object is sent with the keys that live has beside it.
+                    let is_of_parts = |value: &&Value| value.is_object() || value.is_array();
+                    if field.after.as_ref().filter(is_of_parts).is_some_and(shows) {
+                        field.after = Some(Value::from(SENSITIVE));
                     }
                 }
                 if let Some(by) = change.edited.as_mut().and_then(|edit| edit.by.as_mut()) {

@@ -24,7 +24,8 @@ pub(crate) use version_1::Record as RecordOfVersion1;
 pub struct Record {
     /// The last commit that loaded whole and that the tool began to apply.
     pub last_good: Option<GoodCommit>,
-    /// The last commit of which nothing failed and nothing was held.
+    /// The last commit that was applied whole: nothing failed, was held, blocked or left, and nothing
+    /// waits to be deployed.
     pub last_applied: Option<CommitId>,
     /// Tells whether fingerprints were made under today's key.
     pub key_check: Option<String>,
@@ -106,7 +107,7 @@ pub struct Memory {
     /// Its entry in the inventory: the tool created or adopted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owned: Option<Owned>,
-    /// A create or rename whose call may have been sent.
+    /// A create, replace or rename whose call may have been sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
     /// A delete or replace that is not done.
@@ -154,6 +155,10 @@ pub struct GoodCommit {
     /// part of a commit, and those that a file took out of the target.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seen: BTreeMap<ConnectionName, DeclaredThen>,
+    /// Names whose connection was deleted or renamed since then by a run that looked at a part: the commit
+    /// declared none that is made later under one of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left: BTreeSet<ConnectionName>,
     /// Paths of earlier good commits that are lost or unread, with the names that they touched.
     #[serde(rename = "unread_paths", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub absent_paths: BTreeMap<String, BTreeSet<ConnectionName>>,
@@ -236,7 +241,7 @@ pub struct BaseField {
     pub unverified: bool,
 }
 
-/// A create or rename that is noted before its call.
+/// A create, replace or rename that is noted before its call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
@@ -524,6 +529,14 @@ impl Record {
     /// Puts another memory in the place of the one that is there.
     pub fn set(&mut self, name: &ConnectionName, memory: Memory) {
         self.edit(name, |known| *known = memory);
+    }
+
+    /// Notes that the connection of a name is gone, since git asked for that.
+    pub(crate) fn leave(&mut self, name: &ConnectionName) {
+        if let Some(good) = self.last_good.as_mut().filter(|good| good.declared.contains_key(name))
+        {
+            good.left.insert(name.clone());
+        }
     }
 
     /// Forgets all that belongs to a name; whether it was in the inventory.

@@ -29,7 +29,10 @@ pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
         Sent::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
         Sent::Over(result) => return result,
     };
-    job.ledger.edit(|record| record.forget(name));
+    job.ledger.edit(|record| {
+        record.forget(name);
+        record.leave(name);
+    });
     note_deployment(job, name, &deployment, Some(&owned.type_name))
 }
 

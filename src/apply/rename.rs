@@ -1,7 +1,5 @@
 //! One PUT under the old name, with the new one in its body.
 
-use std::sync::Arc;
-
 use super::create::{self, forget_intent};
 use super::send::{Sent, base_after_put, ended, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
@@ -133,11 +131,8 @@ fn remember_rename(
     job.ledger.edit(|record| {
         record.free(&old.name);
         record.edit(&desired.name, |memory| memory.unstable.clear());
-        // The old name counted as declared only while the rename was not done.
-        let declares_it = job.desired.contains_key(&old.name);
-        if let Some(good) = record.last_good.as_mut().filter(|_| !declares_it) {
-            Arc::make_mut(&mut good.declared).remove(&old.name);
-        }
+        record.leave(&old.name);
     });
-    remember(job, desired, base, live.id.clone(), deployment)
+    let id = live.id.clone().or_else(|| old.id.clone());
+    remember(job, desired, base, id, deployment)
 }

@@ -4,6 +4,7 @@
 //! field was readable once is not enough: a server may show cipher text today.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::send::{
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
 use crate::catalog::Field;
-use crate::desired::DesiredConnection;
+use crate::desired::{DesiredConnection, DesiredField};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{
@@ -38,9 +39,19 @@ pub(super) async fn update(
     result
 }
 
-/// Sends a connection again whose secrets may not have arrived.
+/// Sends a connection again whose secrets may not have arrived. Until that is done they do not count as sent.
 pub(super) async fn resend(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
-    write(job, desired, Purpose::Resend).await
+    job.ledger.edit_memory(&desired.name, |memory| {
+        if let Some(owned) = &mut memory.owned {
+            let is_secret = |path: &str| desired.field(path).is_some_and(DesiredField::is_secret);
+            Arc::make_mut(&mut owned.base).retain(|path, _| !is_secret(path));
+        }
+    });
+    match write(job, desired, Purpose::Resend).await {
+        // The first write arrived all the same.
+        ChangeResult::NotStarted => ChangeResult::Done,
+        result => result,
+    }
 }
 
 async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> ChangeResult {
@@ -83,7 +94,10 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
         Sent::Acknowledged(deployment) => {
             remember(job, desired, base(), fresh.id.clone(), &deployment)
         }
-        Sent::Arrived(now) => remember(job, desired, base(), now.id, &Deployment::Done),
+        Sent::Arrived(now) => {
+            let id = now.id.or_else(|| fresh.id.clone());
+            remember(job, desired, base(), id, &Deployment::Done)
+        }
         Sent::Failed { error, nothing_was_done } => ended(&error, nothing_was_done),
         Sent::Over(result) => result,
     }
@@ -115,6 +129,8 @@ async fn check_secrets(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResu
     let fresh = match read(job, &desired.name).await {
         Ok(Some(fresh)) => fresh,
         Ok(None) => return ChangeResult::Failed(NOT_SHOWN.to_owned()),
+        // The write before it is done.
+        Err(ChangeResult::NotStarted) => return ChangeResult::Done,
         Err(result) => return result,
     };
     let comparison = job.compare(desired, &LiveView::of(&fresh), Remembered::default());
@@ -158,7 +174,7 @@ pub(super) async fn ready_put(
     purpose: Purpose,
 ) -> Result<Put, ChangeResult> {
     let (is_rename, again) = (purpose == Purpose::Rename, purpose == Purpose::Resend);
-    let Some(fresh) = read(job, name).await? else {
+    let Some(mut fresh) = read(job, name).await? else {
         let renamed = format!("`{name}` is not there any more");
         return Err(ChangeResult::Failed(if is_rename { renamed } else { NOT_SHOWN.to_owned() }));
     };
@@ -173,7 +189,10 @@ pub(super) async fn ready_put(
         return Err(ChangeResult::Blocked(format!("the name `{}` is taken", desired.name)));
     }
     // If this run created it, the plan's view is of an older connection.
-    let listed = job.observed.live.connections.get(name).filter(|_| !again).unwrap_or(&fresh);
+    let listed = job.observed.live.connections.get(name).filter(|_| !again);
+    // Some servers show ids in lists alone.
+    fresh.id = fresh.id.or_else(|| listed?.id.clone());
+    let listed = listed.unwrap_or(&fresh);
     let planned = LiveView { listed, own: job.observed.singles.get(name).filter(|_| !again) };
     let view = LiveView { listed, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
@@ -208,8 +227,7 @@ pub(super) async fn ready_put(
     let named = if is_rename { &desired.name } else { &fresh.name };
     let body = body::for_update(desired, &view, &comparison, named, &is_proven)
         .map_err(|problem| ChangeResult::Blocked(problem.to_string()))?;
-    let shown_secrets = proof.shown(&fresh);
-    Ok(Put { fresh, comparison, body, shown_secrets })
+    Ok(Put { shown_secrets: proof.shown(&fresh), fresh, comparison, body })
 }
 
 /// Takes an agreement that somebody else made into the memory, without a write.

@@ -24,7 +24,7 @@ use crate::reference::{self, Segment};
 use crate::secret::{SENSITIVE, Sensitive};
 
 pub use masked::is_masked_text;
-pub(crate) use masked::{MASK, is_mask, masked_parts, shows_nothing};
+pub(crate) use masked::{MASK, is_mask, is_masked_otherwise, masked_parts, shows_nothing};
 pub use scan::secret_parts;
 pub(crate) use url::variable;
 

@@ -85,7 +85,7 @@ impl Trigger {
     /// Makes the channel of a daemon that shows itself on this board.
     ///
     /// It has no bound, since a watcher of the file system cannot wait. An event is a few bytes,
-    /// and the daemon takes all of them out each time that it reads the source.
+    /// and the daemon takes them out before it reads the source.
     #[must_use]
     pub(crate) fn channel(board: Board, writes: bool) -> (Self, Events) {
         let (events, receiver) = unbounded_channel();

@@ -41,7 +41,7 @@ const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
 /// How changes of the source are seen.
 enum SourceChanges {
-    /// A url is fetched on request.
+    /// A url is fetched every `poll`, and on request.
     Fetched(UnboundedSender<Cause>),
     /// The system tells of changes below a path.
     Watched(#[expect(dead_code, reason = "it watches until it is dropped")] Watcher),

@@ -91,8 +91,8 @@ pub(crate) struct OldDeclarations {
     pub renames: BTreeMap<ConnectionName, ConnectionName>,
     /// How many documents each configured path held.
     pub paths: BTreeMap<String, usize>,
-    /// The names of a file, or of a document, are not known: it is broken, or a link.
-    pub has_unknown_names: bool,
+    /// The files of which not all names are known.
+    pub unknown_files: BTreeSet<String>,
 }
 
 /// The declarations of the files for a target, whatever is wrong with their documents: for commits
@@ -107,9 +107,11 @@ pub(crate) fn declared_names(
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
     let files = cache.files(&entries, read);
     let Gathered { names, documents_by_folder, findings, .. } = gather(&assigned, &files);
-    let has_unknown_names =
-        !findings.is_empty() || files.iter().any(|file| !file.problems.is_empty());
-    let mut then = OldDeclarations { has_unknown_names, ..OldDeclarations::default() };
+    let unnamed: BTreeSet<usize> = findings.iter().filter_map(|f| Some(f.at?.file)).collect();
+    let is_unknown = |at: usize| unnamed.contains(&at) || !files[at].problems.is_empty();
+    let unknown = entries.iter().enumerate().filter(|(at, _)| is_unknown(*at));
+    let unknown_files = unknown.map(|(_, entry)| entry.path.to_string()).collect();
+    let mut then = OldDeclarations { unknown_files, ..OldDeclarations::default() };
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
         let merged = Merged::of(layers);
         if !options::are_for(options::targets_of(&merged.head).as_ref(), Some(target)) {

@@ -85,6 +85,10 @@ pub(crate) fn way_back(
     body.retain(|key, _| !is_bookkeeping(old_type, key));
     for masked in old_type.fields().filter(|field| may_be_masked(field, profile)) {
         let declared = base.get(&masked.pointer()).map(|base| &base.declared);
+        let is_file = masked.is_file() && !profile.is_some_and(|own| own.masks(masked.name));
+        if is_file && shows_file(old.body().get(masked.name)) {
+            continue;
+        }
         match old_value(masked, old, declared, is_proven, resolve)? {
             Some(value) => {
                 body.insert(masked.name.to_owned(), value);
@@ -115,9 +119,6 @@ fn old_value(
     resolve: &dyn Fn(&Value) -> Result<Value, String>,
 ) -> Result<Option<Value>, String> {
     let shown = old.body().get(masked.name);
-    if masked.is_file() && shows_file(shown) {
-        return Ok(shown.cloned());
-    }
     let resolved = declared.filter(|declared| !declared.is_null()).map(resolve);
     if let Some(Ok(value)) = resolved {
         return Ok(Some(value));
@@ -175,7 +176,7 @@ pub(crate) fn may_be_masked(field: &Field, profile: Option<&TypeProfile>) -> boo
 /// connection has afterwards.
 ///
 /// # Errors
-/// A reference has no value, or the PUT would wipe a secret or a file.
+/// As of [`NoBody`].
 pub(crate) fn for_update(
     desired: &DesiredConnection,
     live: &LiveView<'_>,

@@ -18,7 +18,7 @@ pub(crate) use sent::{NotSent, is_as_sent, value_to_send, with_ignored_parts_of}
 use self::pairs::in_shape;
 use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};
-use crate::catalog::{self, ConnectionType, Defaults, Field};
+use crate::catalog::{self, ConnectionType, Defaults, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::look_up;
@@ -387,9 +387,13 @@ impl LiveView<'_> {
                 if is_masked {
                     return true;
                 }
-                if older.print.is_none() && holds_env(&older.declared) {
+                let kind = field.map(|field| &field.kind);
+                let is_masked_inside = || {
+                    let masked = |shown| !sent::masked_in(own_type, path, shown).is_empty();
+                    matches!(kind, Some(Kind::Set(_))) || shown.is_some_and(masked)
+                };
+                if holds_env(&older.declared) && (older.print.is_none() || is_masked_inside()) {
                     let texts = Filling::with_parts(BTreeSet::new(), true);
-                    let kind = field.map(|field| &field.kind);
                     let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
                     return equal(field, Some(&older.declared), Some(&shown));
                 }
@@ -418,7 +422,7 @@ fn text_of(field: &DesiredField) -> BaseField {
     BaseField { declared: field.declared.clone(), print: None, unverified: false }
 }
 
-/// The base of a field whose write was acknowledged.
+/// The base of a field with git's value of now.
 fn written(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
     let print = field.holds_reference().then(|| keys.key.of(&field.path, value));
     BaseField { print, ..text_of(field) }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::run::Filter;
-use super::{Action, Planned};
 use crate::desired::{Desired, DesiredConnection};
 use crate::document::Invalid;
 use crate::live::Live;
@@ -336,23 +335,31 @@ pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool,
     }
 }
 
-/// Keeps beside the last good commit what a run saw that does not renew it, since it looks at a part. What it
-/// makes anew no commit declared that the state knows.
+/// Keeps beside the last good commit what a run saw that does not renew it, since it looks at a part.
 pub(crate) fn keep_seen(
-    planned: &mut Planned,
+    good: &mut GoodCommit,
     seen: BTreeMap<ConnectionName, DeclaredThen>,
     counts: BTreeMap<String, usize>,
 ) {
-    let Some(good) = &mut planned.record.last_good else { return };
-    good.seen.extend(seen);
-    for (path, count) in counts {
+    let has_seen = |path: &str| seen.values().any(|then| lies_below(then, path));
+    for (path, count) in counts.into_iter().filter(|(path, _)| has_seen(path)) {
         let known = good.paths.entry(path).or_default();
         *known = count.max(*known);
     }
-    let changes = planned.plan.entries.iter().filter_map(|entry| entry.change.as_ref());
-    for made in changes.filter(|change| change.action == Action::Create) {
-        Arc::make_mut(&mut good.declared).remove(&made.name);
+    for (name, now) in seen {
+        // A name that is held for a path keeps the files that it had there.
+        let then = good.seen.entry(name).or_default();
+        let files = then.files.drain(..).chain(now.files).collect::<BTreeSet<_>>();
+        *then = DeclaredThen { files: files.into_iter().collect(), ..now };
     }
+}
+
+/// Forgets what a path had a say in, to whose loss somebody consented.
+pub(crate) fn forget_path(good: &mut GoodCommit, path: &str) {
+    good.paths.remove(path);
+    good.absent_paths.remove(path);
+    let declared = Arc::make_mut(&mut good.declared).values_mut().chain(good.seen.values_mut());
+    declared.for_each(|then| then.files.retain(|file| !is_at_or_below(file, path)));
 }
 
 /// Something that is due, as a narrowed run leaves it: nothing new is asked for by it.
@@ -374,8 +381,8 @@ fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> 
 /// Paths that declared something in the last good commit and are missing or empty now, and the names
 /// that each touched. `counts` are today's paths with the number of their documents; `then` those of
 /// the last good commit read with today's config, where that is known. A path that the
-/// config no longer names counts as lost only if the config names an empty or missing one that it did
-/// not name then: a mistyped path.
+/// config no longer names counts as lost only if the config names an empty or missing one that declared
+/// nothing then: it may be mistyped.
 pub(crate) fn lost_paths(
     good: &GoodCommit,
     then: Option<&BTreeMap<String, usize>>,
@@ -396,7 +403,8 @@ pub(crate) fn lost_paths(
         Some(count) => *count == 0,
         None => is_mistyped && !is_below_any(path, counts),
     };
-    all.filter(is_lost).map(|path| (path.clone(), touched(good, path))).collect()
+    let today = BTreeMap::new();
+    all.filter(is_lost).map(|path| (path.clone(), touched(good, path, &today))).collect()
 }
 
 /// Whether one of today's paths reads what lies at a path.
@@ -409,10 +417,16 @@ fn is_at_or_below(file: &str, path: &str) -> bool {
     path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The names in which the files below a path had a say, and the old names of their renames: a rename that
-/// is taken back gives the old name what the new one had.
-pub(crate) fn touched(good: &GoodCommit, path: &str) -> BTreeSet<ConnectionName> {
-    let below = named_below(good, path);
+/// The names in which the files below a path had a say that today's paths, if any are given, do not read; and
+/// the old names of their renames: one that is taken back gives the old name what the new one had.
+pub(crate) fn touched(
+    good: &GoodCommit,
+    path: &str,
+    today: &BTreeMap<String, usize>,
+) -> BTreeSet<ConnectionName> {
+    let is_about = |file: &String| is_at_or_below(file, path) && !is_below_any(file, today);
+    let declared = good.declared.iter().chain(&good.seen);
+    let below = declared.filter(|(_, then)| then.files.iter().any(is_about));
     let below = below.flat_map(|(name, then)| then.renamed_from.iter().chain([name]));
     below.chain(good.absent_paths.get(path).into_iter().flatten()).cloned().collect()
 }
@@ -422,6 +436,10 @@ pub(crate) fn named_below<'g>(
     good: &'g GoodCommit,
     path: &'g str,
 ) -> impl Iterator<Item = (&'g ConnectionName, &'g DeclaredThen)> {
-    let lies_below = |then: &DeclaredThen| then.files.iter().any(|f| is_at_or_below(f, path));
-    good.declared.iter().chain(&good.seen).filter(move |(_, then)| lies_below(then))
+    let declared = good.declared.iter().filter(|(name, _)| !good.left.contains(*name));
+    declared.chain(&good.seen).filter(move |(_, then)| lies_below(then, path))
+}
+
+fn lies_below(then: &DeclaredThen, path: &str) -> bool {
+    then.files.iter().any(|file| is_at_or_below(file, path))
 }

@@ -370,11 +370,13 @@ impl Action {
 pub struct FieldChange {
     /// JSON pointer into the connection.
     pub path: String,
-    /// Live's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
+    /// Live's value, `"(sensitive)"` where it is hidden; `None`: nothing. Of a sensitive field that git alone
+    /// moved: git's older text.
     pub before: Option<Value>,
     /// Git's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
     pub after: Option<Value>,
-    /// Git's value when both last agreed, where both moved it since; as git has it, so never hidden.
+    /// Git's value when both last agreed, where both moved it since; as git has it, without
+    /// secrets that are written out in it.
     pub base: Option<Value>,
     /// Whether the values themselves are hidden.
     pub sensitive: bool,

@@ -187,8 +187,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunRequests,
     pub(crate) compare: CompareSettings<'a>,
-    /// The secret fields that may be sent back as `GET` shows them: those that were known to be readable
-    /// before, and those that this reconcile has seen to be.
+    /// The secret fields of which the plan expects that an apply can send them back as `GET` shows them:
+    /// those that were readable before, and those that this reconcile has seen to be. The apply looks again.
     pub(crate) sendable: &'a Readable,
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.

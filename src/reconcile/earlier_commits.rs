@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::load::{LoadedTarget, declared_below, load_target};
+use super::load::{LoadedTarget, declared_below, declared_unread, load_target};
 use super::{Engine, blocking};
 use crate::config::Target;
 use crate::document::{Document, OldDeclarations, Options};
@@ -77,8 +77,8 @@ impl CommitReader<'_> {
             }
         }
         let (still_declared, mut unread_paths) = self.still_declared(record, good, &counts)?;
-        let not_read = self.loaded.unread.keys();
-        unread_paths.extend(not_read.map(|place| (place.clone(), touched(good, place))));
+        let (not_read, today) = (self.loaded.unread.keys(), BTreeMap::new());
+        unread_paths.extend(not_read.map(|place| (place.clone(), touched(good, place, &today))));
         Ok(EarlierCommits {
             commit,
             last_good,
@@ -97,7 +97,11 @@ impl CommitReader<'_> {
         good: &GoodCommit,
     ) -> Result<(LastGood, Option<BTreeMap<String, usize>>), SourceError> {
         if good.config == self.engine.config_digest(self.target) {
-            return Ok((LastGood::Declared(Arc::clone(&good.declared)), None));
+            let mut declared = Arc::clone(&good.declared);
+            if !good.left.is_empty() {
+                Arc::make_mut(&mut declared).retain(|name, _| !good.left.contains(name));
+            }
+            return Ok((LastGood::Declared(declared), None));
         }
         let Snapshot::Commit { repository, .. } = self.snapshot else {
             return Ok((LastGood::Missing, None));
@@ -105,12 +109,7 @@ impl CommitReader<'_> {
         let Some(then) = self.declared_by(repository, &good.commit)? else {
             return Ok((LastGood::Missing, None));
         };
-        // A run that looked at a part may have made a connection anew since.
-        let made = |name: &ConnectionName| {
-            good.seen.contains_key(name) && !good.declared.contains_key(name)
-        };
-        let known = then.names.iter().filter(|name| !made(name));
-        let declared = known.map(|name| {
+        let declared = then.names.difference(&good.left).map(|name| {
             let declared = record::DeclaredThen {
                 type_name: then.types.get(name).copied().unwrap_or_default().to_owned(),
                 files: Vec::new(),
@@ -134,12 +133,13 @@ impl CommitReader<'_> {
         let unread = recorded.chain(good.absent_paths.keys()).filter(|p| !is_below_any(p, counts));
         let (mut names, mut paths) = (BTreeMap::new(), BTreeMap::new());
         for path in unread.cloned().collect::<BTreeSet<String>>() {
-            let below = std::slice::from_ref(&path);
-            let then = declared_below(self.engine, self.target, self.snapshot, below)?;
-            if !then.names.is_empty() || then.has_unknown_names {
-                paths.insert(path.clone(), touched(good, &path));
+            let Self { engine, target, snapshot, .. } = *self;
+            let then = declared_unread(engine, target, snapshot, &path, good, counts)?;
+            let may_be_more = !then.unknown_files.is_empty();
+            if !then.names.is_empty() || may_be_more {
+                paths.insert(path.clone(), touched(good, &path, counts));
             }
-            if then.has_unknown_names {
+            if may_be_more {
                 let all = record.inventory().map(|(name, _)| name.clone());
                 names.extend(all.map(|name| (name, path.clone())));
             }
@@ -169,9 +169,9 @@ impl CommitReader<'_> {
         let Some(then) = self.declared_by(repository, id)? else {
             return Ok(NamesOfCommit::default());
         };
-        let OldDeclarations { mut names, renames, has_unknown_names, .. } = then;
+        let OldDeclarations { mut names, renames, unknown_files, .. } = then;
         names.extend(renames.into_values());
-        Ok(NamesOfCommit { names, may_be_more: has_unknown_names })
+        Ok(NamesOfCommit { names, may_be_more: !unknown_files.is_empty() })
     }
 
     /// The consents of the commits since the last good one. Where the history is cut short, as in a

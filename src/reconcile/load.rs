@@ -10,7 +10,7 @@ use crate::config::Target;
 use crate::document::{self, Invalid, LoadRequest, Loaded, variables_of};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::Filter;
-use crate::plan::earlier_commits::named_below;
+use crate::plan::earlier_commits::{is_below_any, named_below};
 use crate::record::{DeclaredThen, GoodCommit};
 use crate::rules::UserRules;
 use crate::source::{Folder, Snapshot, SourceError};
@@ -123,38 +123,57 @@ pub(super) fn declared_below(
 ) -> Result<document::OldDeclarations, SourceError> {
     let listing = snapshot.folders(paths, engine.config_file.as_deref())?;
     let (folders, reader) = (&listing.folders, snapshot.reader());
+    Ok(document::declared_names(folders, &target.name, &engine.cache, &reader))
+}
+
+/// The declarations of a snapshot below a path that is not read, in files that no path of today reads. Those are
+/// its unknown files that declared something before.
+pub(super) fn declared_unread(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    path: &str,
+    good: &GoodCommit,
+    today: &BTreeMap<String, usize>,
+) -> Result<document::OldDeclarations, SourceError> {
+    let mut listing = snapshot.folders(&[path.to_owned()], engine.config_file.as_deref())?;
+    for folder in &mut listing.folders {
+        folder.files.retain(|file| !is_below_any(&file.path, today));
+    }
+    let (folders, reader) = (&listing.folders, snapshot.reader());
     let mut then = document::declared_names(folders, &target.name, &engine.cache, &reader);
-    then.has_unknown_names |= !listing.unread.is_empty();
+    then.unknown_files.extend(listing.unread.into_keys());
+    then.unknown_files.retain(|file| named_below(good, file).next().is_some());
     Ok(then)
 }
 
 impl LoadedTarget {
     /// The part of a commit that loaded whole that the state keeps.
     pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
-        let declared = self.declared();
-        // A file may also be what takes a connection out of the target.
-        let elsewhere = self.files().into_iter();
-        let elsewhere = elsewhere
-            .filter(|(name, files)| files.len() > 1 && !declared.contains_key(*name))
-            .map(|(name, files)| (name.clone(), DeclaredThen { files, ..DeclaredThen::default() }));
+        let (declared, seen) = self.declared();
         GoodCommit {
             commit: commit.clone(),
             config,
-            paths: self.counts(),
-            seen: elsewhere.collect(),
-            absent_paths: BTreeMap::new(),
             declared: Arc::new(declared),
+            paths: self.counts(),
+            seen,
+            left: BTreeSet::new(),
+            absent_paths: BTreeMap::new(),
         }
     }
 
-    /// The documents of the connections that a run looks at.
+    /// The connections in which files have a say, of those that a run looks at.
     pub(super) fn seen(&self, filter: &Filter) -> BTreeMap<ConnectionName, DeclaredThen> {
-        let mut seen = self.declared();
+        let (mut seen, elsewhere) = self.declared();
+        seen.extend(elsewhere);
         seen.retain(|name, then| filter.admits(&then.type_name, name));
         seen
     }
 
-    fn declared(&self) -> BTreeMap<ConnectionName, DeclaredThen> {
+    /// The connections of the target, and those that more than one file declares and one takes out of it.
+    fn declared(
+        &self,
+    ) -> (BTreeMap<ConnectionName, DeclaredThen>, BTreeMap<ConnectionName, DeclaredThen>) {
         let mut files = self.files();
         let declared = self.contents.documents.iter().map(|document| {
             let then = DeclaredThen {
@@ -164,7 +183,11 @@ impl LoadedTarget {
             };
             (document.name.clone(), then)
         });
-        declared.collect()
+        let declared: BTreeMap<ConnectionName, DeclaredThen> = declared.collect();
+        let elsewhere = files.into_iter().filter(|(_, files)| files.len() > 1);
+        let elsewhere = elsewhere
+            .map(|(name, files)| (name.clone(), DeclaredThen { files, ..DeclaredThen::default() }));
+        (declared, elsewhere.collect())
     }
 
     /// The files that declare a part of each name.
@@ -185,7 +208,7 @@ impl LoadedTarget {
     }
 
     /// The names that a commit which did not load whole blocks, with why: those whose documents are
-    /// not valid, and those that files declared which cannot be read now. `Reconcile::with_old_names`
+    /// not valid, and those that files declared which cannot be read now. `with_old_names` of `prepare`
     /// adds the old names of their renames.
     pub(super) fn blocked(
         &self,
@@ -217,7 +240,7 @@ impl LoadedTarget {
         let documents = self.contents.documents.iter();
         let valid = documents.filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)));
         // A document that cannot be read now renames as the last good commit said.
-        let then = good.into_iter().flat_map(|good| good.declared.iter());
+        let then = good.into_iter().flat_map(|good| good.declared.iter().chain(&good.seen));
         let then = then.filter_map(|(name, then)| Some((name, then.renamed_from.as_ref()?)));
         let mut renames: BTreeMap<ConnectionName, ConnectionName> = then
             .chain(valid)

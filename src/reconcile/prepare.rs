@@ -21,7 +21,9 @@ use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe::{self, Singles};
 use crate::plan::compare::{CompareSettings, Keys};
-use crate::plan::earlier_commits::{EarlierCommits, Noting, is_renamed, keep_due, keep_seen};
+use crate::plan::earlier_commits::{
+    EarlierCommits, Noting, forget_path, is_renamed, keep_due, keep_seen,
+};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
@@ -246,8 +248,11 @@ impl Reconcile<'_> {
         }
         keep_due(&mut planned.record, before, self.snapshot.commit().is_none(), filter);
         let renews = loaded_whole && self.snapshot.commit().is_some() && !filter.is_narrow();
-        if !renews {
-            keep_seen(&mut planned, loaded.seen(filter), loaded.counts());
+        if let Some(good) = planned.record.last_good.as_mut().filter(|_| !renews) {
+            if self.options.requests.allow_deletes && !filter.is_narrow() {
+                earlier.absent_paths().keys().for_each(|path| forget_path(good, path));
+            }
+            keep_seen(good, loaded.seen(filter), loaded.counts());
         }
         Ok(planned)
     }

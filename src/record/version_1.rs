@@ -131,6 +131,7 @@ impl Good {
             declared,
             paths,
             seen: BTreeMap::new(),
+            left: BTreeSet::new(),
             absent_paths: BTreeMap::new(),
         }
     }

@@ -148,3 +148,22 @@ fn a_header_with_a_reference_that_the_console_removed_stays_removed() {
         assert_eq!(world.live("hook")["description"], json!("another"));
     }
 }
+
+#[test]
+fn a_mask_inside_a_url_hides_no_other_host() {
+    let world = World::new();
+    let document =
+        "type: webhook\nname: hook\nfullUrl: 'https://h.example.com/x?token=${env:TOKEN_A}'\n";
+    world.write("connections/hook.yaml", document);
+    world.commit("a webhook with a token");
+    let mut with_token = world.command(&["apply", "--yes"]);
+    let applied = with_token.env("TOKEN_A", "s3cr3t-token").output().unwrap();
+    world.ended(applied).code(0);
+    for (shown, code) in
+        [("https://h.example.com/x?token=*****", 0), ("https://o.example.com/x?token=*****", 2)]
+    {
+        world.edit("hook", "fullUrl", json!(shown));
+        let mut plan = world.command(&["plan"]);
+        world.ended(plan.env("TOKEN_A", "s3cr3t-token").output().unwrap()).code(code);
+    }
+}

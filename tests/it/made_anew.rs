@@ -1,6 +1,6 @@
 //! A connection that somebody made anew by hand under a name of the tool is not the tool's.
 
-use apinizer_gitops::testing::sandbox::Options;
+use apinizer_gitops::testing::sandbox::{Ids, Options};
 use axum::http::Method;
 use serde_json::json;
 
@@ -136,4 +136,17 @@ fn a_connection_that_was_made_anew_after_a_reading_is_not_deleted() {
     world.commit_without(&["a"]);
     world.apply().code(3).says("not the one in the inventory");
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn an_id_that_only_lists_show_is_known_after_an_update() {
+    let world = World::with(Options { ids: Ids::OnlyInLists, ..Options::default() });
+    world.settle(&["a", "b"]);
+    world.edit("a", "description", json!("typed in the console"));
+    world.commit_email("a", "port: 26\n");
+    world.apply().code(0);
+    assert!(world.remembered("owned")["a"]["id"].is_string());
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
 }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::world::{World, email};
+use crate::world::{PROJECT, World, email};
 
 const KEYS: &str = "on_invalid: isolate\nmax_deletes: 20";
 
@@ -148,4 +148,43 @@ fn the_trailer_of_its_commit_consents_to_no_later_loss() {
     world.forget_calls();
     world.apply().code(1).says("ovre");
     assert_eq!(world.writes(), [""; 0]);
+}
+
+#[test]
+fn the_hold_of_what_it_read_lasts_over_another_such_run() {
+    let mut world = settled();
+    over_has_a_say(&mut world);
+    world.write("base/z.yaml", "type: emial\nname: z\n");
+    world.commit("over has a say, and z is not valid");
+    world.apply().code(1);
+    paths(&mut world, "base, ovre");
+    world.forget_calls();
+    for _ in 0..3 {
+        world.apply().code(1).says("ovre");
+    }
+    assert_eq!(world.writes(), [""; 0]);
+}
+
+#[test]
+fn a_connection_that_was_deleted_by_hand_and_that_it_makes_again_is_gits() {
+    let world = settled();
+    assert!(world.control().remove(PROJECT, "a"));
+    world.run(&["apply", "--yes", "--name", "a"]).code(0);
+    world.remove("base/a.yaml");
+    world.commit("a leaves");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c", "d"]);
+}
+
+#[test]
+fn a_path_that_it_saw_nothing_of_is_not_lost_later() {
+    let mut world = settled();
+    paths(&mut world, "base, extra");
+    world.write("extra/x.yaml", &email("x", ""));
+    world.run(&["apply", "--yes", "--worktree", "--name", "a"]).code(0);
+    world.remove("extra/x.yaml");
+    world.remove("base/a.yaml");
+    world.git(&["commit", "-qam", "a leaves"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c", "d"]);
 }

@@ -121,3 +121,15 @@ fn a_value_from_before_a_rotation_is_not_shown_after_a_reload() {
     let shown = shown();
     assert!(shown.contains("was (sensitive)") && !shown.contains("the-older-value"), "{shown}");
 }
+
+#[test]
+fn a_value_of_the_environment_beside_the_keys_of_gits_object_is_hidden() {
+    let world = World::new();
+    world.commit_email("a", "extra: {one: 1}\n");
+    world.apply().code(0);
+    world.edit("a", "extra", json!({"one": 2, "note": CANARY}));
+    // Nothing that the program writes may hold the canary.
+    for form in ["text", "json", "markdown"] {
+        world.run(&["plan", "--output", form]).code(2);
+    }
+}

@@ -213,3 +213,36 @@ fn a_path_that_is_not_read_may_declare_everything_where_a_file_of_it_cannot_be_r
         assert_eq!(world.writes(), [""; 0]);
     }
 }
+
+#[test]
+fn paths_that_are_split_or_moved_hold_nothing_that_today_s_paths_read() {
+    let ways: [fn(&World) -> &'static str; 2] = [
+        |world| {
+            world.git(&["mv", "conn", "all"]);
+            world.git(&["mv", "extra", "rest"]);
+            "all, rest"
+        },
+        |world| {
+            std::fs::create_dir_all(world.repo().join("conn/team")).unwrap();
+            world.git(&["mv", "conn/a.yaml", "conn/b.yaml", "conn/c.yaml", "conn/team"]);
+            world.git(&["mv", "conn/d.yaml", "extra/z.yaml", "conn/team"]);
+            // A broken file that never declared anything.
+            world.write("conn/chart/x.yaml", "{{ template }}\n");
+            "conn/team"
+        },
+    ];
+    for move_them in ways {
+        let mut world = two_paths("");
+        let paths = move_them(&world);
+        world.commit("move the documents");
+        world.target(&format!("paths: [{paths}]"));
+        world.apply().code(0);
+        let (path, _) = paths.split_once(',').unwrap_or((paths, ""));
+        world.write(&format!("{path}/a.yaml"), &email("a", "port: 26\n"));
+        world.remove(&format!("{path}/b.yaml"));
+        world.commit("a changes and b leaves");
+        world.apply().code(0);
+        assert_eq!(world.live("a")["port"], serde_json::json!(26));
+        assert_eq!(world.names(), ["a", "c", "d", "z"]);
+    }
+}

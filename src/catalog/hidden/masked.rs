@@ -7,20 +7,62 @@ use serde_json::{Map, Value};
 use super::{secret_parts, url::says_secret};
 use crate::catalog::ConnectionType;
 use crate::pointer;
+use crate::reference::{self, Segment};
 
 /// Whether a text is what a server or a console shows in the place of a secret.
 pub fn is_masked_text(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| matches!(c, '*' | '•' | '●' | '∙' | '·'))
 }
 
+/// A shorter text of stars may be one that somebody wrote.
+const SHORTEST: usize = 3;
+
 /// Whether a text of whatever field is nothing but a mask: a server may mask any field as a whole.
 pub(crate) fn is_mask(text: &str) -> bool {
-    const SHORTEST: usize = 3;
     is_masked_text(text) && text.chars().count() >= SHORTEST
 }
 
+/// Whether a text has a mask in it and cannot be git's: what stands beside its masks, and beside the
+/// references in git's, differs.
+pub(crate) fn is_masked_otherwise(shown: &str, git: &str) -> bool {
+    const LONGEST: usize = 2000;
+    // Every mask and reference stands for any text.
+    let any_or = |c: char| (!is_masked_text(c.encode_utf8(&mut [0; 4]))).then_some(c);
+    let live: Vec<Option<char>> = shown.chars().map(any_or).collect();
+    let has_mask = live.windows(SHORTEST).any(|run| run.iter().all(Option::is_none));
+    let mut own: Vec<Option<char>> = Vec::new();
+    for segment in reference::parse(git).unwrap_or_else(|_| vec![Segment::Text(git.into())]) {
+        match segment {
+            Segment::Text(text) => own.extend(text.chars().map(any_or)),
+            _ => own.push(None),
+        }
+    }
+    has_mask && live.len().max(own.len()) <= LONGEST && !may_be_same(&live, &own)
+}
+
+/// Whether two texts may be the same in which `None` stands for any text.
+fn may_be_same(live: &[Option<char>], own: &[Option<char>]) -> bool {
+    // For each place in live's: whether the rest of it may be the rest of the own one.
+    let mut rest: Vec<bool> =
+        (0..=live.len()).map(|at| live[at..].iter().all(Option::is_none)).collect();
+    for own in own.iter().rev() {
+        let mut now = rest.clone();
+        for at in (0..=live.len()).rev() {
+            let next = live.get(at).is_some_and(|_| now[at + 1]);
+            now[at] = match (own, live.get(at).copied()) {
+                (None, _) | (_, Some(None)) => rest[at] || next,
+                (Some(own), Some(Some(live))) => *own == live && rest[at + 1],
+                (Some(_), None) => false,
+            };
+        }
+        rest = now;
+    }
+    rest[0]
+}
+
 /// The pointers of the parts of a connection that are masked: of texts that are nothing but a mask, since a
-/// server may mask a field as a whole, and of secrets that show nothing or are left out.
+/// server may mask a field as a whole, and of unknown secrets and those inside lists and objects that show
+/// nothing or are left out. Of the type's own secret fields `plan::body` decides.
 pub(crate) fn masked_parts(
     own_type: &'static ConnectionType,
     fields: &Map<String, Value>,
@@ -82,3 +124,20 @@ fn with_nothing_masked(value: &Value) -> Value {
 
 /// As many servers show it in the place of a secret.
 pub(crate) const MASK: &str = "***";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_text_may_be_gits_where_the_rest_is_the_same() {
+        let other = is_masked_otherwise;
+        assert!(!other("https://h/x?token=***", "https://h/x?token=abc"));
+        assert!(!other("https://h/x?token=***&a=1", "https://h/x?token=${env:T}&a=1"));
+        assert!(!other("https://h/x?token=***", "https://${env:HOST}/x?token=${env:T}"));
+        assert!(!other("******", "anything"));
+        assert!(other("https://other/x?token=***", "https://h/x?token=abc"));
+        assert!(other("https://h/x?token=***&b=2", "https://h/x?token=abc"));
+        assert!(!other("https://other/x?a=*", "https://h/x"), "no mask");
+    }
+}

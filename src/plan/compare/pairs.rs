@@ -125,8 +125,17 @@ impl Filling<'_> {
         declared: &Value,
     ) -> Result<Option<Value>, String> {
         let is_taken = self.takes_references && is_text_of_env(declared);
-        if self.hidden.remove(at) || is_taken || is_nothing_for(shown, declared) {
-            return (self.value_of)(at, declared).map(Some);
+        if self.hidden.contains(at) || is_taken || is_nothing_for(shown, declared) {
+            let git = (self.value_of)(at, declared)?;
+            let is_other = |live: &&Value| match (live.as_str(), git.as_str()) {
+                (Some(live), Some(git)) => hidden::is_masked_otherwise(live, git),
+                _ => false,
+            };
+            if let Some(other) = shown.filter(is_other) {
+                return Ok(Some(other.clone()));
+            }
+            self.hidden.remove(at);
+            return Ok(Some(git));
         }
         Ok(match (shown, declared) {
             (Some(Value::Object(shown)), Value::Object(declared)) => {

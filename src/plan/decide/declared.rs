@@ -15,7 +15,7 @@ use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lo
 use crate::plan::row::{Claim, Row, Settings, Sight};
 use crate::plan::{Action, Change, ConnectionState, FieldChange, Origin, limits};
 use crate::pointer;
-use crate::record::{Memory, Owned};
+use crate::record::{Degraded, Memory, Owned};
 
 use super::{allow_delete_command, why_held};
 
@@ -73,7 +73,7 @@ pub(super) fn cannot_be_written(
     is_unsupported.then(|| format!("this version of the server does not know the type {type_name}"))
 }
 
-/// A path that declared a part of this connection is missing or empty now: what is left of the
+/// A path that declared a part of this connection is missing, empty or not read now: what is left of the
 /// document is not written.
 fn hold_for_absent_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
     let Some(path) = row.absent_layer.filter(|_| !settings.consents_to_absent_layers()) else {
@@ -142,9 +142,16 @@ fn present(
     view: LiveView<'_>,
     settings: &Settings<'_>,
 ) -> Decision {
-    let compared = Compared::of(row, view, desired, settings);
+    let mut compared = Compared::of(row, view, desired, settings);
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
+    }
+    let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
+    let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
+    let is_due =
+        |degraded: &Degraded| settings.run.degraded_at_once || degraded.is_due(settings.judge.now);
+    if degraded.is_some_and(is_due) {
+        compared.comparison.write_secrets();
     }
     let Compared { ours, comparison, .. } = &compared;
     let mut decision = Decision::new(row, ConnectionState::InSync, None);
@@ -153,8 +160,6 @@ fn present(
     learn_what_stays(&mut decision, row, comparison);
     compared.remember_agreement(&mut decision, row);
     let change = || Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
-    let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
-    let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     let entry = &mut decision.entry;
     if comparison.writes() {
         let adopted = ours.is_none().then(|| ADOPTED.to_owned());
@@ -169,7 +174,7 @@ fn present(
         (entry.state, entry.reason) = (state, reason);
     } else if let Some(degraded) = degraded {
         let mut reason = degraded.reason.clone();
-        if settings.run.degraded_at_once || degraded.is_due(settings.judge.now) {
+        if is_due(degraded) {
             reason = format!("saved but not deployed: {reason}");
             entry.change = Some(Box::new(Change { reason: Some(reason.clone()), ..change() }));
         }

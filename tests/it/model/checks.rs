@@ -60,7 +60,9 @@ impl History {
                 // A path that the config has no more and that was empty for a while may be known or not.
                 || (why == "commit" && reason.contains("that is not read"))
                 || (why == "commit" && by_group.iter().any(|w| reason.contains(w)))
-                || (why == "no longer reads" && reason.contains("that is not read may declare"))
+                || (why == "no longer reads"
+                    && (reason.contains("that is not read may declare")
+                        || by_group.iter().any(|w| reason.contains(w))))
                 || (why == "missing or empty" && reason.contains("`prune` is off"))
                 || (why == "changed its type" && reason.contains("no commit asked for a replace"))
                 || (by_group.contains(&why) && by_group.iter().any(|w| reason.contains(w)));

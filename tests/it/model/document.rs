@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::memory::Good;
+
 /// The one secret field of the types that the model uses.
 pub(crate) const SECRET: &str = "password";
 
@@ -363,10 +365,23 @@ impl Tree {
         patches.chain(base.cloned()).collect()
     }
 
-    /// Whether a path has a file whose names cannot be known.
-    pub(crate) fn has_unknown_names(&self, path: &str) -> bool {
-        self.has_links(path)
-            || (path == BASE && self.broken.values().any(|how| *how == Broken::File))
+    /// Whether a file of a path that declared something before cannot be read, or is a link.
+    pub(crate) fn hides_some_of(&self, path: &str, good: &Good) -> bool {
+        let is_known = |name: &String| {
+            good.touched.get(path).is_some_and(|names| names.contains(name))
+                && !good.left.contains(name)
+        };
+        let is_broken = |name: &&String| self.broken.get(*name) == Some(&Broken::File);
+        match path {
+            BASE => {
+                let hidden = self.base.keys().filter(|name| self.is_link(name) || is_broken(name));
+                let is_behind = |name: &String| self.may_hide(name) && is_known(name);
+                hidden.into_iter().any(is_known)
+                    || good.touched.get(path).into_iter().flatten().any(is_behind)
+            }
+            OVERLAY => self.linked_patches().iter().any(is_known),
+            _ => false,
+        }
     }
 
     pub(crate) fn load(&self, paths: &[&'static str]) -> Loaded {

@@ -225,7 +225,7 @@ impl History {
                     .map(|path| (*path, self.commits[at].tree.touched_by(path)))
                     .collect(),
                 seen: BTreeSet::new(),
-                made: BTreeSet::new(),
+                left: BTreeSet::new(),
                 lost: BTreeSet::new(),
             }),
             stateless: true,

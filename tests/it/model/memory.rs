@@ -73,9 +73,10 @@ pub(crate) struct Good {
     /// The names that each path touched when it last declared something, of paths that are read
     /// and of those that an earlier commit was read with.
     pub(crate) touched: BTreeMap<&'static str, BTreeSet<String>>,
-    /// The names that runs saw since then which looked at a part of a commit, and those they made anew.
+    /// The names that runs saw since then which looked at a part of a commit, and those whose connection
+    /// they deleted, renamed or found gone.
     pub(crate) seen: BTreeSet<String>,
-    pub(crate) made: BTreeSet<String>,
+    pub(crate) left: BTreeSet<String>,
     /// The paths that were lost with it and that nobody consented to.
     pub(crate) lost: BTreeSet<&'static str>,
 }

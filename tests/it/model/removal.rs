@@ -27,7 +27,7 @@ pub(crate) fn note(run: &mut Run<'_>) {
     if let (Some(good), Some(loaded)) = (&run.before.good, &good) {
         let mut then = declared_in(run, loaded);
         then.retain(|name| {
-            !declared_by_an_unread_path(run).contains(name) && !good.made.contains(name)
+            !declared_by_an_unread_path(run).contains(name) && !good.left.contains(name)
         });
         for name in run.before.owned.keys() {
             if !declared.contains(name) && then.contains(name) {
@@ -41,12 +41,9 @@ pub(crate) fn note(run: &mut Run<'_>) {
             }
         }
         for at in good.commit + 1..=tip {
-            // A file that cannot be read, or is a link, may declare any name again.
+            // A file that cannot be read may declare any name again.
             let may_declare = |at: usize, name: &String| {
-                let tree = &sight.commits[at].tree;
-                !loaded_at(at).unreadable.is_empty()
-                    || sight.settings.paths.iter().any(|path| tree.has_links(path))
-                    || names_at(at).contains(name)
+                !loaded_at(at).unreadable.is_empty() || names_at(at).contains(name)
             };
             for (_, note) in notes.iter_mut().filter(|(name, _)| may_declare(at, name)) {
                 note.consent = false;
@@ -193,7 +190,10 @@ pub(crate) fn lost_paths(
 pub(crate) fn consents_to_lost_paths(sight: Sight<'_>, before: &Memory) -> bool {
     let tip = sight.commits.len() - 1;
     let is_new = before.good.as_ref().is_none_or(|good| good.commit < tip);
-    sight.flags.allow_deletes || (is_new && sight.commits[tip].consents)
+    // A run that looks at a part does not remember that a trailer consented.
+    let is_whole =
+        !sight.flags.narrow() && sight.commits[tip].tree.load(&sight.settings.paths).is_whole();
+    sight.flags.allow_deletes || (is_new && is_whole && sight.commits[tip].consents)
 }
 
 /// The names that each path touched, once this commit is the last good one. A path that is lost, or
@@ -247,8 +247,16 @@ fn links(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
         _ => false,
     };
     let is_read = sight.settings.paths.contains(&path);
-    let then = before.good.as_ref().and_then(|good| good.touched.get(path));
-    then.filter(|_| is_read).into_iter().flatten().filter(|name| is_link(name)).cloned().collect()
+    let Some(good) = before.good.as_ref().filter(|_| is_read) else { return BTreeSet::new() };
+    let is_known =
+        |name: &String| good.loaded.documents.contains_key(name) || good.seen.contains(name);
+    let then = good.touched.get(path).into_iter().flatten();
+    let hidden = then.filter(|name| is_known(name) && is_link(name));
+    let with_old_name = |name: &String| {
+        let document = good.loaded.documents.get(name);
+        [Some(name.clone()), document.and_then(|document| document.renamed_from.clone())]
+    };
+    hidden.flat_map(with_old_name).flatten().collect()
 }
 
 /// The names that were touched by paths which today's config does not read though they still declare
@@ -257,7 +265,8 @@ pub(crate) fn unread_paths(sight: Sight<'_>, before: &Memory) -> BTreeSet<String
     let tree = &sight.commits.last().unwrap().tree;
     let touched = before.good.iter().flat_map(|good| &good.touched);
     let unread = touched.filter(|(path, _)| {
-        let is_there = !tree.declared_by(path).is_empty() || tree.has_unknown_names(path);
+        let good = before.good.as_ref().unwrap();
+        let is_there = !tree.declared_by(path).is_empty() || tree.hides_some_of(path, good);
         !sight.settings.paths.contains(*path) && is_there
     });
     let mut names = links(BASE, sight, before);
@@ -270,43 +279,48 @@ pub(crate) fn unread_paths(sight: Sight<'_>, before: &Memory) -> BTreeSet<String
 fn declared_by_an_unread_path(run: &Run<'_>) -> BTreeSet<String> {
     let tree = &run.sight.commits.last().unwrap().tree;
     let declared = run.before.good.iter().flat_map(|good| {
-        let counted = |path: &str| good.loaded.counts.get(path).is_some_and(|n| n.unwrap_or(0) > 0);
+        // A path that is not read any more stays known after a consent; one that held nothing is not.
+        let counted = |path: &str| good.loaded.counts.get(path).is_none_or(|n| n.unwrap_or(0) > 0);
         let paths =
             good.touched.iter().filter(move |(path, names)| !names.is_empty() || counted(path));
         paths.map(|(path, _)| path)
     });
     let unread = declared.filter(|path| !run.sight.settings.paths.contains(*path));
     let all = || run.before.owned.keys().cloned().collect();
-    let names = |path| if tree.has_unknown_names(path) { all() } else { tree.declared_by(path) };
-    unread.flat_map(|path| names(path)).collect()
+    let good = run.before.good.as_ref();
+    let names = |path: &&'static str| match tree.hides_some_of(path, good.unwrap()) {
+        true => all(),
+        false => tree.declared_by(path),
+    };
+    unread.flat_map(names).collect()
 }
 
 /// The memory of a run that looks at a part: where each path has a say in what it looked at, and what it
 /// made anew, which no commit declared as far as the memory knows.
 pub(crate) fn keep_seen(run: &mut Run<'_>) {
     let tree = &run.sight.commits.last().unwrap().tree;
-    let documents = run.loaded.documents.iter();
+    let loaded = run.loaded.clone();
+    let documents = loaded.documents.iter();
     let seen = documents.filter(|(name, document)| run.sight.flags.admits(document.kind, name));
     let seen: BTreeMap<&String, &Document> = seen.collect();
     let with_old_names = |(name, document): (&&String, &&Document)| {
         document.renamed_from.iter().cloned().chain([(*name).clone()]).collect::<Vec<_>>()
     };
     let named: BTreeSet<String> = seen.iter().flat_map(with_old_names).collect();
-    let Some(good) = &mut run.memory.good else { return };
+    let Run { before, memory, .. } = run;
+    let left = before.owned.keys().filter(|name| !memory.owned.contains_key(*name)).cloned();
+    let Some(good) = &mut memory.good else { return };
     good.seen.extend(seen.into_keys().cloned());
-    for (path, count) in &run.loaded.counts {
-        let known = good.loaded.counts.entry(path).or_default();
-        *known = (*known).max(*count);
-    }
+    good.left.extend(left);
     for path in &run.sight.settings.paths {
         let names = tree.touched_by(path);
         let names = names.into_iter().filter(|name| named.contains(name)).collect::<BTreeSet<_>>();
         if !names.is_empty() {
             good.touched.entry(path).or_default().extend(names);
+            let known = good.loaded.counts.entry(path).or_default();
+            *known = (*known).max(loaded.counts[path]);
         }
     }
-    let made = run.changes.iter().filter(|change| change.action == "create");
-    good.made.extend(made.map(|change| change.name.clone()));
 }
 
 /// Decides what is deleted, and replaced, and what is held.

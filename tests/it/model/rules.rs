@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, Kind, Loaded, SECRET};
+use super::document::{BASE, Document, Kind, Loaded, SECRET};
 use super::fields::{self, Fate};
 use super::memory::{Adopt, Agreed, Asked, Good, Live, Memory, Note, Owned, SecretKnown, Sight};
 use super::removal;
@@ -154,6 +154,12 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     for name in run.blocked_names() {
         let kind = sight.live.get(&name).map(|live| Kind::of(&live.body));
         let kind = kind.or_else(|| Some(before.owned.get(&name)?.kind));
+        let kind = kind.or_else(|| {
+            let is_invalid = run.loaded.invalid.contains(&name);
+            let is_read = sight.settings.paths.contains(&BASE);
+            let document = tip.tree.base.get(&name).filter(|_| is_invalid && is_read);
+            document.map(|document| document.kind)
+        });
         let admitted = match kind {
             Some(kind) => sight.flags.admits(kind, &name),
             None => sight.flags.types.is_empty() && sight.flags.admits(Kind::Email, &name),
@@ -209,8 +215,8 @@ impl Run<'_> {
             let is_consented = removal::consents_to_lost_paths(self.sight, self.before);
             let lost = if is_consented { BTreeSet::new() } else { self.lost_paths.clone() };
             let loaded = self.loaded.clone();
-            let [seen, made] = [BTreeSet::new(), BTreeSet::new()];
-            self.memory.good = Some(Good { commit: tip, loaded, touched, seen, made, lost });
+            let [seen, left] = [BTreeSet::new(), BTreeSet::new()];
+            self.memory.good = Some(Good { commit: tip, loaded, touched, seen, left, lost });
             let Memory { undeployed, owned, .. } = &mut self.memory;
             undeployed.retain(|name| !owned.contains_key(name));
             if apply_exit == 0 && undeployed.is_empty() {
