@@ -131,7 +131,9 @@ fn remember_rename(
     job.ledger.edit(|record| {
         record.free(&old.name);
         record.edit(&desired.name, |memory| memory.unstable.clear());
-        record.leave(&old.name);
+        if !job.desired.contains_key(&old.name) {
+            record.leave(&old.name);
+        }
     });
     let id = live.id.clone().or_else(|| old.id.clone());
     remember(job, desired, base, id, deployment)
