@@ -95,6 +95,23 @@ pub(crate) struct OldDeclarations {
     pub unknown_files: BTreeSet<String>,
 }
 
+impl OldDeclarations {
+    /// The names of the documents, and the old names of their renames.
+    pub(crate) fn with_old_names(self) -> BTreeSet<ConnectionName> {
+        self.names.into_iter().chain(self.renames.into_values()).collect()
+    }
+
+    /// Whether a document has the name, or is to be renamed from it.
+    pub(crate) fn declares(&self, name: &ConnectionName) -> bool {
+        self.names.contains(name) || self.renames.values().any(|old| old == name)
+    }
+
+    /// The same, or whether a document may that cannot be read.
+    pub(crate) fn may_declare(&self, name: &ConnectionName) -> bool {
+        !self.unknown_files.is_empty() || self.declares(name)
+    }
+}
+
 /// The declarations of the files for a target, whatever is wrong with their documents: for commits
 /// of the past, which may not load by the rules of today.
 pub(crate) fn declared_names(

@@ -201,8 +201,8 @@ pub(super) fn why_held(
         };
         return Some(Why::new(not_asked_for(row, due, no_commit, settings)).advice(advice));
     }
-    let hidden = || why_hidden(row, &allow, settings).filter(|_| by.is_none() && !is_allowed);
-    if let Some(why) = hidden().or_else(protect) {
+    let not_read = || why_not_read(row, &allow, settings).filter(|_| by.is_none() && !is_allowed);
+    if let Some(why) = not_read().or_else(protect) {
         return Some(why);
     }
     let what = if by.is_some() { "replace" } else { "delete" };
@@ -243,7 +243,7 @@ fn why_not_known(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Optio
 
 /// Why a delete is held of which something that is not read may say otherwise. `allow` is the command that
 /// deletes the connection all the same.
-fn why_hidden(row: &Row<'_>, allow: &str, settings: &Settings<'_>) -> Option<Why> {
+fn why_not_read(row: &Row<'_>, allow: &str, settings: &Settings<'_>) -> Option<Why> {
     if let Some(path) = settings.earlier.still_declared.get(row.name) {
         let why = Why::new(format!(
             "held: the path `{path}`, which the config no longer reads, may still declare it"

@@ -38,20 +38,6 @@ fn declarations_of(documents: &[Document]) -> Declarations {
     declared.collect()
 }
 
-/// The names that a commit declares.
-#[derive(Default)]
-struct NamesOfCommit {
-    names: BTreeSet<ConnectionName>,
-    /// It has files that cannot be read.
-    may_be_more: bool,
-}
-
-impl NamesOfCommit {
-    fn may_declare(&self, name: &ConnectionName) -> bool {
-        self.may_be_more || self.names.contains(name)
-    }
-}
-
 impl CommitReader<'_> {
     /// Finds out all that deletes depend on. What is due by another branch is taken back in the record.
     pub(super) fn ask(&self, record: &mut Record) -> Result<EarlierCommits, SourceError> {
@@ -143,8 +129,7 @@ impl CommitReader<'_> {
                 let all = record.inventory().map(|(name, _)| name.clone());
                 names.extend(all.map(|name| (name, path.clone())));
             }
-            let all = then.names.into_iter().chain(then.renames.into_values());
-            names.extend(all.map(|name| (name, path.clone())));
+            names.extend(then.with_old_names().into_iter().map(|name| (name, path.clone())));
         }
         Ok((names, paths))
     }
@@ -158,20 +143,6 @@ impl CommitReader<'_> {
         let Some(commit) = repository.commit(id)? else { return Ok(None) };
         let then = Snapshot::Commit { repository: Arc::clone(repository), commit };
         declared_below(self.engine, self.target, &then, &self.target.paths).map(Some)
-    }
-
-    /// The names that a commit declares, and the old names of its renames.
-    fn names_of(
-        &self,
-        repository: &Arc<Repository>,
-        id: &CommitId,
-    ) -> Result<NamesOfCommit, SourceError> {
-        let Some(then) = self.declared_by(repository, id)? else {
-            return Ok(NamesOfCommit::default());
-        };
-        let OldDeclarations { mut names, renames, unknown_files, .. } = then;
-        names.extend(renames.into_values());
-        Ok(NamesOfCommit { names, may_be_more: !unknown_files.is_empty() })
     }
 
     /// The consents of the commits since the last good one. Where the history is cut short, as in a
@@ -253,7 +224,7 @@ impl CommitReader<'_> {
             if consented.is_empty() && later.is_empty() {
                 continue;
             }
-            let back = self.names_of(repository, &commit.id)?;
+            let back = self.declared_by(repository, &commit.id)?.unwrap_or_default();
             later.iter_mut().for_each(|names| names.retain(|name| !back.may_declare(name)));
             ended.extend(consented.iter().filter(|name| back.may_declare(name)).cloned());
         }
@@ -305,14 +276,14 @@ impl CommitReader<'_> {
     ) -> Result<BTreeSet<ConnectionName>, SourceError> {
         let mut removed: Option<BTreeSet<ConnectionName>> = None;
         for parent in &commit.parents {
-            let names = self.names_of(repository, parent)?.names;
+            let names = self.declared_by(repository, parent)?.unwrap_or_default().with_old_names();
             removed = Some(match removed {
                 None => names,
                 Some(others) => others.intersection(&names).cloned().collect(),
             });
         }
         let mut removed = removed.unwrap_or_default();
-        let still = self.names_of(repository, &commit.id)?;
+        let still = self.declared_by(repository, &commit.id)?.unwrap_or_default();
         removed.retain(|name| !still.may_declare(name));
         Ok(removed)
     }
@@ -450,7 +421,7 @@ impl Lineage<'_> {
         let Some(Some(then)) = self.read.get(id) else { return Ok(false) };
         Ok(match due.replaces_by() {
             Some(_) => then.types.get(name).copied() == owned_type,
-            None => then.names.contains(name) || then.renames.values().any(|old| old == name),
+            None => then.declares(name),
         })
     }
 }
