@@ -226,6 +226,8 @@ impl History {
                     .collect(),
                 seen: BTreeSet::new(),
                 left: BTreeSet::new(),
+                old_names: BTreeSet::new(),
+                hidden: BTreeSet::new(),
                 lost: BTreeSet::new(),
             }),
             stateless: true,

@@ -77,6 +77,9 @@ pub(crate) struct Good {
     /// they deleted, renamed or found gone.
     pub(crate) seen: BTreeSet<String>,
     pub(crate) left: BTreeSet<String>,
+    /// Of the names that paths touched: those that are only old names of renames, and those that links hid.
+    pub(crate) old_names: BTreeSet<String>,
+    pub(crate) hidden: BTreeSet<String>,
     /// The paths that were lost with it and that nobody consented to.
     pub(crate) lost: BTreeSet<&'static str>,
 }

@@ -219,7 +219,7 @@ pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>>
         }
     }
     for (path, names) in touched.iter_mut().filter(|_| !is_consented) {
-        names.extend(links(path, run.sight, run.before));
+        names.extend(links_of(path, run.sight, run.before));
     }
     // A path that the config no longer has is kept while it declares something, and did so before.
     let is_kept = |path: &str, names: &BTreeSet<String>| {
@@ -238,7 +238,7 @@ pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>>
 }
 
 /// The names that were touched by files of a path which are links now.
-fn links(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
+fn links_of(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     let tree = &sight.commits.last().unwrap().tree;
     let patches = tree.linked_patches();
     let is_link = |name: &String| match path {
@@ -248,15 +248,21 @@ fn links(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     };
     let is_read = sight.settings.paths.contains(&path);
     let Some(good) = before.good.as_ref().filter(|_| is_read) else { return BTreeSet::new() };
-    let is_known =
-        |name: &String| good.loaded.documents.contains_key(name) || good.seen.contains(name);
     let then = good.touched.get(path).into_iter().flatten();
-    let hidden = then.filter(|name| is_known(name) && is_link(name));
-    let with_old_name = |name: &String| {
-        let document = good.loaded.documents.get(name);
-        [Some(name.clone()), document.and_then(|document| document.renamed_from.clone())]
-    };
-    hidden.flat_map(with_old_name).flatten().collect()
+    let mut hidden: BTreeSet<String> =
+        then.filter(|name| !good.old_names.contains(*name) && is_link(name)).cloned().collect();
+    let documents = hidden.iter().filter_map(|name| good.loaded.documents.get(name));
+    let old_names: Vec<String> = documents.filter_map(|d| d.renamed_from.clone()).collect();
+    hidden.extend(old_names);
+    if !hidden.is_empty() {
+        hidden.extend(good.hidden.iter().cloned());
+    }
+    hidden
+}
+
+/// The names that links of all paths hide.
+pub(crate) fn links(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
+    [BASE, OVERLAY].iter().flat_map(|path| links_of(path, sight, before)).collect()
 }
 
 /// The names that were touched by paths which today's config does not read though they still declare
@@ -269,8 +275,7 @@ pub(crate) fn unread_paths(sight: Sight<'_>, before: &Memory) -> BTreeSet<String
         let is_there = !tree.declared_by(path).is_empty() || tree.hides_some_of(path, good);
         !sight.settings.paths.contains(*path) && is_there
     });
-    let mut names = links(BASE, sight, before);
-    names.extend(links(OVERLAY, sight, before));
+    let mut names = links(sight, before);
     names.extend(unread.flat_map(|(_, names)| names.clone()));
     names
 }
@@ -310,6 +315,10 @@ pub(crate) fn keep_seen(run: &mut Run<'_>) {
     let Run { before, memory, .. } = run;
     let left = before.owned.keys().filter(|name| !memory.owned.contains_key(*name)).cloned();
     let Some(good) = &mut memory.good else { return };
+    good.old_names.retain(|name| !seen.contains_key(name));
+    let old_names = named.iter().filter(|name| !seen.contains_key(name));
+    let old_names = old_names.filter(|name| !good.loaded.documents.contains_key(*name));
+    good.old_names.extend(old_names.cloned().collect::<Vec<_>>());
     good.seen.extend(seen.into_keys().cloned());
     good.left.extend(left);
     for path in &run.sight.settings.paths {

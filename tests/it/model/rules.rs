@@ -216,7 +216,11 @@ impl Run<'_> {
             let lost = if is_consented { BTreeSet::new() } else { self.lost_paths.clone() };
             let loaded = self.loaded.clone();
             let [seen, left] = [BTreeSet::new(), BTreeSet::new()];
-            self.memory.good = Some(Good { commit: tip, loaded, touched, seen, left, lost });
+            let hidden = removal::links(self.sight, self.before);
+            let old_names = loaded.documents.values().filter_map(|d| d.renamed_from.clone());
+            let old_names = old_names.filter(|old| !loaded.documents.contains_key(old)).collect();
+            self.memory.good =
+                Some(Good { commit: tip, loaded, touched, seen, left, old_names, hidden, lost });
             let Memory { undeployed, owned, .. } = &mut self.memory;
             undeployed.retain(|name| !owned.contains_key(name));
             if apply_exit == 0 && undeployed.is_empty() {
