@@ -143,7 +143,10 @@ pub(super) fn declared_unread(
     let (folders, reader) = (&listing.folders, snapshot.reader());
     let mut then = document::declared_names(folders, &target.name, &engine.cache, &reader);
     then.unknown_files.extend(listing.unread.into_keys());
-    then.unknown_files.retain(|file| named_below(good, file).next().is_some());
+    then.unknown_files.retain(|file| {
+        let was_absent = good.absent_paths.get(file).is_some_and(|names| !names.is_empty());
+        was_absent || named_below(good, file).next().is_some()
+    });
     Ok(then)
 }
 

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
 use serde_json::json;
 
 use crate::git_servers::serve;
 use crate::remote::{follow, push};
-use crate::world::{World, git_in};
+use crate::world::{World, email, git_in};
 
 /// A repository whose commits give `a` the ports 1, 2 and 3, pushed to a bare one. The branch
 /// `feature/x` and the annotated tag `v2` are at the second.
@@ -126,4 +127,20 @@ fn a_partial_clone_is_told_as_such() {
     let plan = world.run(&["plan", "--rev", "HEAD~1"]).code(1).says(told);
     assert!(!plan.stdout.contains("fsck") && !plan.stderr.contains("fsck"));
     world.run(&["plan", "--base", "HEAD~1"]).code(1).says(told);
+}
+
+/// Without a state an empty path may have had a say in what live was edited to.
+#[test]
+fn a_secret_that_git_changes_is_sent_where_live_shows_the_one_of_the_base() {
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
+    world.env.insert("SECOND".into(), "another-secret".into());
+    world.target("paths: [connections, over]");
+    world.write("over/.keep", "");
+    world.settle(&["a", "b"]);
+    let base = world.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    let changed = email("b", "").replace("SMTP_PASSWORD", "SECOND");
+    world.write("connections/b.yaml", &changed);
+    world.commit("another secret");
+    world.run(&["apply", "--yes", "--base", &base]).code(0);
+    assert_eq!(world.live("b")["password"], json!("another-secret"));
 }

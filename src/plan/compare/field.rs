@@ -328,7 +328,12 @@ impl Comparing<'_> {
             self.stays(path);
             self.agreed(field, value);
         } else if shown.is_some() && readable {
+            let live_value = live.shown_by_get(path);
+            let is_as_before = |base: &BaseField| {
+                matches_base(field.field, None, path, base, live_value, settings.keys)
+            };
             let origin = match sent {
+                LastSent::Other if older.is_some_and(is_as_before) => Origin::Git,
                 LastSent::Other => Origin::Both,
                 LastSent::Never => Origin::Git,
                 LastSent::Same | LastSent::NotKnown => Origin::Drift,
