@@ -354,10 +354,11 @@ pub(crate) fn keep_seen(
     }
 }
 
-/// Forgets what a path had a say in, to whose loss somebody consented.
+/// Forgets what a path had a say in, to whose loss somebody consented. The path itself stays known: it may
+/// still declare something.
 pub(crate) fn forget_path(good: &mut GoodCommit, path: &str) {
     good.paths.remove(path);
-    good.absent_paths.remove(path);
+    good.absent_paths.insert(path.to_owned(), BTreeSet::new());
     let declared = Arc::make_mut(&mut good.declared).values_mut().chain(good.seen.values_mut());
     declared.for_each(|then| then.files.retain(|file| !is_at_or_below(file, path)));
 }
