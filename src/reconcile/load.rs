@@ -126,8 +126,8 @@ pub(super) fn declared_below(
     Ok(document::declared_names(folders, &target.name, &engine.cache, &reader))
 }
 
-/// The declarations of a snapshot below a path that is not read, in files that no path of today reads. Those are
-/// its unknown files that declared something before.
+/// The declarations of a snapshot below a path that the config no longer reads, in files that no path of
+/// today reads. A file whose names are not known counts only if it declared something before.
 pub(super) fn declared_unread(
     engine: &Engine,
     target: &Target,
