@@ -3,7 +3,7 @@
 //! document.
 
 use super::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words};
-use super::row::{Row, Rows, Settings};
+use super::row::{Claim, Row, Rows, Settings};
 use crate::config::MaxDeletes;
 use crate::desired::{Desired, DesiredConnection};
 use crate::name::ConnectionName;
@@ -181,7 +181,12 @@ pub(super) fn follow_protection(
     settings: &Settings<'_>,
 ) {
     let protect = desired.options.protect;
-    let may_lift = settings.loaded_whole && row.absent_layer.is_none() && !settings.is_worktree();
+    // A connection that is to be renamed is not the one that a document of its old name declares.
+    let is_renamed = matches!(row.claim, Some(Claim::Frees(_)));
+    let may_lift = settings.loaded_whole
+        && row.absent_layer.is_none()
+        && !settings.is_worktree()
+        && !is_renamed;
     let memory = decision.memory.as_ref().or(row.memory);
     let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
         let is_of_type = owned.type_name == desired.connection_type.name;

@@ -385,6 +385,20 @@ fn protect_of_a_rename_that_waits_is_of_the_old_name() {
 }
 
 #[test]
+fn protect_of_a_rename_that_waits_outlives_another_document_of_the_old_name() {
+    let world = World::with(refusing_renames());
+    world.settle(&["old", "other"]);
+    world.remove("connections/old.yaml");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.apply().code(1);
+    world.commit_email("old", "");
+    world.apply().code(1);
+    world.commit_without(&["new", "old"]);
+    world.apply().code(3).says("protected");
+    assert_eq!(world.names(), ["old", "other"]);
+}
+
+#[test]
 fn a_name_that_is_declared_anew_is_not_renamed_again() {
     let world = World::settled(&["old", "other"]);
     world.commit_rename("old", "new");
