@@ -155,7 +155,6 @@ impl History {
                 shows: self.setting.shows,
                 renames: self.setting.renames,
                 ids: self.setting.ids,
-                summary: self.setting.summary,
                 env: &self.ground.env,
                 commits: &self.commits,
                 live,

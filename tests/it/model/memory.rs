@@ -203,8 +203,6 @@ pub(crate) struct Sight<'a> {
     pub(crate) renames: bool,
     /// The server shows ids.
     pub(crate) ids: bool,
-    /// Lists show so little that each connection is read.
-    pub(crate) summary: bool,
     pub(crate) env: &'a BTreeMap<String, String>,
     /// The history, the tip last.
     pub(crate) commits: &'a [Commit],

@@ -249,8 +249,9 @@ fn links_of(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     let is_read = sight.settings.paths.contains(&path);
     let Some(good) = before.good.as_ref().filter(|_| is_read) else { return BTreeSet::new() };
     let then = good.touched.get(path).into_iter().flatten();
+    let has_document = |name: &String| !good.old_names.contains(name) || good.hidden.contains(name);
     let mut hidden: BTreeSet<String> =
-        then.filter(|name| !good.old_names.contains(*name) && is_link(name)).cloned().collect();
+        then.filter(|name| has_document(name) && is_link(name)).cloned().collect();
     let documents = hidden.iter().filter_map(|name| good.loaded.documents.get(name));
     let old_names: Vec<String> = documents.filter_map(|d| d.renamed_from.clone()).collect();
     hidden.extend(old_names);
@@ -315,6 +316,19 @@ pub(crate) fn keep_seen(run: &mut Run<'_>) {
     let Run { before, memory, .. } = run;
     let left = before.owned.keys().filter(|name| !memory.owned.contains_key(*name)).cloned();
     let Some(good) = &mut memory.good else { return };
+    if run.sight.flags.allow_deletes && !run.sight.flags.narrow() {
+        // Consented to: what lost paths and links had a say in is forgotten.
+        for path in std::mem::take(&mut good.lost).iter().chain(&run.lost_paths) {
+            good.touched.insert(path, BTreeSet::new());
+            good.loaded.counts.remove(path);
+        }
+        for path in &run.sight.settings.paths {
+            let hidden = links_of(path, run.sight, before);
+            let touched = good.touched.entry(path).or_default();
+            touched.retain(|name| !hidden.contains(name));
+        }
+        good.hidden.clear();
+    }
     good.old_names.retain(|name| !seen.contains_key(name));
     let old_names = named.iter().filter(|name| !seen.contains_key(name));
     let old_names = old_names.filter(|name| !good.loaded.documents.contains_key(*name));

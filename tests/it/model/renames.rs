@@ -96,7 +96,7 @@ impl Run<'_> {
         }
         let again = fields::compare_again(self, &document, &old_live, ours.as_ref());
         let body = fields::put(self, &document, &old_live, &again, ours.as_ref());
-        if body.is_none() && !self.may_be_readable(document.kind, &old_live, false) {
+        if body.is_none() && !self.may_be_readable(document.kind, &old_live) {
             self.block(new);
             return false;
         }

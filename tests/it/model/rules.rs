@@ -148,7 +148,14 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     }
     run.raise_protection();
     run.renames();
-    for (name, document) in run.loaded.documents.clone() {
+    // Creates come first: what they made may prove that a secret can be read.
+    let (present, absent): (Vec<_>, Vec<_>) = run
+        .loaded
+        .documents
+        .clone()
+        .into_iter()
+        .partition(|(name, _)| sight.live.contains_key(name));
+    for (name, document) in absent.into_iter().chain(present) {
         run.declared(&name, &document);
     }
     for name in run.blocked_names() {
@@ -156,7 +163,7 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
         let kind = kind.or_else(|| Some(before.owned.get(&name)?.kind));
         let kind = kind.or_else(|| {
             let is_invalid = run.loaded.invalid.contains(&name);
-            let is_read = sight.settings.paths.contains(&BASE);
+            let is_read = sight.settings.paths.contains(&BASE) && !tip.tree.is_link(&name);
             let document = tip.tree.base.get(&name).filter(|_| is_invalid && is_read);
             document.map(|document| document.kind)
         });
@@ -213,10 +220,12 @@ impl Run<'_> {
         if whole && !self.sight.flags.narrow() {
             let touched = removal::touched(&self);
             let is_consented = removal::consents_to_lost_paths(self.sight, self.before);
-            let lost = if is_consented { BTreeSet::new() } else { self.lost_paths.clone() };
+            let (lost, hidden) = match is_consented {
+                true => (BTreeSet::new(), BTreeSet::new()),
+                false => (self.lost_paths.clone(), removal::links(self.sight, self.before)),
+            };
             let loaded = self.loaded.clone();
             let [seen, left] = [BTreeSet::new(), BTreeSet::new()];
-            let hidden = removal::links(self.sight, self.before);
             let old_names = loaded.documents.values().filter_map(|d| d.renamed_from.clone());
             let old_names = old_names.filter(|old| !loaded.documents.contains_key(old)).collect();
             self.memory.good =
@@ -360,18 +369,18 @@ impl Run<'_> {
             let is_seen = !self.before.stateless || self.sight.flags.admits(document.kind, name);
             let declared = Some(declared).filter(|_| is_seen)?;
             let wanted = self.sight.resolve(declared).filter(Value::is_string)?;
-            let live = self.sight.live.get(name)?;
+            let created = || self.live.get(name).filter(|_| self.written.contains(name));
+            let live = self.sight.live.get(name).or_else(created)?;
             (Kind::of(&live.body) == kind).then_some((live, wanted))
         });
         let mut tried = witnesses.take(3);
         tried.any(|(live, wanted)| self.sight.shows.of(kind, live.body.get(SECRET)) == Some(wanted))
     }
 
-    /// Whether the PUT's own GET may yet show the secret in clear: its type can be read, and the plan
-    /// did not see that this one is hidden, or unset, since it read no more than a list.
-    pub(crate) fn may_be_readable(&self, kind: Kind, live: &Live, is_only_listed: bool) -> bool {
+    /// Whether a PUT may send the secret back: its type was read before, and the plan's own reading shows this one.
+    pub(crate) fn may_be_readable(&self, kind: Kind, live: &Live) -> bool {
         let shown = self.sight.shows.of(kind, live.body.get(SECRET));
-        self.before.readable.contains(&kind) && (is_only_listed || shown.is_some())
+        self.before.readable.contains(&kind) && shown.is_some()
     }
 
     pub(crate) fn may_take_over(&self, fate: &Fate) -> bool {
@@ -470,8 +479,7 @@ impl Run<'_> {
         if self.is_lost(name, document) {
             let again = fields::compare_again(self, document, live, ours.as_ref());
             let body = fields::put(self, document, live, &again, ours.as_ref());
-            let is_possible =
-                body.is_some() || self.may_be_readable(document.kind, live, !self.sight.summary);
+            let is_possible = body.is_some() || self.may_be_readable(document.kind, live);
             match fate.writes() {
                 true if is_possible => self.hold_for_lost_path("update", name),
                 // What nobody could write is blocked, whatever else holds it.
@@ -493,7 +501,7 @@ impl Run<'_> {
         if fate.writes() {
             let again = fields::compare_again(self, document, live, ours.as_ref());
             match fields::put(self, document, live, &again, ours.as_ref()) {
-                None if !self.may_be_readable(document.kind, live, !self.sight.summary) => {
+                None if !self.may_be_readable(document.kind, live) => {
                     self.block(name);
                 }
                 None => {
@@ -538,7 +546,7 @@ impl Run<'_> {
         let mut body = live.body.clone();
         !owned.kind.has_secret()
             || owned.base.contains_key(SECRET)
-            || self.may_be_readable(owned.kind, live, false)
+            || self.may_be_readable(owned.kind, live)
             || fields::keep_secret(self, owned.kind, &mut body, owned.secret.shown.as_ref())
                 .is_some()
     }
