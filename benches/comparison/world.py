@@ -180,7 +180,9 @@ class World:
     def start_daemon(self, patience=300):
         self.log = open(os.path.join(self.folder, "daemon.log"), "wb")
         command = [self.program, "run"]
-        self.daemon = subprocess.Popen(command, env=self.env, stderr=self.log, stdout=self.log)
+        # As the image and the systemd unit start it.
+        env = {**self.env, "MIMALLOC_PURGE_DELAY": "0"}
+        self.daemon = subprocess.Popen(command, env=env, stderr=self.log, stdout=self.log)
         wait_for("the daemon", patience, lambda: self.passes()[0] >= 1)
 
     def passes(self):
