@@ -30,6 +30,7 @@ mod live;
 mod name;
 mod notify;
 mod observe;
+mod parallel;
 mod places;
 mod plan;
 mod pointer;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::document::{Diagnostic, Severity};
 use crate::links::Links;
 use crate::name::ConnectionName;
+use crate::parallel::in_parallel;
 use crate::source::Commit;
 
 pub(crate) mod body;
@@ -35,6 +36,7 @@ pub use run::{Filter, RunRequests};
 use crate::record::Record;
 use crate::rules::UserRules;
 use crate::secret::{Redactor, SENSITIVE};
+use row::Row;
 
 /// A plan, and everything that follows from it without a call.
 #[derive(Debug)]
@@ -89,8 +91,9 @@ fn decide_all(mut rows: Rows<'_>, settings: &Settings<'_>) -> Vec<Decision> {
     let mut decisions = decide::decide_renames(&mut rows, settings);
     let decided: BTreeSet<ConnectionName> =
         decisions.iter().map(|decision| decision.entry.name.clone()).collect();
-    let others = rows.values().filter(|row| !decided.contains(row.name));
-    decisions.extend(others.filter_map(|row| decide::decide(row, settings)));
+    let others: Vec<&Row<'_>> = rows.values().filter(|row| !decided.contains(row.name)).collect();
+    let others = in_parallel(others, |row| decide::decide(row, settings));
+    decisions.extend(others.into_iter().flatten());
     limits::limit(&mut decisions, &rows, settings);
     for decision in decisions.iter_mut().filter(|one| !decided.contains(&one.entry.name)) {
         if let Some(row) = rows.get(&decision.entry.name) {

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-use super::{Merged, in_parallel};
+use super::Merged;
 use crate::catalog::{self, HEAD, hidden};
 use crate::diagnostic::{
     At, Chunk, Diagnostic, Excerpt, FileText, Finding, Mark, Part, code, is_field, only_references,
     split,
 };
 use crate::name::{self, ConnectionName};
+use crate::parallel::in_parallel;
 use crate::reference::holds_reference;
 use crate::source::FileEntry;
 use crate::yaml;

@@ -13,10 +13,11 @@ use serde_json::{Map, Value};
 use super::examine::{self, Examined, Rename, examine};
 use super::file::{Locator, ParseCache, ParsedFile, Read};
 use super::gather::{Gathered, assign, gather};
-use super::{Document, Invalid, Layer, LoadRequest, Merged, Place, in_parallel, options};
+use super::{Document, Invalid, Layer, LoadRequest, Merged, Place, options};
 use crate::catalog::{self, ConnectionType};
 use crate::diagnostic::{At, Diagnostic, Finding, Part, Severity, code};
 use crate::name::ConnectionName;
+use crate::parallel::in_parallel;
 use crate::source::{FileEntry, Folder};
 
 /// How many problems of one file are told.

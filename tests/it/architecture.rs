@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 16] = [
+const CORE: [&str; 17] = [
     "catalog",
     "rules",
     "document",
@@ -18,6 +18,7 @@ const CORE: [&str; 16] = [
     "pointer",
     "digest",
     "links",
+    "parallel",
     "desired",
     "live",
     "record",
