@@ -201,8 +201,9 @@ impl History {
         let loaded = self.commits[at].tree.load(paths);
         let agreed = |name: &str, field: &str, declared: &Value| {
             // A secret is sent where its text differs.
-            let same = now.documents.get(name).and_then(|d| d.fields.get(field)) == Some(declared);
-            let value = (field != SECRET || same).then(|| self.value(declared)).flatten();
+            let now = now.documents.get(name).and_then(|d| d.fields.get(field));
+            let is_moved = field == SECRET && now.is_some_and(|now| now != declared);
+            let value = (!is_moved).then(|| self.value(declared)).flatten();
             Agreed { declared: declared.clone(), value: value.unwrap_or(json!("another")) }
         };
         let owned = loaded.documents.iter().map(|(name, document)| {
