@@ -140,8 +140,10 @@ pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
     let mut is_raised = false;
     for connection in desired.values().filter(|connection| connection.options.protect) {
         let own_type = connection.connection_type.name;
+        // A document of the old name is about another connection, unless the rename is done.
+        let is_done = record.owned(&connection.name).is_some();
         let old = connection.options.renamed_from.as_ref().filter(|old| {
-            !desired.contains_key(*old)
+            !(is_done && desired.contains_key(*old))
                 && record.owned(old).is_some_and(|owned| owned.type_name == own_type)
         });
         for name in std::iter::once(&connection.name).chain(old.cloned().as_ref()) {
@@ -182,7 +184,7 @@ pub(super) fn follow_protection(
 ) {
     let protect = desired.options.protect;
     // A connection that is to be renamed is not the one that a document of its old name declares.
-    let is_renamed = matches!(row.claim, Some(Claim::Frees(_)));
+    let is_renamed = matches!(row.claim, Some(Claim::Frees(_) | Claim::Locks(_)));
     let may_lift = settings.loaded_whole
         && row.absent_layer.is_none()
         && !settings.is_worktree()

@@ -386,16 +386,35 @@ fn protect_of_a_rename_that_waits_is_of_the_old_name() {
 
 #[test]
 fn protect_of_a_rename_that_waits_outlives_another_document_of_the_old_name() {
+    for is_declared_anew in [false, true] {
+        let world = World::with(refusing_renames());
+        world.settle(&["old", "other"]);
+        if is_declared_anew {
+            world.remove("connections/old.yaml");
+        }
+        world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+        world.apply().code(1);
+        if is_declared_anew {
+            world.commit_email("old", "");
+            world.apply().code(1);
+        }
+        world.commit_without(&["new", "old"]);
+        world.apply().code(3).says("protected");
+        assert_eq!(world.names(), ["old", "other"]);
+    }
+}
+
+#[test]
+fn protect_of_a_rename_that_waits_ends_with_its_document() {
     let world = World::with(refusing_renames());
     world.settle(&["old", "other"]);
-    world.remove("connections/old.yaml");
     world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
     world.apply().code(1);
-    world.commit_email("old", "");
-    world.apply().code(1);
-    world.commit_without(&["new", "old"]);
-    world.apply().code(3).says("protected");
-    assert_eq!(world.names(), ["old", "other"]);
+    world.commit_without(&["new"]);
+    world.apply().code(0);
+    world.commit_without(&["old"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["other"]);
 }
 
 #[test]

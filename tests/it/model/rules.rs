@@ -342,7 +342,8 @@ impl Run<'_> {
         for (name, document) in self.loaded.documents.iter().filter(|(_, d)| d.protect) {
             let old = document.renamed_from.iter().filter(|old| {
                 let owned = self.before.owned.get(*old);
-                !self.loaded.documents.contains_key(*old)
+                let is_done = self.before.owned.contains_key(name);
+                !(is_done && self.loaded.documents.contains_key(*old))
                     && owned.is_some_and(|owned| owned.kind == document.kind)
             });
             for name in old.chain([name]) {
@@ -412,6 +413,7 @@ impl Run<'_> {
         let keeps_protection = self.keeps_protection(name, name, document);
         if let Some(owned) = self.memory.owned.get_mut(name)
             && !self.freed.contains(name)
+            && (!self.waiting.contains(name) || document.protect)
             // A commit that declares another type is none that lifted it first.
             && (owned.kind == document.kind || document.protect)
         {
