@@ -354,10 +354,15 @@ pub(crate) fn keep_seen(
     }
 }
 
-/// Forgets what a path had a say in, to whose loss somebody consented. The path itself stays known: it may
-/// still declare something.
-pub(crate) fn forget_path(good: &mut GoodCommit, path: &str) {
+/// Forgets the loss of a path to which somebody consented. One that `today` reads keeps its files: those that
+/// are broken still block their connections. Of another one only the path stays known, which may still
+/// declare something.
+pub(crate) fn forget_path(good: &mut GoodCommit, path: &str, today: &BTreeMap<String, usize>) {
     good.paths.remove(path);
+    good.absent_paths.remove(path);
+    if today.contains_key(path) {
+        return;
+    }
     good.absent_paths.insert(path.to_owned(), BTreeSet::new());
     let declared = Arc::make_mut(&mut good.declared).values_mut().chain(good.seen.values_mut());
     declared.for_each(|then| then.files.retain(|file| !is_at_or_below(file, path)));

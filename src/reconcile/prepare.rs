@@ -250,7 +250,8 @@ impl Reconcile<'_> {
         let renews = loaded_whole && self.snapshot.commit().is_some() && !filter.is_narrow();
         if let Some(good) = planned.record.last_good.as_mut().filter(|_| !renews) {
             if self.options.requests.allow_deletes && !filter.is_narrow() {
-                earlier.absent_paths().keys().for_each(|path| forget_path(good, path));
+                let (absent, today) = (earlier.absent_paths(), loaded.counts());
+                absent.keys().for_each(|path| forget_path(good, path, &today));
             }
             keep_seen(good, loaded.seen(filter), loaded.counts());
         }

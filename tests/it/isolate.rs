@@ -53,6 +53,21 @@ fn a_file_whose_names_are_not_known_blocks_the_whole_target() {
 }
 
 #[test]
+fn a_consent_to_an_empty_path_forgets_no_file_that_is_broken() {
+    let world = isolating("[connections, prod]");
+    world.commit_email("a", "");
+    world.write("prod/a.yaml", "name: a\nhost: prod.example.com\n");
+    world.commit("overlay");
+    world.apply().code(0);
+    world.write("connections/a.yaml", "type: email\nname: [\n");
+    world.remove("prod/a.yaml");
+    world.write("prod/b.yaml", &email("b", ""));
+    world.commit("the only document of the path cannot be read");
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(1);
+    world.apply().code(1).says("connections/a.yaml, which declared it, cannot be read");
+}
+
+#[test]
 fn without_a_last_good_commit_an_unreadable_file_blocks_the_whole_target() {
     let world = isolating("[connections]");
     world.write("connections/x.yaml", "a: [\n");
