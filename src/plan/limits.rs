@@ -134,23 +134,28 @@ fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
     Some(Why::new(reason).advice(format!("{ALLOW_DELETES}, or raise max_deletes")))
 }
 
-/// Raises `protect` where a document declares it, also of the old name of a rename that is not done:
-/// it counts from the first reconcile that saw it, whatever its lists gave. Says whether any was raised.
+/// Raises `protect` where a document declares it, also of the old name of a rename that is not done, and of
+/// what may have been created: it counts from the first reconcile that saw it, whatever its lists gave. Says
+/// whether any was raised.
 pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
     let mut is_raised = false;
     for connection in desired.values().filter(|connection| connection.options.protect) {
         let own_type = connection.connection_type.name;
-        // A document of the old name is about another connection, unless the rename is done.
-        let is_done = record.owned(&connection.name).is_some();
         let old = connection.options.renamed_from.as_ref().filter(|old| {
-            !(is_done && desired.contains_key(*old))
-                && record.owned(old).is_some_and(|owned| owned.type_name == own_type)
+            let is_done = record
+                .owned(&connection.name)
+                .is_some_and(|owned| owned.renamed_from.as_ref() == Some(old));
+            !is_done && record.owned(old).is_some_and(|owned| owned.type_name == own_type)
         });
         for name in std::iter::once(&connection.name).chain(old.cloned().as_ref()) {
-            if record.owned(name).is_some_and(|owned| !owned.protect) {
+            let Some(memory) = record.memory(name) else { continue };
+            let owned = memory.owned.iter().map(|owned| owned.protect);
+            let intent = memory.intent.iter().map(|intent| intent.protect);
+            if owned.chain(intent).any(|protect| !protect) {
                 is_raised = true;
                 record.edit(name, |memory| {
                     memory.owned.iter_mut().for_each(|owned| owned.protect = true);
+                    memory.intent.iter_mut().for_each(|intent| intent.protect = true);
                 });
             }
         }

@@ -89,7 +89,7 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
         type_name,
         id: view.id().cloned(),
         base: Arc::new(base),
-        protect,
+        protect: protect || previous.as_ref().is_some_and(|owned| owned.protect),
         renamed_from: from,
         last_change: previous.as_ref().and_then(|owned| owned.last_change),
         last_commit: previous.and_then(|owned| owned.last_commit),

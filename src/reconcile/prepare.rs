@@ -496,7 +496,10 @@ fn with_old_names(
     for (new, old) in loaded.renames_of_blocked(&blocked, record.last_good.as_ref()) {
         let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
         let is_known = is_declared || record.owned(&old).is_some();
-        if is_known && !is_renamed(record, live, &new) {
+        // What has the new name may be another connection, which a rename moves on.
+        let is_of_old =
+            record.owned(&new).is_some_and(|owned| owned.renamed_from.as_ref() == Some(&old));
+        if is_known && !(is_of_old && is_renamed(record, live, &new)) {
             let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
             blocked.entry(old).or_insert_with(|| reason.into());
         }

@@ -4,6 +4,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use crate::answers::{answer, showing};
+use crate::crashes::kill_at_first_write;
 use crate::faults::Fault;
 use crate::world::{World, ftp};
 
@@ -73,4 +74,23 @@ fn protection_counts_from_the_first_pass_though_its_connection_is_blocked() {
     world.commit_without(&["a"]);
     world.apply().code(3).says("protected");
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn protection_counts_for_a_create_or_rename_whose_answer_was_lost() {
+    for is_rename in [false, true] {
+        let world = World::settled(&["a", "old"]);
+        let from = if is_rename { "renamedFrom: old, " } else { "" };
+        if is_rename {
+            world.remove("connections/old.yaml");
+        }
+        world.commit_email("new", &format!("x-gitops: {{{from}protect: false}}\n"));
+        assert!(kill_at_first_write(&world, true));
+        world.commit_email("new", &format!("x-gitops: {{{from}protect: true}}\n"));
+        // It reads the whole commit, and looks at another connection alone.
+        world.run(&["apply", "--yes", "--name", "a"]).code(0);
+        world.commit_without(&["new"]);
+        world.apply().code(3).says("protected");
+        assert!(world.names().contains(&"new".to_owned()));
+    }
 }

@@ -405,6 +405,19 @@ fn protect_of_a_rename_that_waits_outlives_another_document_of_the_old_name() {
 }
 
 #[test]
+fn protect_of_a_rename_that_is_done_is_not_of_the_old_name() {
+    let world = World::settled(&["old", "other"]);
+    world.remove("connections/old.yaml");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.apply().code(0);
+    world.commit_email("old", "");
+    world.apply().code(0);
+    world.commit_without(&["old"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new", "other"]);
+}
+
+#[test]
 fn protect_of_a_rename_that_waits_ends_with_its_document() {
     let world = World::with(refusing_renames());
     world.settle(&["old", "other"]);

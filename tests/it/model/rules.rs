@@ -271,7 +271,8 @@ impl Run<'_> {
             let is_live = |name: &String| self.sight.live.contains_key(name);
             let is_owned = |name: &String| self.before.owned.contains_key(name);
             let is_declared = is_live(old) && self.loaded.documents.contains_key(*old);
-            (is_declared || is_owned(old)) && !(is_owned(new) && is_live(new))
+            let known = self.before.owned.get(*new).and_then(|owned| owned.renamed_from.as_ref());
+            (is_declared || is_owned(old)) && !(known == Some(*old) && is_live(new))
         };
         renames.filter(is_open).map(|(_, old)| old.clone()).collect()
     }
@@ -342,9 +343,9 @@ impl Run<'_> {
         for (name, document) in self.loaded.documents.iter().filter(|(_, d)| d.protect) {
             let old = document.renamed_from.iter().filter(|old| {
                 let owned = self.before.owned.get(*old);
-                let is_done = self.before.owned.contains_key(name);
-                !(is_done && self.loaded.documents.contains_key(*old))
-                    && owned.is_some_and(|owned| owned.kind == document.kind)
+                let known = self.before.owned.get(name);
+                let is_done = known.is_some_and(|known| known.renamed_from.as_ref() == Some(old));
+                !is_done && owned.is_some_and(|owned| owned.kind == document.kind)
             });
             for name in old.chain([name]) {
                 self.raised.insert(name.clone());
