@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::send::{Sent, ended, look_after, read, remember, send};
+use super::send::{Delivery, ended, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
 use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
@@ -75,19 +75,21 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
         Ok(live.map(|live| (live, error)))
     };
     match send(job, call, hints_at_arrival, look).await {
-        Sent::Acknowledged(deployment) => {
-            let base = job.settings.base_of(desired);
+        Delivery::Acknowledged(deployment) => {
+            let base = job.compare_by.base_of(desired);
             remember(job, desired, base, None, &deployment).into()
         }
-        Sent::Arrived((live, error)) => arrived_or_not(job, desired, &live, &error).await.into(),
-        Sent::Failed { error, nothing_was_done } => {
+        Delivery::Arrived((live, error)) => {
+            arrived_or_not(job, desired, &live, &error).await.into()
+        }
+        Delivery::Failed { error, nothing_was_done } => {
             if nothing_was_done {
                 forget_intent(job, desired);
             }
             let is_refused = error.kind == ErrorKind::Refused;
             Posted { result: ended(&error, nothing_was_done), is_refused }
         }
-        Sent::Over(result) => result.into(),
+        Delivery::Over(result) => result.into(),
     }
 }
 
@@ -98,8 +100,8 @@ async fn arrived_or_not(
     live: &LiveConnection,
     error: &CallError,
 ) -> ChangeResult {
-    let base = job.settings.base_of(desired);
-    if !LiveView::of(live).shows(desired.connection_type.name, &base, job.settings.keys) {
+    let base = job.compare_by.base_of(desired);
+    if !LiveView::of(live).shows(desired.connection_type.name, &base, job.compare_by.keys) {
         forget_intent(job, desired);
         return ChangeResult::Failed(error.to_string());
     }

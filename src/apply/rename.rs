@@ -1,7 +1,7 @@
 //! One PUT under the old name, with the new one in its body.
 
 use super::create::{self, forget_intent};
-use super::send::{Sent, base_after_put, ended, look_after, remember, send};
+use super::send::{Delivery, base_after_put, ended, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -34,15 +34,15 @@ pub(super) async fn rename(
 
 /// The note of a rename, before its call.
 pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Intent {
-    let mut intent = create::intent(desired, &job.settings);
+    let mut intent = create::intent(desired, &job.compare_by);
     intent.from.clone_from(&change.previous_name);
     let old = change.previous_name.as_ref();
     if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
-        let owned = job.planned.owned(old);
-        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.settings));
+        let owned = job.record_of_plan.owned(old);
+        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
         let comparison = job.compare(desired, &view, job.remembered(desired, owned));
         intent.kept = comparison.kept().map(str::to_owned).collect();
-        intent.base = base_after_put(desired, &comparison, &job.settings);
+        intent.base = base_after_put(desired, &comparison, &job.compare_by);
     }
     intent
 }
@@ -53,8 +53,8 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old);
     match send(job, call, hints_at_arrival, look).await {
-        Sent::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
-        Sent::Arrived(live) => {
+        Delivery::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
+        Delivery::Arrived(live) => {
             let result = remember_rename(job, desired, ready, &live, &Deployment::Done);
             if desired.declares_secret() {
                 // Whether its masked secrets arrived is not known: they are sent again.
@@ -62,7 +62,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
             }
             result
         }
-        Sent::Failed { error, nothing_was_done } => {
+        Delivery::Failed { error, nothing_was_done } => {
             if nothing_was_done {
                 forget_intent(job, desired);
             }
@@ -74,7 +74,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
                 _ => ended(&error, nothing_was_done),
             }
         }
-        Sent::Over(result) => result,
+        Delivery::Over(result) => result,
     }
 }
 
@@ -127,7 +127,7 @@ fn remember_rename(
     deployment: &Deployment,
 ) -> ChangeResult {
     let Put { fresh: old, comparison, .. } = ready;
-    let base = base_after_put(desired, comparison, &job.settings);
+    let base = base_after_put(desired, comparison, &job.compare_by);
     job.ledger.edit(|record| {
         record.free(&old.name);
         record.edit(&desired.name, |memory| memory.unstable.clear());

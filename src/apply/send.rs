@@ -12,7 +12,7 @@ use crate::plan::compare::{CompareSettings, Comparison};
 use crate::record::{Base, Degraded, LONGEST_PAUSE, Owned};
 
 /// How sending a write ended.
-pub(super) enum Sent<T> {
+pub(super) enum Delivery<T> {
     /// The server acknowledged it.
     Acknowledged(Deployment),
     /// Its answer was lost, and what live shows proves that it was made.
@@ -36,7 +36,7 @@ pub(super) async fn send<T, C, L>(
     call: impl Fn() -> C,
     hints_at_arrival: impl Fn(ErrorKind) -> bool,
     look: impl Fn(CallError) -> L,
-) -> Sent<T>
+) -> Delivery<T>
 where
     C: Future<Output = Result<Deployment, CallError>>,
     L: Future<Output = Result<Option<T>, ChangeResult>>,
@@ -44,22 +44,22 @@ where
     let mut tries = Tries::default();
     loop {
         let error = match call().await {
-            Ok(deployment) => return Sent::Acknowledged(deployment),
+            Ok(deployment) => return Delivery::Acknowledged(deployment),
             Err(error) => error,
         };
         let is_first = tries.failed() == 0;
         let may_have_arrived =
             error.may_have_been_done() || (!is_first && hints_at_arrival(error.kind));
         if !may_have_arrived {
-            return Sent::Failed { error, nothing_was_done: is_first };
+            return Delivery::Failed { error, nothing_was_done: is_first };
         }
         match look(error.clone()).await {
-            Ok(Some(arrived)) => return Sent::Arrived(arrived),
+            Ok(Some(arrived)) => return Delivery::Arrived(arrived),
             Ok(None) => {}
-            Err(result) => return Sent::Over(result),
+            Err(result) => return Delivery::Over(result),
         }
         if let Err(why) = job.client.retries().pause(&mut tries, &error).await {
-            return Sent::Over(failed(&CallError { gave_up: Some(why), ..error }));
+            return Delivery::Over(failed(&CallError { gave_up: Some(why), ..error }));
         }
     }
 }
@@ -119,8 +119,8 @@ pub(super) const MADE_ANEW: &str =
 /// Whether another connection than the planned one is live under a name: whether that one may be
 /// adopted is for a plan to say.
 pub(super) fn is_made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveConnection) -> bool {
-    let planned = job.observed.live.connections.get(name).and_then(|planned| planned.id.as_ref());
-    planned.is_some() && fresh.id.is_some() && planned != fresh.id.as_ref()
+    let id_in_plan = job.observed.live.connections.get(name).and_then(|live| live.id.as_ref());
+    id_in_plan.is_some() && fresh.id.is_some() && id_in_plan != fresh.id.as_ref()
 }
 
 /// The base after a PUT: fields that were written agree now, fields that live kept have their older

@@ -17,7 +17,7 @@ use crate::name::first_few;
 use crate::plan::{Filter, Plan, RunRequests};
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions};
 use crate::rules::Effect;
-use crate::source::{Seen, Snapshot, Source, SourceError};
+use crate::source::{CheckedSnapshot, Snapshot, Source, SourceError};
 
 /// A command's engine, and where its documents come from.
 pub struct Session {
@@ -149,8 +149,11 @@ impl Session {
         self.accepted(source.revision(rev).await)
     }
 
-    fn accepted(&self, seen: Result<Seen, SourceError>) -> Result<Snapshot, CommandError> {
-        let Seen { snapshot, refused, .. } = seen.map_err(CommandError::failed)?;
+    fn accepted(
+        &self,
+        checked: Result<CheckedSnapshot, SourceError>,
+    ) -> Result<Snapshot, CommandError> {
+        let CheckedSnapshot { snapshot, refused, .. } = checked.map_err(CommandError::failed)?;
         let Some(refused) = refused else { return Ok(snapshot) };
         if let Some(asked) = &self.asked {
             for target in &self.engine.config.targets {

@@ -305,13 +305,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Hides a value from snippets, unless it is made of references, which may be seen.
+    /// Conceals a value from snippets, unless it is made of references, which may be seen.
     pub(super) fn hide_unless_reference(&mut self, node: &ConfigNode<'_>) {
         let is_reference = |text: &Value| {
             text.as_str().is_some_and(|text| SecretText(text.to_owned()).is_reference())
         };
         if !is_reference(node.value) {
-            self.problems.hide(&node.pointer);
+            self.problems.conceal(&node.pointer);
         }
     }
 

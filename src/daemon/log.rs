@@ -53,7 +53,7 @@ pub(super) struct TargetLog<'a> {
     pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
     /// The newest commit of the source.
-    pub(super) seen: Option<&'a CommitId>,
+    pub(super) newest: Option<&'a CommitId>,
     /// How the target stood before.
     pub(super) before: Option<&'a TargetStatus>,
 }
@@ -113,7 +113,7 @@ impl TargetLog<'_> {
     fn warnings(&self, diagnostics: &[Diagnostic]) {
         let (target, commit, event) = (self.target, self.short(), "warning");
         let of_same =
-            |before: &&TargetStatus| before.commit_seen.as_ref().map(|c| &c.id) == self.seen;
+            |before: &&TargetStatus| before.commit_seen.as_ref().map(|c| &c.id) == self.newest;
         let told = self.before.filter(of_same).map(|before| &before.trouble.diagnostics);
         let is_new = |one: &&Diagnostic| {
             one.severity == Severity::Warning && !told.is_some_and(|told| told.contains(*one))
@@ -346,7 +346,7 @@ mod tests {
                 commit: None,
                 asked: &asked,
                 throttle: &throttle,
-                seen: None,
+                newest: None,
                 before: None,
             };
             let made = lines.clone();

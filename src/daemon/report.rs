@@ -23,7 +23,7 @@ use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
 use crate::plan::{ConnectionState, Entry};
-use crate::source::{Commit, Seen};
+use crate::source::{CheckedSnapshot, Commit};
 use crate::state::StateError;
 
 /// Tells what happens to one target.
@@ -41,7 +41,7 @@ pub(super) struct Reporter {
 
 /// How one reconcile ended, beside its result.
 pub(super) struct Ended<'a> {
-    pub(super) seen: &'a Seen,
+    pub(super) checked: &'a CheckedSnapshot,
     pub(super) outcome: ReconcileOutcome,
     /// The newer commit that ended it.
     pub(super) newer: Option<CommitId>,
@@ -164,7 +164,7 @@ impl Reporter {
             commit: id,
             asked: &asked,
             throttle: &self.throttle,
-            seen: ended.seen.snapshot.commit().map(|commit| &commit.id),
+            newest: ended.checked.snapshot.commit().map(|commit| &commit.id),
             before: status.target(name),
         };
         match &ended.newer {
@@ -208,7 +208,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         status.suspended = result.suspended;
         status.state = state_of(&result, ended.outcome);
     }
-    status.commit_seen = ended.seen.snapshot.commit().cloned();
+    status.commit_seen = ended.checked.snapshot.commit().cloned();
     let known = status.trouble.wait.take();
     // It waits on while newer commits come; a commit that it was given ends the wait.
     let applied = status.commit_applied.as_ref().map(|commit| &commit.id);

@@ -202,7 +202,11 @@ fn alike(target: &Value, unmanaged: bool) -> Vec<Group<Noted>> {
 
 /// The way past what keeps a group as it is.
 fn advice(group: &Group<Noted>) -> Option<String> {
-    group.why.as_ref().and_then(|why| why.advice.as_ref()).map(|way| format!("to proceed: {way}"))
+    group
+        .heading
+        .as_ref()
+        .and_then(|heading| heading.advice.as_ref())
+        .map(|way| format!("to proceed: {way}"))
 }
 
 /// The notes about a target.
@@ -312,7 +316,7 @@ fn piece(group: &Group<Noted>) -> Vec<String> {
             format!("# {}: {}", first.type_name, counted(count, "name"))
         }
     });
-    let reason = group.why.iter().map(|why| format!("# {}", why.reason));
+    let reason = group.heading.iter().map(|heading| format!("# {}", heading.reason));
     reason.chain(advice).chain(names).collect()
 }
 
@@ -387,9 +391,9 @@ fn together(out: &mut String, group: &Group<Noted>, (types, names): (usize, usiz
     let advise = |out: &mut String, indents| {
         advice.iter().for_each(|advice| sentence(out, indents, advice, Role::Aside, style));
     };
-    match (&group.members[..], &group.why) {
-        ([first, _, ..], Some(why)) => {
-            sentence(out, (2, 4), &why.reason, role(first), style);
+    match (&group.members[..], &group.heading) {
+        ([first, _, ..], Some(heading)) => {
+            sentence(out, (2, 4), &heading.reason, role(first), style);
             advise(out, (2, 4));
         }
         (members, _) => {

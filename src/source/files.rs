@@ -288,7 +288,7 @@ pub struct Listing {
     pub folders: Vec<Folder>,
     /// Files and folders that cannot be read, with a sentence each. Deletes are held while there is
     /// any.
-    pub unread: BTreeMap<String, String>,
+    pub unread_files: BTreeMap<String, String>,
     other_ending: BTreeSet<String>,
     hidden: BTreeSet<String>,
 }
@@ -345,7 +345,7 @@ impl Listing {
             (EntryKind::Repository, _) => "it is a repository of its own, a submodule",
             (EntryKind::Special, _) => "it is neither a file nor a folder",
         };
-        self.unread.insert(path.to_owned(), format!("{path} is skipped: {reason}"));
+        self.unread_files.insert(path.to_owned(), format!("{path} is skipped: {reason}"));
         None
     }
 

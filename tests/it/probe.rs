@@ -123,8 +123,8 @@ impl Draw {
         drawn.unknown_fields =
             Some(self.of(&[UnknownFields::Kept, UnknownFields::Dropped, UnknownFields::Refused]));
         let known = catalog::find(type_name).unwrap();
-        let hidden = known.fields().filter(|field| field.is_secret() || field.is_file());
-        for field in hidden.clone() {
+        let may_be_masked = known.fields().filter(|field| field.is_secret() || field.is_file());
+        for field in may_be_masked.clone() {
             let mask =
                 self.of(&[None, Some(Mask::Nothing), Some(Mask::Asterisks), Some(Mask::OtherText)]);
             drawn.masked.extend(mask.map(|mask| (field.name.to_owned(), mask)));
@@ -132,7 +132,8 @@ impl Draw {
         for name in whole.unset.values().flatten() {
             self.plain_field(&mut drawn, type_name, name);
         }
-        let names: Vec<&str> = hidden.filter(|f| f.is_secret()).map(|field| field.name).collect();
+        let names: Vec<&str> =
+            may_be_masked.filter(|f| f.is_secret()).map(|field| field.name).collect();
         let names = names.into_iter().chain(drawn.masked.keys().map(String::as_str));
         let names: Vec<&str> = names.collect();
         let is_seen = |name: &&str| drawn.masked.get(*name) != Some(&Mask::Nothing);
@@ -360,7 +361,7 @@ fn a_plan_takes_the_masked_fields_of_the_profile() {
     assert_eq!(world.live("a")["from"], json!("y@example.com"));
     world.commit_email("a", "port: 25\n");
     world.plan().code(1).says("would wipe it");
-    world.apply().code(1).says("the server hides the secret `from`");
+    world.apply().code(1).says("the server masks the secret `from`");
     assert_eq!(world.live("a")["from"], json!("y@example.com"));
 }
 

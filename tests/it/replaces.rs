@@ -375,7 +375,7 @@ fn without_prune_a_replace_is_held() {
     assert_eq!(world.live("a")["type"], json!("ftp"));
 }
 
-/// A webhook with secrets of git inside of its fields, which the server hides.
+/// A webhook with secrets of git inside of its fields, which the server masks.
 const WITH_HIDDEN: &str = "type: webhook\nname: w\nfullUrl: https://example.com/\n\
     headerList: [{name: A, value: '1'}, {name: Authorization, value: '${env:SMTP_PASSWORD}'}]\n\
     tls: {mode: a, other: '${env:SMTP_PASSWORD}'}\n";

@@ -194,7 +194,7 @@ fn a_drifted_password_is_replaced_by_the_next_put_where_drift_is_only_reported()
 
 const GRAYLOG: &str = "type: graylog\nname: a\nhostname: logs.example.com\ntlsEnabled: true\n";
 
-/// A graylog connection whose certificates the server has and hides.
+/// A graylog connection whose certificates the server has and masks.
 fn with_certificates(mask: Mask) -> World {
     let world = World::new();
     world.control().alter(|options| {

@@ -107,7 +107,7 @@ fn call_out(
         let is_short = changes.len() <= CALLED_OUT;
         for mut group in groups::of_plan(changes, is_short) {
             // A change that is alone with its reason is told as any other.
-            group.why = group.why.filter(|_| group.members.len() > 1);
+            group.heading = group.heading.filter(|_| group.members.len() > 1);
             let mut piece = heads(&group);
             if let Some(first) = piece.first_mut() {
                 first.push_str(&of);
@@ -180,7 +180,7 @@ fn fitted(groups: &[Group<&Change>], whole: Vec<Vec<String>>, room: usize) -> Ve
 /// The line of a change without its reason, marked as cut; of several with one reason their heads.
 fn short(group: &Group<&Change>) -> Vec<String> {
     let mut lines = heads(group);
-    if group.why.is_none() {
+    if group.heading.is_none() {
         lines.truncate(1);
     }
     let has_fields = group.members.iter().any(|change| !change.fields.is_empty());
@@ -197,7 +197,7 @@ pub(in crate::report) fn heads(group: &Group<&Change>) -> Vec<String> {
 
 fn with_fields(group: &Group<&Change>) -> Vec<String> {
     drawn(group, |change| {
-        if change.action == Action::Delete && group.why.is_some() {
+        if change.action == Action::Delete && group.heading.is_some() {
             return Vec::new();
         }
         // Of a connection that is created or deleted there is one side.
@@ -215,15 +215,15 @@ fn with_fields(group: &Group<&Change>) -> Vec<String> {
 
 fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(why) = &group.why {
-        lines.push(format!("# {}", why.reason));
-        lines.extend(why.advice.iter().map(|advice| format!("#     to proceed: {advice}")));
+    if let Some(heading) = &group.heading {
+        lines.push(format!("# {}", heading.reason));
+        lines.extend(heading.advice.iter().map(|advice| format!("#     to proceed: {advice}")));
     }
-    for named in group.named(group.why.is_none()) {
+    for named in group.named(group.heading.is_none()) {
         match named {
             Named::One(change) => {
                 lines.push(name_line(change));
-                if group.why.is_none() {
+                if group.heading.is_none() {
                     lines.extend(words::reason(change).map(|reason| format!("#     {reason}")));
                     let advice = change.advice.as_deref().map(escape::plain);
                     lines.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
@@ -261,7 +261,7 @@ fn rows(leaf: &Leaf, origin: &str, is_named: bool) -> Vec<String> {
         LeafKind::Replaced(before, after) => {
             vec![format!("-     {label}: {live}{before}"), format!("+     {label}: {git}{after}")]
         }
-        LeafKind::Hidden(text) => vec![format!("!     {label}: {text} (another value)")],
+        LeafKind::Sensitive(text) => vec![format!("!     {label}: {text} (another value)")],
         LeafKind::Lines(lines) => std::iter::once(format!("      {label}:"))
             .chain(lines.iter().map(|line| {
                 let text: String = line.pieces.iter().map(|(_, piece)| piece.as_str()).collect();
