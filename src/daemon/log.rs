@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::after::Wait;
-use super::status::{Counts, ReconcileOutcome, TargetStatus};
+use super::status::{ReconcileOutcome, TargetStatus};
 use super::target_reconcile::TargetResult;
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName, first_few};
-use crate::plan::{ConnectionState, Entry, TargetPlan, with_reason};
+use crate::plan::{ConnectionState, Counts, Entry, TargetPlan, with_reason};
 use crate::reconcile::Step;
 
 /// How long a kind is remembered that does not come again.

@@ -127,7 +127,7 @@ impl ToldNews {
         let mut new = Vec::new();
         let mut still = BTreeMap::new();
         for change in result.plan.changes() {
-            let fields = drifted_fields(change);
+            let fields: BTreeSet<String> = change.drifted_fields().cloned().collect();
             if fields.is_empty() {
                 continue;
             }
@@ -141,11 +141,6 @@ impl ToldNews {
         self.drifted = still;
         new
     }
-}
-
-/// The fields of a change that somebody else moved.
-fn drifted_fields(change: &Change) -> BTreeSet<String> {
-    change.drifted_fields().cloned().collect()
 }
 
 /// Puts an event into words for the receivers.
@@ -203,7 +198,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
         // The names of the fields are enough: their values do not belong into a chat.
         NotifyEvent::Drift => {
             let drifted = news.drifted.iter().map(|change| {
-                let fields: Vec<_> = drifted_fields(change).into_iter().collect();
+                let fields: BTreeSet<&String> = change.drifted_fields().collect();
                 let fields = fields.iter().map(|path| path.trim_start_matches('/'));
                 let what = if change.is_made() { "put right" } else { "drifted" };
                 subject(change, what, Some(fields.collect::<Vec<_>>().join(", ")))

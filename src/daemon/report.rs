@@ -13,16 +13,14 @@ use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, retried};
 use super::mailbox::Awaited;
 use super::news::{self, News, NewsMemory};
 use super::outcome::Cause;
-use super::status::{
-    Board, Counts, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble,
-};
+use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble};
 use super::target_reconcile::TargetResult;
 use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, ShownPast, Trail};
 use crate::config::TargetKey;
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
-use crate::plan::{ConnectionState, Entry};
+use crate::plan::{ConnectionState, Counts, Entry};
 use crate::source::{CheckedSnapshot, Commit};
 use crate::state::StateError;
 

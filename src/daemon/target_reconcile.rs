@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::after::Wait;
-use super::after::{self, Given};
+use super::after::{self, Given, Wait};
 use super::status::ReconcileOutcome;
 use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT};
 use crate::api::RetryPolicy;

@@ -181,13 +181,10 @@ impl<F: Fn(Wake)> Worker<F> {
             if watched == self.watched && !matches!(self.backend, Backend::None) {
                 return;
             }
-            self.backend = match self.events(&watched) {
-                Ok(backend) => backend,
-                Err(error) => {
-                    self.tell(&error);
-                    self.polling()
-                }
-            };
+            match self.events(&watched) {
+                Ok(backend) => self.backend = backend,
+                Err(error) => self.fall_back(&error),
+            }
             self.watched = watched;
         }
     }
@@ -210,12 +207,9 @@ impl<F: Fn(Wake)> Worker<F> {
         Ok(Backend::Events(watcher))
     }
 
+    /// Looks at the repository now and then instead, and says so once.
     fn fall_back(&mut self, error: &notify::Error) {
-        self.tell(error);
         self.backend = self.polling();
-    }
-
-    fn tell(&mut self, error: &notify::Error) {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
