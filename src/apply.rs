@@ -184,6 +184,11 @@ impl Job<'_> {
         Remembered { base: owned.map(|owned| &owned.base), unstable }
     }
 
+    /// Takes the note of a call back that made nothing: it must claim nothing that somebody else makes.
+    fn forget_intent(&self, name: &ConnectionName) {
+        self.ledger.edit_memory(name, |memory| memory.intent = None);
+    }
+
     /// Counts an attempt that is not made for ever where nothing comes of it.
     fn count_attempt(&self, desired: &DesiredConnection, attempt: &str) {
         let (key, wanted) = (self.compare_by.keys.key, all_declared(desired));
@@ -318,7 +323,7 @@ impl<'j> Run<'j, '_> {
                 ChangeResult::NotStarted,
                 Action::Create | Action::Rename | Action::Replace,
                 Some(desired),
-            ) => create::forget_intent(self.job, desired),
+            ) => self.job.forget_intent(&desired.name),
             _ => {}
         }
         tell(&self.job.target.name, change, &result);
@@ -345,7 +350,7 @@ impl<'j> Run<'j, '_> {
             return ChangeResult::NotStarted;
         };
         if self.not_freed.contains(&change.name) {
-            create::forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             return ChangeResult::Blocked(format!(
                 "waits for the name `{}`, which an earlier step did not free",
                 change.name

@@ -31,7 +31,7 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
         ),
         Err(result) => result,
     };
-    forget_intent(job, desired);
+    job.forget_intent(&desired.name);
     why
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
     let body = match body::for_create(desired) {
         Ok(body) => body,
         Err(problem) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             return ChangeResult::Blocked(problem.to_string()).into();
         }
     };
@@ -84,7 +84,7 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
         }
         Delivery::Failed { error, nothing_was_done } => {
             if nothing_was_done {
-                forget_intent(job, desired);
+                job.forget_intent(&desired.name);
             }
             let is_refused = error.kind == ErrorKind::Refused;
             Posted { result: ended(&error, nothing_was_done), is_refused }
@@ -102,7 +102,7 @@ async fn arrived_or_not(
 ) -> ChangeResult {
     let base = job.compare_by.base_of(desired);
     if !LiveView::of(live).shows(desired.connection_type.name, &base, job.compare_by.keys) {
-        forget_intent(job, desired);
+        job.forget_intent(&desired.name);
         return ChangeResult::Failed(error.to_string());
     }
     let result = remember(job, desired, base, live.id.clone(), &Deployment::Done);
@@ -111,11 +111,6 @@ async fn arrived_or_not(
         return update::resend(job, desired).await;
     }
     result
-}
-
-/// Takes the note of a call back that made nothing: it must claim nothing that somebody else makes.
-pub(super) fn forget_intent(job: &Job<'_>, desired: &DesiredConnection) {
-    job.ledger.edit_memory(&desired.name, |memory| memory.intent = None);
 }
 
 /// Reads one list for each type of which something was created, where lists show ids, and keeps the

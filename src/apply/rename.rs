@@ -1,6 +1,6 @@
 //! One PUT under the old name, with the new one in its body.
 
-use super::create::{self, forget_intent};
+use super::create;
 use super::send::{Delivery, base_after_put, ended, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
@@ -26,7 +26,7 @@ pub(super) async fn rename(
             result
         }
         Err(result) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             result
         }
     }
@@ -64,7 +64,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
         }
         Delivery::Failed { error, nothing_was_done } => {
             if nothing_was_done {
-                forget_intent(job, desired);
+                job.forget_intent(&desired.name);
             }
             match error.kind {
                 ErrorKind::Refused => ChangeResult::Blocked(format!(
@@ -88,7 +88,7 @@ async fn after_answer(
     match look_after(job, &desired.name).await {
         Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment),
         Ok(None) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             job.count_attempt(desired, attempt::RENAME);
             ChangeResult::Blocked("the server accepted the rename and kept the old name".to_owned())
         }
@@ -111,7 +111,7 @@ async fn was_renamed(
     if is_same {
         return Ok(Some(live));
     }
-    forget_intent(job, desired);
+    job.forget_intent(&desired.name);
     Err(ChangeResult::Failed(format!(
         "a connection of the name `{}` was made outside git in the meantime",
         desired.name

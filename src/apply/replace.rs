@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::create::{self, Posted, forget_intent};
+use super::create::{self, Posted};
 use super::delete::{not_ours, send_delete};
 use super::send::{Delivery, NOT_SHOWN, ended, look_after, note_deployment, read, send};
 use super::update::ShownSecrets;
@@ -30,18 +30,18 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     let old = match ready_old(job, desired).await {
         Ok(old) => old,
         Err(result) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             return result;
         }
     };
     match send_delete(job, &old.live.name, &old.owned).await {
         Delivery::Acknowledged(_) | Delivery::Arrived(()) => {}
         Delivery::Failed { error, nothing_was_done } => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             return ended(&error, nothing_was_done);
         }
         Delivery::Over(held @ ChangeResult::Held(_)) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             return held;
         }
         // It may be gone by our doing, which the next run has to know.
