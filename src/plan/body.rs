@@ -13,7 +13,7 @@ use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::pointer;
+use crate::pointer::{self, look_up};
 use crate::profile::TypeProfile;
 use crate::record::Base;
 use crate::secret::SensitiveValue;
@@ -278,12 +278,10 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
         let ignored = &desired.options.ignore;
         desired.ignores(&field.path) || ignored.iter().any(|part| lies_in(part, &field.path))
     };
-    let mut declared = Value::Object(Map::new());
-    for field in desired.fields.iter().filter(|field| !holds_lives(field)) {
-        pointer::set(&mut declared, &field.path, field.value().cloned().unwrap_or_default());
-    }
+    let gits = desired.fields.iter().filter(|field| !holds_lives(field));
+    let gits = pointer::assemble(gits.filter_map(|field| Some((&*field.path, field.value()?))));
     let is_gits = |part: &String| {
-        let own = declared.pointer(part);
+        let own = look_up(&gits, part);
         own.is_some() && own == body.pointer(part)
     };
     let masked = body.as_object().map(|body| hidden::masked_parts(desired.connection_type, body));

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
-use crate::document::Invalid;
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::record::{AskedBy, DeclaredThen, Due, DueStep, GoodCommit, Memory, Record};
@@ -127,8 +126,6 @@ impl EarlierCommits {
 /// The facts from which the due deletes and replaces are found.
 pub(crate) struct Noting<'a> {
     pub(crate) desired: &'a Desired,
-    /// Names that a document blocks which is not valid, with the reason: they do not count as removed.
-    pub(crate) invalid: &'a BTreeMap<ConnectionName, Invalid>,
     pub(crate) live: &'a Live,
     pub(crate) filter: &'a Filter,
     pub(crate) earlier: &'a EarlierCommits,
@@ -147,7 +144,7 @@ impl Noting<'_> {
             let is_renamed_from = open_renames.contains_key(&name);
             let due = if self.desired.contains_key(&name) {
                 self.replace_of(&name, memory, declared_in.as_ref())
-            } else if self.invalid.contains_key(&name) || is_renamed_from {
+            } else if is_renamed_from {
                 memory.due.clone().filter(|_| self.earlier.other_branch.contains(&name))
             } else {
                 let was_declared =

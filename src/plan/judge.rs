@@ -183,14 +183,14 @@ fn in_words<'m>(found: impl Iterator<Item = &'m Match>) -> Option<String> {
 
 /// A connection as git declares it, references as text.
 fn declared_for_rules(desired: &DesiredConnection) -> Value {
-    let fields = desired.fields.iter().map(|field| (&field.path, &field.declared));
+    let fields = desired.fields.iter().map(|field| (&*field.path, &field.declared));
     let options = desired.options.for_rules();
     put_together(desired.connection_type.name, &desired.name, fields, options)
 }
 
 /// A connection that git does not declare any more, as it was last written.
 fn written_for_rules(name: &ConnectionName, owned: &Owned) -> Value {
-    let fields = owned.base.iter().map(|(path, field)| (path, &field.declared));
+    let fields = owned.base.iter().map(|(path, field)| (path.as_str(), &field.declared));
     let options = crate::document::Options { protect: owned.protect, ..Default::default() };
     put_together(&owned.type_name, name, fields, options.for_rules())
 }
@@ -198,13 +198,12 @@ fn written_for_rules(name: &ConnectionName, owned: &Owned) -> Value {
 fn put_together<'f>(
     type_name: &str,
     name: &ConnectionName,
-    fields: impl Iterator<Item = (&'f String, &'f Value)>,
+    fields: impl Iterator<Item = (&'f str, &'f Value)>,
     options: Value,
 ) -> Value {
-    let mut connection = json!({"type": type_name, "name": name.as_str()});
-    for (path, value) in fields {
-        pointer::set(&mut connection, path, value.clone());
-    }
+    let mut connection = Value::Object(pointer::assemble(fields));
+    connection["type"] = type_name.into();
+    connection["name"] = name.as_str().into();
     connection[OPTIONS_KEY] = options;
     connection
 }

@@ -215,7 +215,7 @@ impl Reconcile<'_> {
         let filter = &self.options.requests.filter;
         if loaded_whole {
             let live = &observed.live;
-            Noting { desired, invalid: &invalid, live, filter, earlier }.note(&mut record);
+            Noting { desired, live, filter, earlier }.note(&mut record);
         }
         let (record, tally) = (&record, Tally::default());
         let decide = |observed: &Observed, sendable: &ReadableSecrets| {

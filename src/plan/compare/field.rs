@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::pairs::Filling;
-use crate::plan::compare::sent::{alone, references_in, secrets_in};
+use crate::plan::compare::sent::{references_in, secrets_in};
 use crate::plan::compare::{
     CompareSettings, Comparing, Difference, Keepable, Keys, Subject, Treatment, base_field,
     field_exactly_at, is_as_sent, matches_base, value_to_send, with_ignored_parts_of,
@@ -151,7 +151,7 @@ impl Comparing<'_> {
         match field_exactly_at(own_type, path) {
             Some(field) if field.is_secret() => true,
             None if holds_env(declared) => true,
-            _ => !hidden::secret_parts(own_type, &alone(path, declared)).is_empty(),
+            _ => !hidden::secret_parts(own_type, &pointer::assemble([(path, declared)])).is_empty(),
         }
     }
 
@@ -291,11 +291,7 @@ pub(in crate::plan) fn desired_for_people(
 
 /// A value of git's as it may be shown: without the secrets that are written out in it.
 fn declared_for_people(desired: &DesiredConnection, path: &str, value: &Value) -> Value {
-    let whole = desired
-        .fields
-        .iter()
-        .map(|f| (f.path.trim_start_matches('/').to_owned(), f.declared.clone()))
-        .collect();
+    let whole = pointer::assemble(desired.fields.iter().map(|f| (&*f.path, &f.declared)));
     hidden::conceal_at(desired.connection_type, path, value, &whole)
 }
 

@@ -283,7 +283,7 @@ pub(super) fn secrets_in(
     path: &str,
     live: &Value,
 ) -> BTreeSet<String> {
-    let parts = hidden::secret_parts(own_type, &alone(path, live));
+    let parts = hidden::secret_parts(own_type, &pointer::assemble([(path, live)]));
     let places = parts.iter().filter_map(|part| part.pointer.strip_prefix(path));
     places.map(str::to_owned).chain(masked_in(own_type, path, live)).collect()
 }
@@ -294,13 +294,6 @@ pub(super) fn masked_in(
     path: &str,
     live: &Value,
 ) -> BTreeSet<String> {
-    let masked = hidden::masked_parts(own_type, &alone(path, live));
+    let masked = hidden::masked_parts(own_type, &pointer::assemble([(path, live)]));
     masked.iter().filter_map(|place| place.strip_prefix(path).map(str::to_owned)).collect()
-}
-
-/// A connection that has one field alone.
-pub(super) fn alone(path: &str, value: &Value) -> Map<String, Value> {
-    let mut fields = Value::Object(Map::new());
-    pointer::set(&mut fields, path, value.clone());
-    fields.as_object().cloned().unwrap_or_default()
 }
