@@ -20,9 +20,11 @@ pub(super) async fn rename(
     match ready_put(job, old, desired, Purpose::Rename).await {
         Ok(ready) => {
             let result = put(job, desired, &ready).await;
-            job.ledger.edit_memory(&desired.name, |memory| {
-                ready.keep_shown_secrets(&mut memory.owned);
-            });
+            if result.is_written() {
+                job.ledger.edit_memory(&desired.name, |memory| {
+                    ready.keep_shown_secrets(&mut memory.owned);
+                });
+            }
             result
         }
         Err(result) => {
@@ -130,7 +132,8 @@ fn remember_rename(
     let base = base_after_put(desired, comparison, &job.compare_by);
     job.ledger.edit(|record| {
         record.free(&old.name);
-        record.edit(&desired.name, |memory| memory.unstable.clear());
+        // An entry that had the name before is of another connection.
+        record.edit(&desired.name, |memory| (memory.owned, memory.unstable) = Default::default());
         if !job.desired.contains_key(&old.name) {
             record.leave(&old.name);
         }

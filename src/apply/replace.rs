@@ -37,7 +37,9 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     match send_delete(job, &old.live.name, &old.owned).await {
         Delivery::Acknowledged(_) | Delivery::Arrived(()) => {}
         Delivery::Failed { error, nothing_was_done } => {
-            job.forget_intent(&desired.name);
+            if nothing_was_done {
+                job.forget_intent(&desired.name);
+            }
             return ended(&error, nothing_was_done);
         }
         Delivery::Over(held @ ChangeResult::Held(_)) => {

@@ -317,6 +317,22 @@ fn a_replace_whose_delete_was_lost_is_made_good_where_drift_is_only_reported() {
 }
 
 #[test]
+fn a_delete_of_a_replace_that_may_still_arrive_is_not_forgotten() {
+    let mut world = World::settled(&["a", "b"]);
+    world.target("drift: report");
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp now");
+    for fault in [Fault::Reset, Fault::Forbidden] {
+        world.control().fail_next(Some(Method::DELETE), "/a/", fault, 1);
+    }
+    world.apply().code(1);
+    assert!(world.control().remove(PROJECT, "a"), "the first DELETE arrives late");
+    world.git(&["revert", "--no-edit", "HEAD"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
 fn a_mistyped_path_replaces_nothing() {
     let mut world = World::settled(&["a", "b", "c", "d"]);
     for name in ["b", "c", "d"] {
