@@ -8,9 +8,10 @@ use strum::VariantArray as _;
 use super::{PageQuery, author, badge, commit_id, moment, seconds, words};
 use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
-use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry};
+use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry, FieldChange, Origin};
 use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::words;
+use crate::secret::SENSITIVE;
 
 /// How many rows of a target are drawn, and how many names in one; the search finds the others.
 pub(super) const ROWS: usize = 200;
@@ -307,7 +308,7 @@ fn fields(change: &Change) -> Markup {
             @for field in &change.fields {
                 @for leaf in leaves(field) {
                     li {
-                        (difference(&leaf))
+                        (difference(field, &leaf))
                         @if !matches!(change.action, Action::Create | Action::Delete) { " " span.origin { (words::origin(field.origin)) } }
                     }
                 }
@@ -316,26 +317,28 @@ fn fields(change: &Change) -> Markup {
     }
 }
 
-fn difference(leaf: &Leaf) -> Markup {
+fn difference(field: &FieldChange, leaf: &Leaf) -> Markup {
+    // A change of git alone in a sensitive field is told by git's older text.
+    let is_text_of_git = field.sensitive
+        && field.origin == Origin::Git
+        && field.before.as_ref().is_some_and(|before| before != SENSITIVE);
+    let before = if is_text_of_git { "git before" } else { "live" };
+    let removed = |text: &str| html! { span.side { (before) " " } del { (text) } };
     html! {
         code { (leaf.label) } " "
         @match &leaf.kind {
             LeafKind::Added(text) => { (added(text)) }
             LeafKind::Removed(text) => { (removed(text)) }
             LeafKind::Base(text) => { span.side { "base " } (text) }
-            LeafKind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
+            LeafKind::Replaced(old, new) => { (removed(old)) " " (added(new)) }
             LeafKind::Sensitive(text) => { (text) " " span.quiet { "(another value)" } }
-            LeafKind::Lines(lines) => { span.side { "- live, + git" } pre tabindex="0" { @for line in lines { (line_of(line)) } } }
+            LeafKind::Lines(lines) => { span.side { "- " (before) ", + git" } pre tabindex="0" { @for line in lines { (line_of(line)) } } }
         }
     }
 }
 
 fn added(text: &str) -> Markup {
     html! { span.side { "git " } ins { (text) } }
-}
-
-fn removed(text: &str) -> Markup {
-    html! { span.side { "live " } del { (text) } }
 }
 
 fn line_of(line: &DiffLine) -> Markup {

@@ -5,6 +5,7 @@ use crate::diagnostic::code;
 use crate::document::{Diagnostic, Mark};
 use crate::name::CommitId;
 use crate::plan::{Action, Change, Entry, FieldChange, Origin};
+use crate::secret::SENSITIVE;
 use crate::source::Commit;
 
 fn with_connections(count: usize) -> Status {
@@ -159,17 +160,30 @@ fn a_search_hides_the_cards_of_targets_without_a_match() {
     );
 }
 
-#[test]
-fn the_lines_of_a_long_text_say_which_are_live() {
+/// The page of a connection with one field that a commit changes.
+fn page_of_a_change(before: &str, after: &str, sensitive: bool) -> String {
     let mut status = with_connections(1);
     let target = Arc::make_mut(&mut status.targets[0]);
     let entry = &mut Arc::make_mut(&mut target.connections)[0];
     let mut change = Change::bare(Action::Update, "email".to_owned(), entry.name.clone());
-    let (before, after) = (Some("a\nb\nc".into()), Some("a\nx\nc".into()));
+    let (before, after) = (Some(before.into()), Some(after.into()));
     let path = "/description".to_owned();
     let origin = Origin::Git;
-    change.fields = vec![FieldChange { path, before, after, base: None, sensitive: false, origin }];
+    change.fields = vec![FieldChange { path, before, after, base: None, sensitive, origin }];
     entry.change = Some(Box::new(change));
-    let text = content(&status, &PageQuery::default()).into_string();
+    content(&status, &PageQuery::default()).into_string()
+}
+
+#[test]
+fn the_lines_of_a_long_text_say_which_are_live() {
+    let text = page_of_a_change("a\nb\nc", "a\nx\nc", false);
     assert!(text.contains("- live, + git") && text.contains("line added"), "{text}");
+}
+
+#[test]
+fn an_older_reference_of_git_is_not_called_live() {
+    for (before, side) in [("${env:OLD}", "git before "), (SENSITIVE, "live ")] {
+        let text = page_of_a_change(before, "${env:NEW}", true);
+        assert!(text.contains(&format!(">{side}</span><del>{before}")), "{text}");
+    }
 }
