@@ -80,6 +80,15 @@ fn urls_show_everything_but_the_secret() {
 }
 
 #[test]
+fn a_login_of_oracle_is_found_inside_a_word_and_in_any_case() {
+    for before in ["(jdbc:oracle:thin:", "url=jdbc:oracle:thin:", "JDBC:Oracle:thin:"] {
+        let text = |password: &str| json!({"description": format!("{before}scott/{password}@h")});
+        let shown = conceal(of("email"), &object(text("tiger")));
+        assert_eq!(Value::Object(shown), text(SENSITIVE));
+    }
+}
+
+#[test]
 fn urls_without_a_secret_are_left_alone() {
     for url in [
         "",
