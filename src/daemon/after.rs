@@ -178,7 +178,8 @@ fn newest_soaked(
     Ok(good.cloned())
 }
 
-/// Notes whether a target has applied a commit whole, if it has followers; `true`: they have to look again. If the newest commit is refused, the last good one no longer counts as applied whole.
+/// Notes whether a target has applied a commit whole, if it has followers; `true`: they have to look again.
+/// If the newest commit is refused, the last good one no longer counts as applied whole.
 ///
 /// # Errors
 /// The state cannot be read or written.

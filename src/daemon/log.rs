@@ -75,7 +75,8 @@ pub(super) fn retried(plan: &TargetPlan) -> Option<String> {
 
 impl TargetLog<'_> {
     /// Logs how the reconcile ended.
-    pub(super) fn outcome(&self, result: &TargetResult, outcome: ReconcileOutcome) {
+    pub(super) fn outcome(&self, result: &TargetResult) {
+        let outcome = result.outcome;
         let (target, commit, now) = (self.target, self.short(), Instant::now());
         self.warnings(&result.plan.diagnostics);
         debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.into_str());
@@ -87,7 +88,7 @@ impl TargetLog<'_> {
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
-        if !result.went_well(outcome) {
+        if !result.went_well() {
             return self.failures(result);
         }
         if self.throttle.is_over(now) {
@@ -340,7 +341,8 @@ mod tests {
                 errors: vec![format!("the list of type {round} is not complete")],
                 ..TargetPlan::default()
             };
-            let result = TargetResult { plan, ..TargetResult::default() };
+            let outcome = ReconcileOutcome::Failed;
+            let result = TargetResult { plan, outcome, ..TargetResult::default() };
             let log = TargetLog {
                 target: "t",
                 commit: None,
@@ -351,9 +353,7 @@ mod tests {
             };
             let made = lines.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();
-            tracing::subscriber::with_default(subscriber, || {
-                log.outcome(&result, ReconcileOutcome::Failed);
-            });
+            tracing::subscriber::with_default(subscriber, || log.outcome(&result));
             tokio::time::advance(Duration::from_secs(20)).await;
         }
         let said = String::from_utf8(lines.0.lock().clone()).unwrap();

@@ -60,11 +60,10 @@ impl NewsMemory {
         &self,
         target: &TargetKey,
         result: &TargetResult,
-        outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> News {
         let mut memories = self.targets.lock();
-        memories.entry(target.clone()).or_default().learn(result, outcome, commit)
+        memories.entry(target.clone()).or_default().learn(result, commit)
     }
 
     /// The news in how the source stands, remembered as told.
@@ -76,15 +75,10 @@ impl NewsMemory {
 }
 
 impl ToldNews {
-    fn learn(
-        &mut self,
-        result: &TargetResult,
-        outcome: ReconcileOutcome,
-        commit: Option<&CommitId>,
-    ) -> News {
+    fn learn(&mut self, result: &TargetResult, commit: Option<&CommitId>) -> News {
         use ReconcileOutcome::{Blocked, Degraded, Failed, Interrupted, Refused};
         let mut news = News::default();
-        if outcome == Interrupted {
+        if result.outcome == Interrupted {
             return news;
         }
         if result.was_looked_at() {
@@ -99,7 +93,7 @@ impl ToldNews {
             news.events.push(NotifyEvent::Applied);
         }
         let was_in_trouble = self.failed.is_some() || !self.held.is_empty();
-        if matches!(outcome, Failed | Blocked | Degraded | Refused) {
+        if matches!(result.outcome, Failed | Blocked | Degraded | Refused) {
             if self.failed.as_ref() != Some(&commit.cloned()) {
                 self.failed = Some(commit.cloned());
                 news.events.push(NotifyEvent::Failed);
@@ -116,7 +110,7 @@ impl ToldNews {
             }
             self.held = held;
         }
-        if was_in_trouble && result.went_well(outcome) && self.held.is_empty() {
+        if was_in_trouble && result.went_well() && self.held.is_empty() {
             news.events.push(NotifyEvent::Recovered);
         }
         news
@@ -149,7 +143,6 @@ pub(super) fn notice(
     (target, source): (&TargetKey, &str),
     commit: Option<&Commit>,
     result: &TargetResult,
-    outcome: ReconcileOutcome,
     news: &News,
 ) -> Notice {
     let errors = &result.plan.errors;
@@ -159,7 +152,7 @@ pub(super) fn notice(
         target: Some(target.clone()),
         source: source.to_owned(),
         commit: commit.cloned(),
-        state: outcome.into_str(),
+        state: result.outcome.into_str(),
         time: Timestamp::now(),
         error: tells_errors.then(|| errors.join("; ")),
         subjects: subjects(event, result, news),
@@ -275,7 +268,8 @@ mod tests {
             outcome: ReconcileOutcome,
             at: &str,
         ) -> Vec<NotifyEvent> {
-            self.0.learn(result, outcome, Some(&commit(at))).events
+            let result = TargetResult { outcome, ..result.clone() };
+            self.0.learn(&result, Some(&commit(at))).events
         }
     }
 
@@ -290,8 +284,7 @@ mod tests {
         let prod = TargetKey { name: "prod".to_owned(), ..TargetKey::default() };
         memories.begin(&prod, Some(commit("c")));
         memories.begin(&prod, Some(commit("d")));
-        let after_a_restart =
-            memories.learn(&prod, &applied, ReconcileOutcome::InSync, Some(&commit("c")));
+        let after_a_restart = memories.learn(&prod, &applied, Some(&commit("c")));
         assert!(after_a_restart.events.is_empty() && !after_a_restart.is_newly_applied);
     }
 

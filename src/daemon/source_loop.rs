@@ -219,10 +219,7 @@ impl SourceLoop {
                 biased;
                 () = daemon.shutdown.cancelled() => {
                     // A suspension that was accepted outlives the end.
-                    daemon.events.close();
-                    let mut last = Batch::default();
-                    std::iter::from_fn(|| daemon.events.take()).for_each(|event| last.add(event));
-                    self.post_suspensions(&last);
+                    self.post_suspensions(&daemon.events.last());
                     break None;
                 }
                 event = daemon.events.next() => event,

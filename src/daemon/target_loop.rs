@@ -154,33 +154,24 @@ impl TargetLoop {
             let commit = checked.snapshot.commit().map(|commit| commit.id.clone());
             self.mailbox.begin(commit, options.stop.clone());
             // On the heap while it lasts: a task at rest would keep its room, some 40 KiB a target.
-            let result = Box::pin(self.reconcile(&checked, &options, slot)).await;
+            let mut result = Box::pin(self.reconcile(&checked, &options, slot)).await;
             let ended_by = self.mailbox.end();
             if result.wakes_followers {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
             }
-            let outcome = result.ended_as(options.stop.is_cancelled());
-            failures = failures_after(outcome, failures);
+            result.outcome = result.ended_as(options.stop.is_cancelled());
+            failures = failures_after(result.outcome, failures);
             let due = self.due_facts(cause, failures, &result).await.next(fastrand::f64());
             let duration = started.elapsed();
-            let is_interrupted = outcome == ReconcileOutcome::Interrupted;
+            let is_interrupted = result.outcome == ReconcileOutcome::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
             let answers = awaited.filter(|_| !is_interrupted);
             answers.iter().for_each(|request| self.mailbox.answered(request));
             // Without replicas the predecessor wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
             let next_in = due.after;
-            let ended = Ended {
-                checked: &checked,
-                outcome,
-                newer,
-                cause,
-                answers,
-                time,
-                duration,
-                next_in,
-            };
+            let ended = Ended { checked: &checked, newer, cause, answers, time, duration, next_in };
             self.reporter.report(result, &ended);
             next = Some((Instant::now() + due.after, due.cause));
             self.watched.expect(due.after);

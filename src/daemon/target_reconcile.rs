@@ -25,6 +25,8 @@ use crate::source::{CheckedSnapshot, Commit, Source, SourceError};
 #[derive(Clone, Debug, Default)]
 pub(super) struct TargetResult {
     pub(super) plan: TargetPlan,
+    /// How the reconcile ended; known once it has.
+    pub(super) outcome: ReconcileOutcome,
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
@@ -91,8 +93,9 @@ impl TargetResult {
 
     /// Whether the target was looked at and nothing went wrong. A dry run leaves changes pending; that is
     /// no failure.
-    pub(super) fn went_well(&self, outcome: ReconcileOutcome) -> bool {
-        outcome.is_success() || (outcome == ReconcileOutcome::Pending && !self.gets_nothing_yet())
+    pub(super) fn went_well(&self) -> bool {
+        self.outcome.is_success()
+            || (self.outcome == ReconcileOutcome::Pending && !self.gets_nothing_yet())
     }
 }
 
