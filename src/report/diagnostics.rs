@@ -234,15 +234,12 @@ fn harmless(text: &str) -> String {
 
 // Diagnostics for a comment on a pull request.
 
-/// The hidden first line by which a comment is found again, to be updated in place.
-const MARKER: &str = "<!-- apinizer-gitops:validate -->";
-
 /// The problems as a comment: their number first, then one line for each, errors before warnings.
 /// It is always under 65,000 characters; what gives way is the help, and then the last problems.
 pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String {
     let mut groups = groups(diagnostics);
     let notes: Vec<String> = notes.iter().cloned().collect();
-    let mut comment = Comment::new(MARKER);
+    let mut comment = Comment::of("validate");
     if groups.is_empty() {
         comment.always("### No problems\n");
         comment.list("Notes", &notes);

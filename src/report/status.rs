@@ -263,12 +263,9 @@ fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
 
 // The status as a comment or in a job's summary.
 
-/// The hidden first line by which a comment is found again, to be updated in place.
-pub(crate) const MARKER: &str = "<!-- apinizer-gitops:status -->";
-
 /// The status as markdown; it is always under 65,000 characters.
 pub(crate) fn markdown(status: &Value) -> String {
-    let mut comment = Comment::new(MARKER);
+    let mut comment = Comment::of("status");
     comment.always(if is_healthy(status) { "### Healthy\n" } else { "### Not healthy\n" });
     comment.line(&format!("\n{}", escape::code_span(&source(status))));
     let mut errors: Vec<String> = source_error(status).into_iter().collect();

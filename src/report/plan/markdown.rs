@@ -9,9 +9,6 @@ use crate::report::groups::{self, Group, Named};
 use crate::report::style::Style;
 use crate::report::{diagnostics, escape, words};
 
-/// The hidden first line by which a comment is found again, to be updated in place.
-pub(crate) const MARKER: &str = "<!-- apinizer-gitops:plan -->";
-
 /// How many groups of a kind are called out above the differences.
 const CALLED_OUT: usize = 50;
 
@@ -21,7 +18,7 @@ const LINKED: usize = 20;
 /// The plan as a comment: summary first, deletes called out, differences folded. It is always
 /// under 65,000 characters; what gives way are the differences.
 pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
-    let mut comment = Comment::new(MARKER);
+    let mut comment = Comment::of("plan");
     comment.always(&format!("### {}\n", words::plan_line(plan)));
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));
     links(&mut comment, plan);
@@ -244,10 +241,8 @@ fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<
 fn name_line(change: &Change) -> String {
     let sign = words::column(change.action);
     let held = if change.held { " (held)" } else { "" };
-    let type_name = escape::plain(&change.type_name);
     let place = change.place.as_ref().map(|place| format!("  {}", words::place(place)));
-    let place = place.unwrap_or_default();
-    format!("{sign} {} {type_name} {}{held}{place}", change.action.into_str(), words::name(change))
+    format!("{sign} {}{held}{}", words::named(change), place.unwrap_or_default())
 }
 
 /// A leaf as lines with their sign in column 0.
