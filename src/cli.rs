@@ -27,7 +27,7 @@ use std::fmt::Display;
 
 pub use crate::cli::args::{Cli, Command};
 pub use crate::cli::context::Context;
-use crate::report::{Style, escape, wrapped};
+use crate::report::{Role, Style, escape, wrapped};
 
 /// Reads a command line, the program's name first.
 ///
@@ -109,7 +109,7 @@ impl CommandError {
 
     /// The text for stderr.
     pub fn text(&self, style: &Style) -> String {
-        let error = if style.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+        let error = style.paint(Role::Wrong, "error");
         let (message, hint) = match self {
             Self::Failed(message) => (message, String::new()),
             Self::WithHint(message, hint) => (message, format!("\nhint: {hint}")),
