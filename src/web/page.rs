@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
@@ -24,17 +26,12 @@ mod connections;
 mod target;
 mod verdict;
 
-const STYLE: &str = include_str!("page/page.css");
-const ICON: &str = include_str!("page/icon.svg");
-const SCRIPT: &str = include_str!("page/page.js");
-
 /// Where the page's own files are: a new version never meets an old one in a browser's memory.
 macro_rules! own {
     ($name:literal) => {
         concat!("/static/", env!("CARGO_PKG_VERSION"), "/", $name)
     };
 }
-pub(super) use own;
 
 /// More targets than these are rows of a table, and only one that is opened is drawn whole.
 const MANY_TARGETS: usize = 12;
@@ -119,19 +116,18 @@ fn looked_at(served: &Served, query: PageQuery) -> (Arc<Status>, PageQuery) {
     (status, PageQuery { links, may_change, ..query })
 }
 
-/// Answers for the style sheet.
-pub(super) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
-}
-
-/// Answers for the icon.
-pub(super) async fn icon() -> Response {
-    ([(header::CONTENT_TYPE, "image/svg+xml")], ICON).into_response()
-}
-
-/// Answers for the script.
-pub(super) async fn script() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
+/// Answers for the page's own files.
+pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let file = |kind: &'static str, text: &'static str| {
+        get(async move || ([(header::CONTENT_TYPE, kind)], text))
+    };
+    Router::new()
+        .route(own!("page.css"), file("text/css; charset=utf-8", include_str!("page/page.css")))
+        .route(
+            own!("page.js"),
+            file("text/javascript; charset=utf-8", include_str!("page/page.js")),
+        )
+        .route(own!("icon.svg"), file("image/svg+xml", include_str!("page/icon.svg")))
 }
 
 fn filter(query: &PageQuery) -> Markup {
