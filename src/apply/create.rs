@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::send::{Delivery, ended, look_after, read, remember, send};
+use super::send::{WriteEnd, ended_with_note, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
 use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
@@ -75,21 +75,19 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
         Ok(live.map(|live| (live, error)))
     };
     match send(job, call, hints_at_arrival, look).await {
-        Delivery::Acknowledged(deployment) => {
+        WriteEnd::Acknowledged(deployment) => {
             let base = job.compare_by.base_of(desired);
             remember(job, desired, base, None, &deployment).into()
         }
-        Delivery::Arrived((live, error)) => {
+        WriteEnd::Arrived((live, error)) => {
             arrived_or_not(job, desired, &live, &error).await.into()
         }
-        Delivery::Failed { error, nothing_was_done } => {
-            if nothing_was_done {
-                job.forget_intent(&desired.name);
-            }
+        WriteEnd::Failed { error, nothing_was_done } => {
             let is_refused = error.kind == ErrorKind::Refused;
-            Posted { result: ended(&error, nothing_was_done), is_refused }
+            let result = ended_with_note(job, &desired.name, &error, nothing_was_done);
+            Posted { result, is_refused }
         }
-        Delivery::Over(result) => result.into(),
+        WriteEnd::Over(result) => result.into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! GET, make sure that it is ours, DELETE.
 
 use super::send::{
-    Delivery, NOT_SHOWN, ended, is_made_anew, look_after, note_deployment, read, send,
+    NOT_SHOWN, WriteEnd, ended, is_made_anew, look_after, note_deployment, read, send,
 };
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -26,10 +26,10 @@ pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
         return ChangeResult::Held(reason);
     }
     let deployment = match send_delete(job, &live.name, &owned).await {
-        Delivery::Acknowledged(deployment) => deployment,
-        Delivery::Arrived(()) => Deployment::Done,
-        Delivery::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
-        Delivery::Over(result) => return result,
+        WriteEnd::Acknowledged(deployment) => deployment,
+        WriteEnd::Arrived(()) => Deployment::Done,
+        WriteEnd::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
+        WriteEnd::Over(result) => return result,
     };
     job.ledger.edit(|record| {
         record.forget(name);
@@ -79,7 +79,7 @@ pub(super) async fn send_delete(
     job: &Job<'_>,
     name: &ConnectionName,
     owned: &Owned,
-) -> Delivery<()> {
+) -> WriteEnd<()> {
     let call = || async move {
         match job.client.delete(name).await {
             // A refusal may speak of something else that is not found: a GET has to say it too.

@@ -1,7 +1,7 @@
 //! One PUT under the old name, with the new one in its body.
 
 use super::create;
-use super::send::{Delivery, base_after_put, ended, look_after, remember, send};
+use super::send::{WriteEnd, base_after_put, ended_with_note, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -55,8 +55,8 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old);
     match send(job, call, hints_at_arrival, look).await {
-        Delivery::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
-        Delivery::Arrived(live) => {
+        WriteEnd::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
+        WriteEnd::Arrived(live) => {
             let result = remember_rename(job, desired, ready, &live, &Deployment::Done);
             if desired.declares_secret() {
                 // Whether its masked secrets arrived is not known: they are sent again.
@@ -64,19 +64,17 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
             }
             result
         }
-        Delivery::Failed { error, nothing_was_done } => {
-            if nothing_was_done {
-                job.forget_intent(&desired.name);
-            }
+        WriteEnd::Failed { error, nothing_was_done } => {
+            let result = ended_with_note(job, &desired.name, &error, nothing_was_done);
             match error.kind {
                 ErrorKind::Refused => ChangeResult::Blocked(format!(
                     "the server refuses the rename: {}",
                     error.message
                 )),
-                _ => ended(&error, nothing_was_done),
+                _ => result,
             }
         }
-        Delivery::Over(result) => result,
+        WriteEnd::Over(result) => result,
     }
 }
 

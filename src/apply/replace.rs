@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::create::{self, Posted};
 use super::delete::{not_ours, send_delete};
-use super::send::{Delivery, NOT_SHOWN, ended, look_after, note_deployment, read, send};
+use super::send::{NOT_SHOWN, WriteEnd, ended_with_note, look_after, note_deployment, read, send};
 use super::update::ShownSecrets;
 use super::{ChangeResult, Job, RunControl};
 use crate::api::{Deployment, ErrorKind};
@@ -35,19 +35,16 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
         }
     };
     match send_delete(job, &old.live.name, &old.owned).await {
-        Delivery::Acknowledged(_) | Delivery::Arrived(()) => {}
-        Delivery::Failed { error, nothing_was_done } => {
-            if nothing_was_done {
-                job.forget_intent(&desired.name);
-            }
-            return ended(&error, nothing_was_done);
+        WriteEnd::Acknowledged(_) | WriteEnd::Arrived(()) => {}
+        WriteEnd::Failed { error, nothing_was_done } => {
+            return ended_with_note(job, &desired.name, &error, nothing_was_done);
         }
-        Delivery::Over(held @ ChangeResult::Held(_)) => {
+        WriteEnd::Over(held @ ChangeResult::Held(_)) => {
             job.forget_intent(&desired.name);
             return held;
         }
         // It may be gone by our doing, which the next run has to know.
-        Delivery::Over(result) => return result,
+        WriteEnd::Over(result) => return result,
     }
     make_new(job, desired, old).await
 }
@@ -176,10 +173,10 @@ async fn make_again(
     let call = || job.client.create(&old.name, way_back);
     let look = |_| look_after(job, &old.name);
     match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
-        Delivery::Acknowledged(deployment) => Ok(deployment),
-        Delivery::Arrived(_) => Ok(Deployment::Done),
-        Delivery::Failed { error, .. } => Err(error.to_string()),
-        Delivery::Over(ChangeResult::Failed(why)) => Err(why),
-        Delivery::Over(_) => Err("the run is ending".to_owned()),
+        WriteEnd::Acknowledged(deployment) => Ok(deployment),
+        WriteEnd::Arrived(_) => Ok(Deployment::Done),
+        WriteEnd::Failed { error, .. } => Err(error.to_string()),
+        WriteEnd::Over(ChangeResult::Failed(why)) => Err(why),
+        WriteEnd::Over(_) => Err("the run is ending".to_owned()),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::send::{
-    Delivery, MADE_ANEW, NOT_SHOWN, base_after_put, ended, is_made_anew, look_after, read,
+    MADE_ANEW, NOT_SHOWN, WriteEnd, base_after_put, ended, is_made_anew, look_after, read,
     remember, send,
 };
 use super::{ChangeResult, Job};
@@ -91,15 +91,15 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     };
     let base = || base_after_put(desired, comparison, &job.compare_by);
     match send(job, call, |_| false, look).await {
-        Delivery::Acknowledged(deployment) => {
+        WriteEnd::Acknowledged(deployment) => {
             remember(job, desired, base(), fresh.id.clone(), &deployment)
         }
-        Delivery::Arrived(now) => {
+        WriteEnd::Arrived(now) => {
             let id = now.id.or_else(|| fresh.id.clone());
             remember(job, desired, base(), id, &Deployment::Done)
         }
-        Delivery::Failed { error, nothing_was_done } => ended(&error, nothing_was_done),
-        Delivery::Over(result) => result,
+        WriteEnd::Failed { error, nothing_was_done } => ended(&error, nothing_was_done),
+        WriteEnd::Over(result) => result,
     }
 }
 
