@@ -369,10 +369,8 @@ impl Reader<'_> {
                 }
             }
         }
-        if value.is_empty() && resolved {
-            let message = format!("`{name}` is empty");
-            self.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
-            return None;
+        if resolved {
+            self.not_empty(name, node, &value)?;
         }
         Some(Text { value, written: written.into_owned(), resolved })
     }
@@ -380,12 +378,17 @@ impl Reader<'_> {
     /// Reads a text as it is written.
     fn plain(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
         let written = self.scalar(name, node)?.trim().to_owned();
-        if written.is_empty() {
+        self.not_empty(name, node, &written)?;
+        Some(Text { value: written.clone(), written, resolved: true })
+    }
+
+    fn not_empty(&mut self, name: &str, node: &ConfigNode<'_>, value: &str) -> Option<()> {
+        if value.is_empty() {
             let message = format!("`{name}` is empty");
             self.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
             return None;
         }
-        Some(Text { value: written.clone(), written, resolved: true })
+        Some(())
     }
 
     /// Reads text or references, kept as they are written.
