@@ -401,7 +401,7 @@ const PUTS_BEFORE_GIVING_UP: u32 = 2;
 /// other aside each agrees in its turn, and a server may answer with another value each time.
 const PUTS_IN_A_ROW: u32 = 8;
 
-/// A field that was written and may not stay.
+/// A field that was written and may not stay. One that is given up is shown as not converging.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unstable {

@@ -8,7 +8,7 @@ use std::fs;
 
 use apinizer_gitops::testing::catalog;
 use apinizer_gitops::testing::profile::{
-    Dialect, Mask, Names, OnExisting, OnHidden, OnMissing, Profile, Rename, Support, TypeProfile,
+    Dialect, Mask, Names, OnExisting, OnMasked, OnMissing, Profile, Rename, Support, TypeProfile,
     UnknownFields, Unset,
 };
 use apinizer_gitops::testing::sandbox::Options;
@@ -61,7 +61,7 @@ impl World {
         let mut served = profile.clone();
         for own in served.types.values_mut() {
             for effect in [&mut own.null_secret, &mut own.omitted_secret] {
-                effect.get_or_insert(draws.of(&[OnHidden::Clear, OnHidden::Keep]));
+                effect.get_or_insert(draws.of(&[OnMasked::Clear, OnMasked::Keep]));
             }
         }
         self.control().alter(|options| {
@@ -137,10 +137,10 @@ impl Draw {
         let names = names.into_iter().chain(drawn.masked.keys().map(String::as_str));
         let names: Vec<&str> = names.collect();
         let is_seen = |name: &&str| drawn.masked.get(*name) != Some(&Mask::Nothing);
-        let effects: &[Option<OnHidden>] = match names.iter().any(is_seen) {
+        let effects: &[Option<OnMasked>] = match names.iter().any(is_seen) {
             _ if names.is_empty() => &[None],
-            false => &[None, Some(OnHidden::Refuse)],
-            true => &[Some(OnHidden::Clear), Some(OnHidden::Keep), Some(OnHidden::Refuse)],
+            false => &[None, Some(OnMasked::Refuse)],
+            true => &[Some(OnMasked::Clear), Some(OnMasked::Keep), Some(OnMasked::Refuse)],
         };
         (drawn.null_secret, drawn.omitted_secret) = (self.of(effects), self.of(effects));
         drawn
@@ -152,7 +152,7 @@ impl Draw {
         let default = format!("{:?}", field.default);
         let kind = format!("{:?}", field.kind);
         let is_text = kind.starts_with("Text") || kind.starts_with("Choice");
-        let mut readings = vec![Unset::Null, Unset::Absent];
+        let mut readings = vec![Unset::Null, Unset::LeftOut];
         let role = self.random.u32(..24);
         if role < 2 && is_text {
             drawn.masked.insert(name.to_owned(), Mask::Asterisks);
