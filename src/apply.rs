@@ -41,8 +41,8 @@ pub(crate) struct Job<'a> {
     /// Live as it was when the plan was made.
     pub(crate) observed: &'a Observed,
     /// The record as the plan leaves it.
-    pub(crate) planned: &'a Record,
-    pub(crate) settings: CompareSettings<'a>,
+    pub(crate) record_of_plan: &'a Record,
+    pub(crate) compare_by: CompareSettings<'a>,
     /// Judges changes that are made over from a fresh answer.
     pub(crate) judge: Judge<'a>,
     /// Resolves the secrets of the connection that a replace deletes.
@@ -90,7 +90,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
         entries: &plan.entries,
         checked_first,
         failed_to_save: failed_to_save.clone(),
-        not_done: BTreeSet::new(),
+        not_freed: BTreeSet::new(),
     };
     let run = async {
         let results = run.all().await;
@@ -134,7 +134,7 @@ async fn keep_saving(job: &Job<'_>, is_over: &CancellationToken, failed: &Cancel
     }
 }
 
-/// Notes every create and rename in one go: a crash between a call and its answer must leave no
+/// Notes every create, replace and rename in one go: a crash between a call and its answer must leave no
 /// orphan. Where a call follows the state is written even if nothing is noted, so that one that
 /// cannot be written stops the run before its first call; where none does it is left as it is.
 fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
@@ -147,7 +147,7 @@ fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
         let desired = job.desired.get(&change.name)?;
         match change.action {
             Action::Create | Action::Replace => {
-                Some((desired, create::intent(desired, &job.settings)))
+                Some((desired, create::intent(desired, &job.compare_by)))
             }
             Action::Rename => Some((desired, rename::intent(job, change, desired))),
             _ => None,
@@ -170,7 +170,7 @@ impl Job<'_> {
         remembered: Remembered<'_>,
     ) -> Comparison {
         let readable = self.ledger.read(|record| record.readable.clone());
-        let settings = CompareSettings { readable: &readable, ..self.settings };
+        let settings = CompareSettings { readable: &readable, ..self.compare_by };
         compare(desired, live, remembered, &settings)
     }
 
@@ -180,13 +180,18 @@ impl Job<'_> {
         desired: &DesiredConnection,
         owned: Option<&'r Owned>,
     ) -> Remembered<'r> {
-        let unstable = self.planned.memory(&desired.name).map(|memory| &memory.unstable);
+        let unstable = self.record_of_plan.memory(&desired.name).map(|memory| &memory.unstable);
         Remembered { base: owned.map(|owned| &owned.base), unstable }
+    }
+
+    /// Takes the note of a call back that made nothing: it must claim nothing that somebody else makes.
+    fn forget_intent(&self, name: &ConnectionName) {
+        self.ledger.edit_memory(name, |memory| memory.intent = None);
     }
 
     /// Counts an attempt that is not made for ever where nothing comes of it.
     fn count_attempt(&self, desired: &DesiredConnection, attempt: &str) {
-        let (key, wanted) = (self.settings.keys.key, all_declared(desired));
+        let (key, wanted) = (self.compare_by.keys.key, all_declared(desired));
         self.ledger.edit_memory(&desired.name, |memory| {
             memory.count_write(attempt, &wanted, &serde_json::Value::Null, key);
         });
@@ -208,7 +213,7 @@ struct Run<'j, 'a> {
     /// Cancelled once an acknowledged write could not be made durable: no further call starts.
     failed_to_save: CancellationToken,
     /// Names that a rename of this plan should have freed, and did not.
-    not_done: BTreeSet<ConnectionName>,
+    not_freed: BTreeSet<ConnectionName>,
 }
 
 impl<'j> Run<'j, '_> {
@@ -237,7 +242,7 @@ impl<'j> Run<'j, '_> {
         for (index, change) in renames {
             let result = self.carry_out_one(change).await;
             if !result.is_written() {
-                self.not_done.extend(change.previous_name.clone());
+                self.not_freed.extend(change.previous_name.clone());
             }
             results.insert(index, result);
         }
@@ -318,7 +323,7 @@ impl<'j> Run<'j, '_> {
                 ChangeResult::NotStarted,
                 Action::Create | Action::Rename | Action::Replace,
                 Some(desired),
-            ) => create::forget_intent(self.job, desired),
+            ) => self.job.forget_intent(&desired.name),
             _ => {}
         }
         tell(&self.job.target.name, change, &result);
@@ -344,8 +349,8 @@ impl<'j> Run<'j, '_> {
         let Some(desired) = job.desired.get(&change.name) else {
             return ChangeResult::NotStarted;
         };
-        if self.not_done.contains(&change.name) {
-            create::forget_intent(job, desired);
+        if self.not_freed.contains(&change.name) {
+            job.forget_intent(&desired.name);
             return ChangeResult::Blocked(format!(
                 "waits for the name `{}`, which an earlier step did not free",
                 change.name

@@ -11,6 +11,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -306,7 +307,7 @@ impl HistoryFile {
         if let Some(folder) = self.0.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = private().read(true).append(true).open(&self.0)?;
+        let mut file = self.locked()?;
         let mut line = serde_json::to_vec(line)?;
         line.push(b'\n');
         // Half a line that a crash left does not spoil the next one.
@@ -316,16 +317,26 @@ impl HistoryFile {
         file.write_all(&line)
     }
 
+    /// Opens the file for one process at a time: a line that is appended while it is shortened would be lost.
+    fn locked(&self) -> io::Result<File> {
+        loop {
+            let file = private().read(true).append(true).open(&self.0)?;
+            file.lock()?;
+            // While this waited a shorter file may have taken its place.
+            let number = file.metadata()?.ino();
+            if fs::metadata(&self.0).is_ok_and(|now| now.ino() == number) {
+                return Ok(file);
+            }
+        }
+    }
+
     /// Writes a file anew that has become too long: a new file beside it, and a rename.
     ///
     /// # Errors
     /// The file cannot be read or written.
     fn shorten(&self) -> io::Result<()> {
-        let bytes = match fs::read(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => read?,
-        };
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let _locked = self.locked()?;
+        let lines = fs::read(&self.0)?.into_iter().filter(|byte| *byte == b'\n').count();
         if lines <= KEPT + RECENT + SLACK {
             return Ok(());
         }
@@ -387,7 +398,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = HistoryFile(folder.path().join("deeper").join("a.history.jsonl"));
         assert_eq!(file.read().unwrap(), []);
-        file.shorten().unwrap();
         let ended = Reconciled { outcome: "applied".to_owned(), ..Reconciled::default() };
         let most = KEPT + RECENT + SLACK;
         for number in 0..=most {
@@ -406,6 +416,21 @@ mod tests {
         file.shorten().unwrap();
         assert!(fs::read_to_string(&file.0).unwrap().starts_with(&text), "it is not too long yet");
         assert_eq!(fs::read_dir(file.0.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_line_that_another_process_appends_while_the_file_is_shortened_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile(folder.path().join("a.history.jsonl"));
+        let other = file.clone();
+        let writer = std::thread::spawn(move || {
+            (0..4000).for_each(|number| other.append(&event(number)).unwrap());
+        });
+        while !writer.is_finished() {
+            file.shorten().unwrap();
+        }
+        let numbers = file.read().unwrap().into_iter().map(|event| event.target.parse().unwrap());
+        assert_eq!(numbers.collect::<Vec<usize>>(), (3500..4000).collect::<Vec<usize>>());
     }
 
     #[test]

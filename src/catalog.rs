@@ -181,8 +181,6 @@ pub enum Condition {
     Present(&'static str),
     /// One of them holds.
     Any(&'static [Condition]),
-    /// All of them hold.
-    All(&'static [Condition]),
 }
 
 /// Whether a field's text is a secret, or may hide one.

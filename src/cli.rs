@@ -25,12 +25,9 @@ pub mod validate;
 use std::ffi::OsString;
 use std::fmt::Display;
 
-pub use crate::cli::args::Cli;
-pub use crate::cli::args::Command;
-pub use crate::cli::args::GlobalArgs;
+pub use crate::cli::args::{Cli, Command};
 pub use crate::cli::context::Context;
-use crate::report::exit::DONE;
-use crate::report::{Style, escape, wrapped};
+use crate::report::{Role, Style, escape, wrapped};
 
 /// Reads a command line, the program's name first.
 ///
@@ -68,7 +65,7 @@ pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandErro
 
 async fn perform(command: &Command, context: &Context) -> Result<u8, CommandError> {
     match command {
-        Command::Init { target } => init::run(target, context).map(|()| DONE),
+        Command::Init { target } => init::run(target, context),
         Command::Validate(args) => validate::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
@@ -76,23 +73,18 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Export(args) => export::run(args, context).await,
         Command::Probe(args) => probe::run(args, context).await,
         Command::Pull(args) => pull::run(args, context).await,
-        Command::Sandbox(args) => sandbox::run(args, context).await.map(|()| DONE),
+        Command::Sandbox(args) => sandbox::run(args, context).await,
         Command::Demo { dir, listen } => demo::run(dir.as_deref(), *listen, context).await,
-        Command::Explain { subject } => {
-            describe::explain(subject.as_deref(), context).map(|()| DONE)
-        }
-        Command::Schema { subject } => describe::schema(subject.as_deref(), context).map(|()| DONE),
+        Command::Explain { subject } => describe::explain(subject.as_deref(), context),
+        Command::Schema { subject } => describe::schema(subject.as_deref(), context),
         Command::Status(args) => server::status(args, context).await,
         Command::Reconcile(args) => server::reconcile(args, context).await,
-        Command::Suspend(args) => server::suspension("suspend", args, context).await.map(|()| DONE),
-        Command::Resume(args) => server::suspension("resume", args, context).await.map(|()| DONE),
-        Command::History(args) => history::run(args, context).map(|()| DONE),
+        Command::Suspend(args) => server::suspension("suspend", args, context).await,
+        Command::Resume(args) => server::suspension("resume", args, context).await,
+        Command::History(args) => history::run(args, context),
         Command::Forget(args) => forget::run(args, context).await,
-        Command::Completions { shell } => {
-            describe::completions(*shell, context);
-            Ok(DONE)
-        }
-        Command::Man { dir } => describe::man(dir.as_deref(), context).map(|()| DONE),
+        Command::Completions { shell } => describe::completions(*shell, context),
+        Command::Man { dir } => describe::man(dir.as_deref(), context),
     }
 }
 
@@ -117,7 +109,7 @@ impl CommandError {
 
     /// The text for stderr.
     pub fn text(&self, style: &Style) -> String {
-        let error = if style.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+        let error = style.paint(Role::Wrong, "error");
         let (message, hint) = match self {
             Self::Failed(message) => (message, String::new()),
             Self::WithHint(message, hint) => (message, format!("\nhint: {hint}")),

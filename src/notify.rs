@@ -87,16 +87,16 @@ impl Notifier {
                 continue;
             }
             if queue.try_send(Arc::clone(&notice)).is_err() {
-                let (kind, event) = (receiver.kind.into_str(), notice.event.into_str());
-                warn!(
-                    kind,
-                    event,
-                    target = notice.target.as_ref().map(|target| target.name.as_str()),
-                    "a notification is dropped: {QUEUE} wait"
-                );
+                warn_of(receiver, &notice, &format!("a notification is dropped: {QUEUE} wait"));
             }
         }
     }
+}
+
+fn warn_of(receiver: &Notify, notice: &Notice, problem: &str) {
+    let (kind, event) = (receiver.kind.into_str(), notice.event.into_str());
+    let target = notice.target.as_ref().map(|target| target.name.as_str());
+    warn!(kind, event, target, "{problem}");
 }
 
 fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
@@ -178,13 +178,8 @@ impl Delivery {
         while let Some(notice) = self.next(&mut waiting).await {
             if let Err(problem) = self.send(&notice).await {
                 let problem = self.redactor.redact(&problem);
-                let (kind, event) = (self.receiver.kind.into_str(), notice.event.into_str());
-                warn!(
-                    kind,
-                    event,
-                    target = notice.target.as_ref().map(|target| target.name.as_str()),
-                    "a notification did not arrive: {problem}"
-                );
+                let problem = format!("a notification did not arrive: {problem}");
+                warn_of(&self.receiver, &notice, &problem);
             }
         }
     }

@@ -106,7 +106,7 @@ fn decide_all(mut rows: Rows<'_>, settings: &Settings<'_>) -> Vec<Decision> {
 
 impl Planned {
     fn take(&mut self, decision: Decision, before: &Record) {
-        let Decision { mut entry, gone, memory, needs_reading, proven_readable, notices } =
+        let Decision { mut entry, leaves, memory, needs_reading, proven_readable, notices } =
             decision;
         if needs_reading {
             let old = entry.change.as_ref().and_then(|change| change.previous_name.clone());
@@ -119,7 +119,7 @@ impl Planned {
             self.record.set(&entry.name, memory);
         }
         self.plan.notices.extend(notices);
-        if gone {
+        if leaves {
             self.record.leave(&entry.name);
         } else {
             entry.tell_last_write(before.owned(&entry.name));

@@ -92,6 +92,15 @@ pub(crate) fn set(body: &mut Value, pointer: &str, value: Value) {
     *place = value;
 }
 
+/// The object that has the values at those pointers.
+pub(crate) fn assemble<'v>(
+    parts: impl IntoIterator<Item = (&'v str, &'v Value)>,
+) -> Map<String, Value> {
+    let mut whole = Value::Object(Map::new());
+    parts.into_iter().for_each(|(pointer, value)| set(&mut whole, pointer, value.clone()));
+    if let Value::Object(whole) = whole { whole } else { Map::new() }
+}
+
 /// Sets or removes the value at a pointer; a pointer whose parent is not there is left alone.
 pub(crate) fn put(value: &mut Value, pointer: &str, part: Option<Value>) {
     let Some((parent, step)) = pointer.rsplit_once('/') else { return };

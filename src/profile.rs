@@ -68,10 +68,10 @@ pub struct TypeProfile {
     pub masked: BTreeMap<String, Mask>,
     /// The effect of a `PUT` whose secrets are `null`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub null_secret: Option<OnHidden>,
+    pub null_secret: Option<OnMasked>,
     /// The effect of a `PUT` that leaves its secrets out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub omitted_secret: Option<OnHidden>,
+    pub omitted_secret: Option<OnMasked>,
     /// Fields that come back in another form.
     #[serde(skip_serializing_if = "is_default")]
     pub rewritten: BTreeSet<String>,
@@ -183,7 +183,7 @@ words! {
     }
 
     /// The effect of a `PUT` on a field that `GET` does not show as it is, where it brings no value.
-    OnHidden {
+    OnMasked {
         /// The stored value is lost.
         #[default]
         Clear = "clears",
@@ -199,7 +199,7 @@ words! {
         #[default]
         Null = "nothing",
         /// The field is left out.
-        Absent = "left_out",
+        LeftOut = "left_out",
         /// An empty text, list or map that is not the documented default.
         Empty = "empty",
         /// The documented default; in a sandbox `null` where there is none.
@@ -267,7 +267,7 @@ impl TypeProfile {
     /// seen of a field for which `GET` shows nothing.
     pub fn keeps_what_is_left_out(&self, field: &str) -> bool {
         let is_seen = self.masked.get(field).is_some_and(|mask| *mask != Mask::Nothing);
-        is_seen && self.omitted_secret == Some(OnHidden::Keep)
+        is_seen && self.omitted_secret == Some(OnMasked::Keep)
     }
 
     /// The reading of a field that no write has set, where it is known.
@@ -283,7 +283,7 @@ impl TypeProfile {
             Some(Unset::Default) => alone(field.default),
             Some(Unset::OtherDefault) => alone(field.other_defaults.first().copied()),
             Some(Unset::OtherValue) => alone(None),
-            Some(Unset::Null | Unset::Absent | Unset::Empty) | None => field.defaults(),
+            Some(Unset::Null | Unset::LeftOut | Unset::Empty) | None => field.defaults(),
         }
     }
 

@@ -33,7 +33,7 @@ pub struct Record {
     /// read, as the plan leaves it and as it is being written, until one of them changes it.
     pub connections: BTreeMap<ConnectionName, Arc<Memory>>,
     /// Secret fields that `GET` was seen to show in full.
-    pub readable: Readable,
+    pub readable: ReadableSecrets,
     /// Whether the target is suspended.
     pub suspended: bool,
     /// When the state before this one was found to be gone, in seconds since 1970; told until a second
@@ -55,18 +55,18 @@ pub struct Soak {
     pub commit: CommitId,
     /// Since when, in seconds since 1970.
     pub since: i64,
-    /// When it was last seen to stand so, likewise: time in which no reconcile looked counts only
-    /// once one has.
-    pub seen: i64,
+    /// Until when reconciles found it so, likewise: time in which none looked counts only once one has.
+    #[serde(rename = "seen")]
+    pub until: i64,
     /// Whether it stands so no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_over: bool,
 }
 
 impl Soak {
-    /// For how long it was seen to stand so.
+    /// For how long reconciles found it so.
     pub(crate) fn lasted(&self) -> std::time::Duration {
-        let seconds = self.seen.saturating_sub(self.since);
+        let seconds = self.until.saturating_sub(self.since);
         std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
     }
 }
@@ -74,9 +74,9 @@ impl Soak {
 /// Secret fields that `GET` was seen to show in full, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Readable(BTreeMap<String, BTreeSet<String>>);
+pub struct ReadableSecrets(BTreeMap<String, BTreeSet<String>>);
 
-impl Readable {
+impl ReadableSecrets {
     /// Whether the field of that type is one.
     pub fn has(&self, type_name: &str, path: &str) -> bool {
         self.0.get(type_name).is_some_and(|fields| fields.contains(path))
@@ -148,13 +148,13 @@ pub struct GoodCommit {
     pub config: String,
     /// Each declared connection; shared by the records of one reconcile.
     pub declared: Arc<BTreeMap<ConnectionName, DeclaredThen>>,
-    /// How many documents each configured path held; of a lost one, how many before. Of one that a run
-    /// since then read which looked at a part, how many it held then.
+    /// How many documents each configured path held. A lost path keeps its last count; a run since then
+    /// that looked at a part of a commit only raises one.
     pub paths: BTreeMap<String, usize>,
     /// Connections in which files had a say, beside those of `declared`: of runs since then that looked at a
     /// part of a commit, and those that a file took out of the target.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub seen: BTreeMap<ConnectionName, DeclaredThen>,
+    #[serde(rename = "seen", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub beside: BTreeMap<ConnectionName, DeclaredThen>,
     /// Names whose connection was deleted or renamed since then by a run that looked at a part: the commit
     /// declared none that is made later under one of them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -194,8 +194,8 @@ pub struct Owned {
     /// `protect` as it was last declared; it outlives its document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
-    /// The name that its document renamed it from, or had no need to, when live was last compared with it:
-    /// that rename is done.
+    /// `renamedFrom` of its document when live was last compared with it: that rename is done, or was not
+    /// needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<ConnectionName>,
     /// When its secrets were last written or read back, in seconds since 1970.
@@ -248,7 +248,7 @@ pub struct Intent {
     /// The connection's type.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// The name that a rename frees; `None`: a create.
+    /// The name that a rename frees; `None`: a create or a replace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<ConnectionName>,
     /// The values that were sent, as the base that success leaves.
@@ -351,7 +351,7 @@ impl Due {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OverLimit {
-    /// How many were due.
+    /// How many were due; of a whole inventory, all that it held.
     pub due: usize,
     /// How many were allowed.
     pub allowed: usize,
@@ -401,7 +401,7 @@ const PUTS_BEFORE_GIVING_UP: u32 = 2;
 /// other aside each agrees in its turn, and a server may answer with another value each time.
 const PUTS_IN_A_ROW: u32 = 8;
 
-/// A field that was written and may not stay.
+/// A field that was written and may not stay. One that is given up is shown as not converging.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unstable {

@@ -21,7 +21,7 @@ mod style;
 pub(crate) mod words;
 
 pub use style::Style;
-pub(crate) use style::wrapped;
+pub(crate) use style::{Role, wrapped};
 
 /// Ends a line, without blanks at its end.
 pub(crate) fn line(out: &mut String, text: impl AsRef<str>) {

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use control::Control;
 pub use options::{
-    Access, Dialect, Fault, Ids, Mask, Names, OnExisting, OnHidden, OnMissing, Options, Profile,
+    Access, Dialect, Fault, Ids, Mask, Names, OnExisting, OnMasked, OnMissing, Options, Profile,
     Rename, SecretsOnGet, TokenClient, UnknownFields, Unset, Variables,
 };
 pub use server::LoggedCall;

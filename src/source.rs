@@ -118,7 +118,7 @@ pub(crate) struct Source {
 
 /// A snapshot to read, its branch, and whether its signature is refused.
 #[derive(Clone)]
-pub(crate) struct Seen {
+pub(crate) struct CheckedSnapshot {
     /// The branch that was read.
     pub(crate) branch: Option<String>,
     /// A commit, or the files.
@@ -149,11 +149,11 @@ impl Source {
     }
 
     /// Reads what there is now. Blocks.
-    pub(crate) fn look(&self) -> Result<Seen, SourceError> {
+    pub(crate) fn look(&self) -> Result<CheckedSnapshot, SourceError> {
         let repository = self.repository()?;
         if self.worktree {
             let snapshot = Snapshot::Disk(repository.worktree()?);
-            return Ok(Seen { branch: repository.branch()?, snapshot, refused: None });
+            return Ok(CheckedSnapshot { branch: repository.branch()?, snapshot, refused: None });
         }
         // Without a configured branch the branch of the mirror's HEAD counts, which is the server's.
         let fetched = self.mirror().and_then(|mirror| mirror.status().branch);
@@ -163,11 +163,11 @@ impl Source {
             Some(branch) => Some(branch),
             None => repository.branch()?,
         };
-        Ok(Seen { branch, ..self.seen(repository, commit) })
+        Ok(CheckedSnapshot { branch, ..self.checked(repository, commit) })
     }
 
     /// A revision that is named, brought from the server where the source is a url.
-    pub(crate) async fn revision(&self, rev: &str) -> Result<Seen, SourceError> {
+    pub(crate) async fn revision(&self, rev: &str) -> Result<CheckedSnapshot, SourceError> {
         let fetched = match self.mirror() {
             Some(mirror) => mirror.fetch_revision(rev).await?.0,
             None => rev.to_owned(),
@@ -175,16 +175,16 @@ impl Source {
         tokio::task::block_in_place(|| {
             let repository = self.repository()?;
             let commit = repository.resolve(&fetched)?;
-            Ok(self.seen(repository, commit))
+            Ok(self.checked(repository, commit))
         })
     }
 
-    fn seen(&self, repository: Arc<Repository>, commit: Commit) -> Seen {
+    fn checked(&self, repository: Arc<Repository>, commit: Commit) -> CheckedSnapshot {
         let refused = self.verify.as_ref().and_then(|wanted| {
             let checked = verify(&repository, &commit.id, wanted);
             checked.err().map(|error| error.to_string())
         });
-        Seen { branch: None, snapshot: Snapshot::Commit { repository, commit }, refused }
+        CheckedSnapshot { branch: None, snapshot: Snapshot::Commit { repository, commit }, refused }
     }
 
     /// An older commit, if the repository has it. Blocks.

@@ -9,6 +9,6 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(serde_json::Value::Object(entry)) = serde_json::from_slice(bytes) else { return };
     let Some(live) = LiveConnection::from_entry(entry) else { return };
     let Some(connection_type) = catalog::find(&live.type_name) else { return };
-    let masked = hidden::mask(connection_type, live.body());
-    assert_eq!(hidden::mask(connection_type, &masked), masked);
+    let masked = hidden::conceal(connection_type, live.body());
+    assert_eq!(hidden::conceal(connection_type, &masked), masked);
 });

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::send::{Sent, ended, look_after, read, remember, send};
+use super::send::{WriteEnd, ended_with_note, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
 use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
@@ -31,7 +31,7 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
         ),
         Err(result) => result,
     };
-    forget_intent(job, desired);
+    job.forget_intent(&desired.name);
     why
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
     let body = match body::for_create(desired) {
         Ok(body) => body,
         Err(problem) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             return ChangeResult::Blocked(problem.to_string()).into();
         }
     };
@@ -75,19 +75,19 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
         Ok(live.map(|live| (live, error)))
     };
     match send(job, call, hints_at_arrival, look).await {
-        Sent::Acknowledged(deployment) => {
-            let base = job.settings.base_of(desired);
+        WriteEnd::Acknowledged(deployment) => {
+            let base = job.compare_by.base_of(desired);
             remember(job, desired, base, None, &deployment).into()
         }
-        Sent::Arrived((live, error)) => arrived_or_not(job, desired, &live, &error).await.into(),
-        Sent::Failed { error, nothing_was_done } => {
-            if nothing_was_done {
-                forget_intent(job, desired);
-            }
-            let is_refused = error.kind == ErrorKind::Refused;
-            Posted { result: ended(&error, nothing_was_done), is_refused }
+        WriteEnd::Arrived((live, error)) => {
+            arrived_or_not(job, desired, &live, &error).await.into()
         }
-        Sent::Over(result) => result.into(),
+        WriteEnd::Failed { error, nothing_was_done } => {
+            let is_refused = error.kind == ErrorKind::Refused;
+            let result = ended_with_note(job, &desired.name, &error, nothing_was_done);
+            Posted { result, is_refused }
+        }
+        WriteEnd::Over(result) => result.into(),
     }
 }
 
@@ -98,9 +98,9 @@ async fn arrived_or_not(
     live: &LiveConnection,
     error: &CallError,
 ) -> ChangeResult {
-    let base = job.settings.base_of(desired);
-    if !LiveView::of(live).shows(desired.connection_type.name, &base, job.settings.keys) {
-        forget_intent(job, desired);
+    let base = job.compare_by.base_of(desired);
+    if !LiveView::of(live).shows(desired.connection_type.name, &base, job.compare_by.keys) {
+        job.forget_intent(&desired.name);
         return ChangeResult::Failed(error.to_string());
     }
     let result = remember(job, desired, base, live.id.clone(), &Deployment::Done);
@@ -109,11 +109,6 @@ async fn arrived_or_not(
         return update::resend(job, desired).await;
     }
     result
-}
-
-/// Takes the note of a call back that made nothing: it must claim nothing that somebody else makes.
-pub(super) fn forget_intent(job: &Job<'_>, desired: &DesiredConnection) {
-    job.ledger.edit_memory(&desired.name, |memory| memory.intent = None);
 }
 
 /// Reads one list for each type of which something was created, where lists show ids, and keeps the

@@ -1,6 +1,8 @@
 //! GET, make sure that it is ours, DELETE.
 
-use super::send::{NOT_SHOWN, Sent, ended, is_made_anew, look_after, note_deployment, read, send};
+use super::send::{
+    NOT_SHOWN, WriteEnd, ended, is_made_anew, look_after, note_deployment, read, send,
+};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::live::LiveConnection;
@@ -24,10 +26,10 @@ pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
         return ChangeResult::Held(reason);
     }
     let deployment = match send_delete(job, &live.name, &owned).await {
-        Sent::Acknowledged(deployment) => deployment,
-        Sent::Arrived(()) => Deployment::Done,
-        Sent::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
-        Sent::Over(result) => return result,
+        WriteEnd::Acknowledged(deployment) => deployment,
+        WriteEnd::Arrived(()) => Deployment::Done,
+        WriteEnd::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
+        WriteEnd::Over(result) => return result,
     };
     job.ledger.edit(|record| {
         record.forget(name);
@@ -44,13 +46,13 @@ pub(super) fn not_ours(
     live: &LiveConnection,
 ) -> Option<String> {
     let view = LiveView::of(live);
-    if !view.is_the_connection_of(owned, &job.settings) {
+    if !view.is_the_connection_of(owned, &job.compare_by) {
         return Some(
             "the connection that is live under that name is not the one in the inventory"
                 .to_owned(),
         );
     }
-    let Some(planned) = job.observed.listed(name) else {
+    let Some(in_plan) = job.observed.listed(name) else {
         return Some("no list has shown it".to_owned());
     };
     if is_made_anew(job, name, live) {
@@ -59,19 +61,25 @@ pub(super) fn not_ours(
     let own_type = crate::catalog::find(&owned.type_name);
     let has_moved = || {
         let paths = owned.base.keys().map(String::as_str);
-        own_type.is_none_or(|own_type| compare::has_moved(own_type, paths, &planned, live))
+        own_type.is_none_or(|own_type| compare::has_moved(own_type, paths, &in_plan, live))
     };
     if job.control.strict && has_moved() {
         return Some("it moved since the plan was made".to_owned());
     }
-    if job.settings.is_stateless && !view.shows(&owned.type_name, &owned.base, job.settings.keys) {
+    if job.compare_by.is_stateless
+        && !view.shows(&owned.type_name, &owned.base, job.compare_by.keys)
+    {
         return Some("it moved away from what git declared".to_owned());
     }
     None
 }
 
 /// Sends the DELETE until it is known whether the connection is gone.
-pub(super) async fn send_delete(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> Sent<()> {
+pub(super) async fn send_delete(
+    job: &Job<'_>,
+    name: &ConnectionName,
+    owned: &Owned,
+) -> WriteEnd<()> {
     let call = || async move {
         match job.client.delete(name).await {
             // A refusal may speak of something else that is not found: a GET has to say it too.

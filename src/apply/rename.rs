@@ -1,7 +1,7 @@
 //! One PUT under the old name, with the new one in its body.
 
-use super::create::{self, forget_intent};
-use super::send::{Sent, base_after_put, ended, look_after, remember, send};
+use super::create;
+use super::send::{WriteEnd, base_after_put, ended_with_note, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -20,13 +20,15 @@ pub(super) async fn rename(
     match ready_put(job, old, desired, Purpose::Rename).await {
         Ok(ready) => {
             let result = put(job, desired, &ready).await;
-            job.ledger.edit_memory(&desired.name, |memory| {
-                ready.keep_shown_secrets(&mut memory.owned);
-            });
+            if result.is_written() {
+                job.ledger.edit_memory(&desired.name, |memory| {
+                    ready.keep_shown_secrets(&mut memory.owned);
+                });
+            }
             result
         }
         Err(result) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             result
         }
     }
@@ -34,15 +36,15 @@ pub(super) async fn rename(
 
 /// The note of a rename, before its call.
 pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Intent {
-    let mut intent = create::intent(desired, &job.settings);
+    let mut intent = create::intent(desired, &job.compare_by);
     intent.from.clone_from(&change.previous_name);
     let old = change.previous_name.as_ref();
     if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
-        let owned = job.planned.owned(old);
-        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.settings));
+        let owned = job.record_of_plan.owned(old);
+        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
         let comparison = job.compare(desired, &view, job.remembered(desired, owned));
         intent.kept = comparison.kept().map(str::to_owned).collect();
-        intent.base = base_after_put(desired, &comparison, &job.settings);
+        intent.base = base_after_put(desired, &comparison, &job.compare_by);
     }
     intent
 }
@@ -53,8 +55,8 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old);
     match send(job, call, hints_at_arrival, look).await {
-        Sent::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
-        Sent::Arrived(live) => {
+        WriteEnd::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
+        WriteEnd::Arrived(live) => {
             let result = remember_rename(job, desired, ready, &live, &Deployment::Done);
             if desired.declares_secret() {
                 // Whether its masked secrets arrived is not known: they are sent again.
@@ -62,19 +64,17 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
             }
             result
         }
-        Sent::Failed { error, nothing_was_done } => {
-            if nothing_was_done {
-                forget_intent(job, desired);
-            }
+        WriteEnd::Failed { error, nothing_was_done } => {
+            let result = ended_with_note(job, &desired.name, &error, nothing_was_done);
             match error.kind {
                 ErrorKind::Refused => ChangeResult::Blocked(format!(
                     "the server refuses the rename: {}",
                     error.message
                 )),
-                _ => ended(&error, nothing_was_done),
+                _ => result,
             }
         }
-        Sent::Over(result) => result,
+        WriteEnd::Over(result) => result,
     }
 }
 
@@ -88,7 +88,7 @@ async fn after_answer(
     match look_after(job, &desired.name).await {
         Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment),
         Ok(None) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             job.count_attempt(desired, attempt::RENAME);
             ChangeResult::Blocked("the server accepted the rename and kept the old name".to_owned())
         }
@@ -111,7 +111,7 @@ async fn was_renamed(
     if is_same {
         return Ok(Some(live));
     }
-    forget_intent(job, desired);
+    job.forget_intent(&desired.name);
     Err(ChangeResult::Failed(format!(
         "a connection of the name `{}` was made outside git in the meantime",
         desired.name
@@ -127,10 +127,11 @@ fn remember_rename(
     deployment: &Deployment,
 ) -> ChangeResult {
     let Put { fresh: old, comparison, .. } = ready;
-    let base = base_after_put(desired, comparison, &job.settings);
+    let base = base_after_put(desired, comparison, &job.compare_by);
     job.ledger.edit(|record| {
         record.free(&old.name);
-        record.edit(&desired.name, |memory| memory.unstable.clear());
+        // An entry that had the name before is of another connection.
+        record.edit(&desired.name, |memory| (memory.owned, memory.unstable) = Default::default());
         if !job.desired.contains_key(&old.name) {
             record.leave(&old.name);
         }

@@ -3,9 +3,9 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::create::{self, Posted, forget_intent};
+use super::create::{self, Posted};
 use super::delete::{not_ours, send_delete};
-use super::send::{NOT_SHOWN, Sent, ended, look_after, note_deployment, read, send};
+use super::send::{NOT_SHOWN, WriteEnd, ended_with_note, look_after, note_deployment, read, send};
 use super::update::ShownSecrets;
 use super::{ChangeResult, Job, RunControl};
 use crate::api::{Deployment, ErrorKind};
@@ -27,31 +27,30 @@ struct Old {
 /// Replaces a connection by one of another type. The new one is made ready before the old one
 /// is deleted, and so is the body that brings the old one back if the server refuses the new one.
 pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
-    let old = match prepared(job, desired).await {
+    let old = match ready_old(job, desired).await {
         Ok(old) => old,
         Err(result) => {
-            forget_intent(job, desired);
+            job.forget_intent(&desired.name);
             return result;
         }
     };
     match send_delete(job, &old.live.name, &old.owned).await {
-        Sent::Acknowledged(_) | Sent::Arrived(()) => {}
-        Sent::Failed { error, nothing_was_done } => {
-            forget_intent(job, desired);
-            return ended(&error, nothing_was_done);
+        WriteEnd::Acknowledged(_) | WriteEnd::Arrived(()) => {}
+        WriteEnd::Failed { error, nothing_was_done } => {
+            return ended_with_note(job, &desired.name, &error, nothing_was_done);
         }
-        Sent::Over(held @ ChangeResult::Held(_)) => {
-            forget_intent(job, desired);
+        WriteEnd::Over(held @ ChangeResult::Held(_)) => {
+            job.forget_intent(&desired.name);
             return held;
         }
         // It may be gone by our doing, which the next run has to know.
-        Sent::Over(result) => return result,
+        WriteEnd::Over(result) => return result,
     }
     make_new(job, desired, old).await
 }
 
 /// Makes everything ready.
-async fn prepared(job: &Job<'_>, desired: &DesiredConnection) -> Result<Old, ChangeResult> {
+async fn ready_old(job: &Job<'_>, desired: &DesiredConnection) -> Result<Old, ChangeResult> {
     let name = &desired.name;
     let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {
         return Err(ChangeResult::Held("it is no longer in the inventory".to_owned()));
@@ -65,7 +64,7 @@ async fn prepared(job: &Job<'_>, desired: &DesiredConnection) -> Result<Old, Cha
     if let Some(reason) = not_ours(job, name, &owned, &live) {
         return Err(ChangeResult::Held(reason));
     }
-    let way_back = way_back(job, &owned, &live).await.map_err(ChangeResult::Blocked)?;
+    let way_back = body_of_way_back(job, &owned, &live).await.map_err(ChangeResult::Blocked)?;
     Ok(Old { owned, live, way_back })
 }
 
@@ -93,7 +92,7 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Chang
 }
 
 /// The body that makes the old connection again.
-async fn way_back(
+async fn body_of_way_back(
     job: &Job<'_>,
     owned: &Owned,
     old: &LiveConnection,
@@ -174,10 +173,10 @@ async fn make_again(
     let call = || job.client.create(&old.name, way_back);
     let look = |_| look_after(job, &old.name);
     match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
-        Sent::Acknowledged(deployment) => Ok(deployment),
-        Sent::Arrived(_) => Ok(Deployment::Done),
-        Sent::Failed { error, .. } => Err(error.to_string()),
-        Sent::Over(ChangeResult::Failed(why)) => Err(why),
-        Sent::Over(_) => Err("the run is ending".to_owned()),
+        WriteEnd::Acknowledged(deployment) => Ok(deployment),
+        WriteEnd::Arrived(_) => Ok(Deployment::Done),
+        WriteEnd::Failed { error, .. } => Err(error.to_string()),
+        WriteEnd::Over(ChangeResult::Failed(why)) => Err(why),
+        WriteEnd::Over(_) => Err("the run is ending".to_owned()),
     }
 }

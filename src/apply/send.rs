@@ -12,7 +12,7 @@ use crate::plan::compare::{CompareSettings, Comparison};
 use crate::record::{Base, Degraded, LONGEST_PAUSE, Owned};
 
 /// How sending a write ended.
-pub(super) enum Sent<T> {
+pub(super) enum WriteEnd<T> {
     /// The server acknowledged it.
     Acknowledged(Deployment),
     /// Its answer was lost, and what live shows proves that it was made.
@@ -36,7 +36,7 @@ pub(super) async fn send<T, C, L>(
     call: impl Fn() -> C,
     hints_at_arrival: impl Fn(ErrorKind) -> bool,
     look: impl Fn(CallError) -> L,
-) -> Sent<T>
+) -> WriteEnd<T>
 where
     C: Future<Output = Result<Deployment, CallError>>,
     L: Future<Output = Result<Option<T>, ChangeResult>>,
@@ -44,22 +44,22 @@ where
     let mut tries = Tries::default();
     loop {
         let error = match call().await {
-            Ok(deployment) => return Sent::Acknowledged(deployment),
+            Ok(deployment) => return WriteEnd::Acknowledged(deployment),
             Err(error) => error,
         };
         let is_first = tries.failed() == 0;
         let may_have_arrived =
             error.may_have_been_done() || (!is_first && hints_at_arrival(error.kind));
         if !may_have_arrived {
-            return Sent::Failed { error, nothing_was_done: is_first };
+            return WriteEnd::Failed { error, nothing_was_done: is_first };
         }
         match look(error.clone()).await {
-            Ok(Some(arrived)) => return Sent::Arrived(arrived),
+            Ok(Some(arrived)) => return WriteEnd::Arrived(arrived),
             Ok(None) => {}
-            Err(result) => return Sent::Over(result),
+            Err(result) => return WriteEnd::Over(result),
         }
         if let Err(why) = job.client.retries().pause(&mut tries, &error).await {
-            return Sent::Over(failed(&CallError { gave_up: Some(why), ..error }));
+            return WriteEnd::Over(failed(&CallError { gave_up: Some(why), ..error }));
         }
     }
 }
@@ -67,6 +67,19 @@ where
 /// A failed call as the result of its change. One that was sent may have been carried out.
 pub(super) fn ended(error: &CallError, nothing_was_done: bool) -> ChangeResult {
     if nothing_was_done { failed(error) } else { ChangeResult::Failed(error.to_string()) }
+}
+
+/// The same of a call with a note, which is taken back where nothing was done.
+pub(super) fn ended_with_note(
+    job: &Job<'_>,
+    name: &ConnectionName,
+    error: &CallError,
+    nothing_was_done: bool,
+) -> ChangeResult {
+    if nothing_was_done {
+        job.forget_intent(name);
+    }
+    ended(error, nothing_was_done)
 }
 
 fn failed(error: &CallError) -> ChangeResult {
@@ -119,8 +132,8 @@ pub(super) const MADE_ANEW: &str =
 /// Whether another connection than the planned one is live under a name: whether that one may be
 /// adopted is for a plan to say.
 pub(super) fn is_made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveConnection) -> bool {
-    let planned = job.observed.live.connections.get(name).and_then(|planned| planned.id.as_ref());
-    planned.is_some() && fresh.id.is_some() && planned != fresh.id.as_ref()
+    let id_in_plan = job.observed.live.connections.get(name).and_then(|live| live.id.as_ref());
+    id_in_plan.is_some() && fresh.id.is_some() && id_in_plan != fresh.id.as_ref()
 }
 
 /// The base after a PUT: fields that were written agree now, fields that live kept have their older

@@ -1,7 +1,7 @@
 //! GET, compare again, PUT (rule 5), for an update and a rename. The body wipes no secret. One that git
-//! does not declare is sent back in two cases: the same field of a connection of the type reads back equal
-//! in this reconcile, or the value still equals what was kept when that was so, or was sent last. That the
-//! field was readable once is not enough: a server may show cipher text today.
+//! does not declare is sent back in three cases: the same field of a connection of the type reads back equal
+//! in this reconcile; the value is the one that was shown when that was so; it is the one that was sent
+//! last. That the field was readable once is not enough: a server may show cipher text today.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::send::{
-    MADE_ANEW, NOT_SHOWN, Sent, base_after_put, ended, is_made_anew, look_after, read, remember,
-    send,
+    MADE_ANEW, NOT_SHOWN, WriteEnd, base_after_put, ended, is_made_anew, look_after, read,
+    remember, send,
 };
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
@@ -89,17 +89,17 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
         let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
         Ok((equal_proves_it && is_equal()).then_some(now))
     };
-    let base = || base_after_put(desired, comparison, &job.settings);
+    let base = || base_after_put(desired, comparison, &job.compare_by);
     match send(job, call, |_| false, look).await {
-        Sent::Acknowledged(deployment) => {
+        WriteEnd::Acknowledged(deployment) => {
             remember(job, desired, base(), fresh.id.clone(), &deployment)
         }
-        Sent::Arrived(now) => {
+        WriteEnd::Arrived(now) => {
             let id = now.id.or_else(|| fresh.id.clone());
             remember(job, desired, base(), id, &Deployment::Done)
         }
-        Sent::Failed { error, nothing_was_done } => ended(&error, nothing_was_done),
-        Sent::Over(result) => result,
+        WriteEnd::Failed { error, nothing_was_done } => ended(&error, nothing_was_done),
+        WriteEnd::Over(result) => result,
     }
 }
 
@@ -109,7 +109,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
 fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, put: &Put) {
     let listed = job.observed.live.connections.get(&desired.name).unwrap_or(&put.fresh);
     let before = LiveView { listed, own: Some(&put.fresh) };
-    let key = job.settings.keys.key;
+    let key = job.compare_by.keys.key;
     let written = put.comparison.differences.iter().filter(|d| d.treatment == Treatment::Write);
     // Of a secret that was not read nothing can be seen not to stay.
     for difference in written.filter(|d| d.subject != Subject::Secret) {
@@ -193,14 +193,14 @@ pub(super) async fn ready_put(
     // Some servers show ids in lists alone.
     fresh.id = fresh.id.or_else(|| listed?.id.clone());
     let listed = listed.unwrap_or(&fresh);
-    let planned = LiveView { listed, own: job.observed.singles.get(name).filter(|_| !again) };
+    let in_plan = LiveView { listed, own: job.observed.singles.get(name).filter(|_| !again) };
     let view = LiveView { listed, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
-    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.settings));
+    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
     let has_moved = || {
         let declared = desired.fields.iter().map(|field| field.path.as_str());
         let base = owned.iter().flat_map(|owned| owned.base.keys().map(String::as_str));
-        compare::has_moved(desired.connection_type, declared.chain(base), &planned, &fresh)
+        compare::has_moved(desired.connection_type, declared.chain(base), &in_plan, &fresh)
     };
     if job.control.strict && !again && has_moved() {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
@@ -212,7 +212,7 @@ pub(super) async fn ready_put(
         return Err(ChangeResult::NotNeeded);
     }
     let written = comparison.treated(Treatment::Write);
-    let consents = job.planned.memory(&desired.name).map(|memory| &memory.consents);
+    let consents = job.record_of_plan.memory(&desired.name).map(|memory| &memory.consents);
     let action = if is_rename { Action::Rename } else { Action::Update };
     if !again && let Some(stopped) = job.judge.stops(desired, action, written, consents) {
         return Err(stopped);
@@ -283,7 +283,7 @@ impl<'a> ShownSecrets<'a> {
         owned: Option<&Owned>,
     ) -> Self {
         let known = owned.map(Owned::known_secrets).unwrap_or_default();
-        let mut proof = Self { key: job.settings.keys.key, readable: BTreeSet::new(), known };
+        let mut proof = Self { key: job.compare_by.keys.key, readable: BTreeSet::new(), known };
         for field in fields {
             let path = field.pointer();
             let shown = live.body().get(field.name);

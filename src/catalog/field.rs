@@ -264,7 +264,6 @@ impl Condition {
                 _ => true,
             }),
             Self::Any(conditions) => conditions.iter().any(|c| c.holds(field, object)),
-            Self::All(conditions) => conditions.iter().all(|c| c.holds(field, object)),
         }
     }
 
@@ -295,9 +294,6 @@ impl Condition {
             Self::Any(conditions) => {
                 conditions.iter().any(|c| c.may_hold(field, object, is_hinted_at))
             }
-            Self::All(conditions) => {
-                conditions.iter().all(|c| c.may_hold(field, object, is_hinted_at))
-            }
         }
     }
 
@@ -305,7 +301,7 @@ impl Condition {
     pub fn fields(&self) -> Vec<&'static str> {
         match self {
             Self::Is(name, _) | Self::Present(name) => vec![name],
-            Self::Any(all) | Self::All(all) => all.iter().flat_map(Self::fields).collect(),
+            Self::Any(all) => all.iter().flat_map(Self::fields).collect(),
         }
     }
 }
@@ -376,14 +372,12 @@ impl fmt::Display for Condition {
         match self {
             Self::Is(name, value) => write!(f, "`{name}` is `{value}`"),
             Self::Present(name) => write!(f, "`{name}` is set"),
-            Self::Any(conditions) => f.write_str(&joined(conditions, " or ")),
-            Self::All(conditions) => f.write_str(&joined(conditions, " and ")),
+            Self::Any(conditions) => {
+                let words: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+                f.write_str(&words.join(" or "))
+            }
         }
     }
-}
-
-fn joined(all: &[Condition], word: &str) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(word)
 }
 
 // Settings that only Apinizer's console knows: neither of the vendor's documents has a field for

@@ -2,7 +2,7 @@
 //! they are.
 //!
 //! One scanner ([`secret_parts`]) finds the byte ranges. Everything else is a use of it: refusing
-//! a literal in a document ([`literal_secrets`]), showing a connection without them ([`mask()`]),
+//! a literal in a document ([`literal_secrets`]), showing a connection without them ([`conceal()`]),
 //! and exporting them as references ([`extract()`]). So what one of them knows, all know.
 
 mod masked;
@@ -66,7 +66,7 @@ pub enum Certainty {
 
 /// The same connection fit to be shown: every secret part is `(sensitive)`, references in its
 /// place are left, and everything else is as it was.
-pub fn mask(
+pub fn conceal(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,
 ) -> Map<String, Value> {
@@ -80,7 +80,7 @@ pub fn mask(
         // From the back, so that the ranges of earlier parts of a text stay right.
         for part in parts.iter().rev() {
             if let Some(value) = next.pointer_mut(&part.pointer) {
-                *value = masked(value, part);
+                *value = concealed(value, part);
             }
         }
         match next {
@@ -93,7 +93,7 @@ pub fn mask(
 
 /// The value at a JSON pointer fit to be shown; `whole` is the connection that it is or was part
 /// of, since neighbours (a header's name, SNMP's version) decide what is a secret.
-pub fn mask_at(
+pub fn conceal_at(
     connection_type: &'static ConnectionType,
     pointer: &str,
     value: &Value,
@@ -107,12 +107,12 @@ pub fn mask_at(
         (Some(_), Some(_)) => put(&mut context, pointer, Some(value.clone())),
         _ => set(&mut context, pointer, value.clone()),
     }
-    let shown = context.as_object().map(|context| Value::Object(mask(connection_type, context)));
+    let shown = context.as_object().map(|context| Value::Object(conceal(connection_type, context)));
     let shown = shown.as_ref().and_then(|shown| shown.pointer(pointer));
     shown.cloned().unwrap_or_else(|| Value::from(SENSITIVE))
 }
 
-fn masked(value: &Value, part: &SecretPart) -> Value {
+fn concealed(value: &Value, part: &SecretPart) -> Value {
     let (Value::String(text), Some(range)) = (value, &part.range) else {
         return Value::from(SENSITIVE);
     };
@@ -172,7 +172,7 @@ pub fn literal_secrets(
         // Where a secret holds separators, the rewritten text may still show a part of it.
         let rewritten = text.and_then(|text| with_references(text, &written)).filter(|text| {
             let value = Value::from(text.as_str());
-            mask_at(connection_type, &pointer, &value, fields) == value
+            conceal_at(connection_type, &pointer, &value, fields) == value
         });
         for part in &written {
             literals.push(LiteralSecret {

@@ -212,16 +212,10 @@ fn where_holds(connection_type: &ConnectionType, condition: &Condition) -> Value
             json!({"properties": {*name: {"not": empty}}, "required": [name]})
         }
         Condition::Any(conditions) => {
-            json!({"anyOf": each(connection_type, conditions)})
-        }
-        Condition::All(conditions) => {
-            json!({"allOf": each(connection_type, conditions)})
+            let each = conditions.iter().map(|condition| where_holds(connection_type, condition));
+            json!({"anyOf": each.collect::<Vec<_>>()})
         }
     }
-}
-
-fn each(connection_type: &ConnectionType, conditions: &[Condition]) -> Vec<Value> {
-    conditions.iter().map(|condition| where_holds(connection_type, condition)).collect()
 }
 
 /// A word in any case and with or without a number behind it, as choices are compared.

@@ -1,6 +1,6 @@
 //! `history`: what the history files say.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::audit::{Event, HistoryFile};
 use crate::cli::CommandError;
@@ -8,6 +8,7 @@ use crate::cli::args::{HistoryArgs, TextOrJson};
 use crate::cli::context::Context;
 use crate::cli::session::narrow;
 use crate::plan::Filter;
+use crate::report::exit::DONE;
 use crate::report::{FORMAT_VERSION, escape, line};
 use crate::state::StateFile;
 
@@ -15,7 +16,7 @@ use crate::state::StateFile;
 ///
 /// # Errors
 /// The config cannot be used, or a file cannot be read.
-pub fn run(args: &HistoryArgs, context: &Context) -> Result<(), CommandError> {
+pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     let mut config = context.config()?;
     narrow(&mut config, &args.targets)?;
     let filter = Filter::new(&args.names, &[]);
@@ -41,15 +42,16 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<(), CommandError> {
     match args.output {
         TextOrJson::Text if events.is_empty() => context.say("No such event is known."),
         TextOrJson::Text => context.print(&text(&events)),
-        TextOrJson::Json => context.print_json(&json(&events)),
+        TextOrJson::Json => {
+            let shown = json!({"format_version": FORMAT_VERSION, "events": events});
+            context.print_json(&shown);
+        }
     }
-    Ok(())
+    Ok(DONE)
 }
 
-// The history of targets: events of the audit trail.
-
 /// One line for each event, oldest first.
-pub(crate) fn text(events: &[Event]) -> String {
+fn text(events: &[Event]) -> String {
     let mut text = String::new();
     for event in events {
         let commit = event.commit.as_ref().map(|commit| format!("commit {}", commit.short()));
@@ -59,9 +61,4 @@ pub(crate) fn text(events: &[Event]) -> String {
         line(&mut text, format!("{}  {}", event.time, escape::plain(&shown)));
     }
     text
-}
-
-/// The events for programs.
-pub(crate) fn json(events: &[Event]) -> Value {
-    json!({ "format_version": FORMAT_VERSION, "events": events })
 }

@@ -7,6 +7,7 @@ use super::CommandError;
 use super::context::Context;
 use crate::config::{Config, FILE_NAME, Resolve};
 use crate::export::files::{self, ExportFile, SCHEMA_LINE};
+use crate::report::exit::DONE;
 
 /// The name of the example document.
 const EXAMPLE: &str = "example.yaml";
@@ -21,7 +22,7 @@ const FOLDER: &str = "connections";
 ///
 /// # Errors
 /// Something is not known and nobody can be asked, a file exists, or an answer cannot be used.
-pub fn run(target: &str, context: &Context) -> Result<(), CommandError> {
+pub fn run(target: &str, context: &Context) -> Result<u8, CommandError> {
     let file = context.global.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     if is_there(&file) {
@@ -56,7 +57,7 @@ pub fn run(target: &str, context: &Context) -> Result<(), CommandError> {
         "Next: {begin}commit them, set APINIZER_TOKEN{more}, and run `apinizer-gitops plan`.\n\
          `apinizer-gitops export --dir` writes what is live.",
     ));
-    Ok(())
+    Ok(DONE)
 }
 
 /// Whether a folder, or one above it, is a git repository.

@@ -47,10 +47,6 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
         };
         save(file, &plan, &prepared, options)?;
     }
-    // The process ends with the plan, but for `demo`, where it stays in memory. Freeing it first would
-    // only take time.
-    std::mem::forget((plan, prepared));
-    std::mem::forget(session);
     Ok(code)
 }
 

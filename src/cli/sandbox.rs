@@ -10,6 +10,7 @@ use super::args::SandboxArgs;
 use super::context::Context;
 use super::signals::EndSignals;
 use crate::profile::Profile;
+use crate::report::exit::DONE;
 use crate::sandbox::{self, Access, Control, Sandbox, TokenClient};
 use crate::secret::Sensitive;
 
@@ -17,14 +18,14 @@ use crate::secret::Sensitive;
 ///
 /// # Errors
 /// The address or the data file cannot be used.
-pub async fn run(args: &SandboxArgs, context: &Context) -> Result<(), CommandError> {
+pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandError> {
     let mut ending = EndSignals::of_command();
     let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
     args.data.iter().try_for_each(|file| begin_with(file, running.control()))?;
     context.print(&greeting(args, &running.url()));
     ending.asked_for().await;
     running.stop().await;
-    Ok(())
+    Ok(DONE)
 }
 
 fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {

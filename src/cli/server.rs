@@ -136,16 +136,12 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, C
         return server.probe().await;
     }
     let status = server.status().await?;
-    show(args, context, &status);
-    Ok(failed_if(!report::status::is_healthy(&status)))
-}
-
-fn show(args: &StatusArgs, context: &Context, status: &serde_json::Value) {
     match args.output {
-        Output::Text => context.print(&report::status::text(status, &context.style())),
-        Output::Json => context.print_json(status),
-        Output::Markdown => context.print(&report::status::markdown(status)),
+        Output::Text => context.print(&report::status::text(&status, &context.style())),
+        Output::Json => context.print_json(&status),
+        Output::Markdown => context.print(&report::status::markdown(&status)),
     }
+    Ok(failed_if(!report::status::is_healthy(&status)))
 }
 
 /// How often `--wait` asks for the outcome.
@@ -159,11 +155,11 @@ pub(super) async fn suspension(
     verb: &str,
     args: &DaemonArgs,
     context: &Context,
-) -> Result<(), CommandError> {
+) -> Result<u8, CommandError> {
     let server = DaemonClient::find(args.server.as_deref(), context)?;
     server.post(verb, args.target.as_deref()).await?;
     say_taken(&format!("{verb}s"), args, context);
-    Ok(())
+    Ok(DONE)
 }
 
 /// Says that the daemon took a request.

@@ -10,14 +10,14 @@ use super::args::{NarrowArgs, ReadArgs, WriteArgs};
 use super::context::Context;
 use crate::api::WriteLimit;
 use crate::audit::Asked;
-use crate::catalog::{did_you_mean, did_you_mean_type};
+use crate::catalog::{self, ConnectionType, did_you_mean, did_you_mean_type};
 use crate::config::{Config, Location, Target};
 use crate::leadership::Term;
 use crate::name::first_few;
 use crate::plan::{Filter, Plan, RunRequests};
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions};
 use crate::rules::Effect;
-use crate::source::{Seen, Snapshot, Source, SourceError};
+use crate::source::{CheckedSnapshot, Snapshot, Source, SourceError};
 
 /// A command's engine, and where its documents come from.
 pub struct Session {
@@ -149,8 +149,11 @@ impl Session {
         self.accepted(source.revision(rev).await)
     }
 
-    fn accepted(&self, seen: Result<Seen, SourceError>) -> Result<Snapshot, CommandError> {
-        let Seen { snapshot, refused, .. } = seen.map_err(CommandError::failed)?;
+    fn accepted(
+        &self,
+        checked: Result<CheckedSnapshot, SourceError>,
+    ) -> Result<Snapshot, CommandError> {
+        let CheckedSnapshot { snapshot, refused, .. } = checked.map_err(CommandError::failed)?;
         let Some(refused) = refused else { return Ok(snapshot) };
         if let Some(asked) = &self.asked {
             for target in &self.engine.config.targets {
@@ -265,12 +268,17 @@ pub(super) fn narrow(config: &mut Config, names: &[String]) -> Result<(), Comman
 /// # Errors
 /// There is no such type.
 pub(super) fn known_types(types: &[String]) -> Result<(), CommandError> {
-    for type_name in types {
-        if crate::catalog::find(type_name).is_none() {
-            let hint = did_you_mean_type(type_name, "`apinizer-gitops explain` lists the types");
-            let message = format!("there is no connection type `{type_name}`");
-            return Err(CommandError::WithHint(message, hint));
-        }
-    }
-    Ok(())
+    types.iter().try_for_each(|type_name| connection_type(type_name).map(drop))
+}
+
+/// The type of that name.
+///
+/// # Errors
+/// There is no such type.
+pub(super) fn connection_type(name: &str) -> Result<&'static ConnectionType, CommandError> {
+    catalog::find(name).ok_or_else(|| {
+        let types = "`apinizer-gitops explain` lists the types; `config` is the config of `schema`";
+        let message = format!("there is no connection type `{name}`");
+        CommandError::WithHint(message, did_you_mean_type(name, types))
+    })
 }

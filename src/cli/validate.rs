@@ -122,7 +122,7 @@ fn without_config(context: &Context, here: &Path, files: &mut Vec<FileEntry>) {
 
 /// The notes about files that are not read.
 fn notes_of(listing: &Listing) -> BTreeSet<String> {
-    listing.unread.values().cloned().chain(listing.skipped()).collect()
+    listing.unread_files.values().cloned().chain(listing.skipped()).collect()
 }
 
 /// Checks what the config's targets read: on disk, or in a commit with `--rev`.

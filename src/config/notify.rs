@@ -62,7 +62,7 @@ fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
     let url = fields.secret("url")?.clone();
     let kind = fields.word("kind").and_then(|word| NotifyKind::from_str(word).ok());
     if !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference() {
-        reader.problems.hide(&fields.place_of("url"));
+        reader.problems.conceal(&fields.place_of("url"));
     }
     let kind = kind?;
     let secret = fields.secret("secret").cloned();

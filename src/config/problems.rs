@@ -43,9 +43,9 @@ impl Problems {
     }
 
     /// Never shows the value at a pointer.
-    pub(super) fn hide(&mut self, pointer: &str) {
+    pub(super) fn conceal(&mut self, pointer: &str) {
         if let Some(excerpt) = &mut self.excerpt {
-            excerpt.hide(pointer);
+            excerpt.conceal(pointer);
         }
     }
 

@@ -305,13 +305,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Hides a value from snippets, unless it is made of references, which may be seen.
+    /// Conceals a value from snippets, unless it is made of references, which may be seen.
     pub(super) fn hide_unless_reference(&mut self, node: &ConfigNode<'_>) {
         let is_reference = |text: &Value| {
             text.as_str().is_some_and(|text| SecretText(text.to_owned()).is_reference())
         };
         if !is_reference(node.value) {
-            self.problems.hide(&node.pointer);
+            self.problems.conceal(&node.pointer);
         }
     }
 
@@ -369,10 +369,8 @@ impl Reader<'_> {
                 }
             }
         }
-        if value.is_empty() && resolved {
-            let message = format!("`{name}` is empty");
-            self.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
-            return None;
+        if resolved {
+            self.not_empty(name, node, &value)?;
         }
         Some(Text { value, written: written.into_owned(), resolved })
     }
@@ -380,12 +378,17 @@ impl Reader<'_> {
     /// Reads a text as it is written.
     fn plain(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
         let written = self.scalar(name, node)?.trim().to_owned();
-        if written.is_empty() {
+        self.not_empty(name, node, &written)?;
+        Some(Text { value: written.clone(), written, resolved: true })
+    }
+
+    fn not_empty(&mut self, name: &str, node: &ConfigNode<'_>, value: &str) -> Option<()> {
+        if value.is_empty() {
             let message = format!("`{name}` is empty");
             self.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
             return None;
         }
-        Some(Text { value: written.clone(), written, resolved: true })
+        Some(())
     }
 
     /// Reads text or references, kept as they are written.

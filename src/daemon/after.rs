@@ -13,7 +13,7 @@ use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
 use crate::record::{Record, Soak};
-use crate::source::{Seen, Snapshot, Source, SourceError};
+use crate::source::{CheckedSnapshot, Snapshot, Source, SourceError};
 use crate::state::StateError;
 
 /// How many commits are remembered that a target applied whole.
@@ -52,7 +52,7 @@ impl PredecessorState {
 /// The commit that a target may be given now.
 pub(super) struct Given {
     /// The newest of the source, or an older commit; `None`: nothing yet.
-    pub(super) seen: Option<Seen>,
+    pub(super) checked: Option<CheckedSnapshot>,
     /// The wait for a newer one.
     pub(super) wait: Option<Wait>,
     /// Why the older commit cannot be read.
@@ -60,10 +60,15 @@ pub(super) struct Given {
 }
 
 /// Finds out what a target may be given. Blocks.
-pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &Seen) -> Given {
-    let newest = || Given { seen: Some(seen.clone()), wait: None, problem: None };
-    let (Some(after), None) = (&target.after, &seen.refused) else { return newest() };
-    let Snapshot::Commit { repository, commit: tip } = &seen.snapshot else { return newest() };
+pub(super) fn give(
+    engine: &Engine,
+    source: &Source,
+    target: &Target,
+    checked: &CheckedSnapshot,
+) -> Given {
+    let newest = || Given { checked: Some(checked.clone()), wait: None, problem: None };
+    let (Some(after), None) = (&target.after, &checked.refused) else { return newest() };
+    let Snapshot::Commit { repository, commit: tip } = &checked.snapshot else { return newest() };
     let predecessor = predecessor_of(engine, target);
     let known = engine.state_file(target).read().map_err(|error| error.to_string());
     let good = known.map(|known| known.last_good.map(|good| good.commit));
@@ -96,14 +101,14 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
     let (commit, after) = (tip.id.clone(), after.target.clone());
     let wait = Some(Wait { commit, after, until, reason, predecessor });
     let older = |id: CommitId| match source.older(&id) {
-        Ok(Some(snapshot)) => Ok(Seen { snapshot, ..seen.clone() }),
+        Ok(Some(snapshot)) => Ok(CheckedSnapshot { snapshot, ..checked.clone() }),
         Ok(None) => Err(format!("the repository no longer has commit {}", id.short())),
         Err(error) => Err(error.to_string()),
     };
     let chosen = chosen.unwrap_or_else(|_| good.unwrap_or_default());
     match chosen.map(older).transpose() {
-        Ok(seen) => Given { seen, wait, problem: None },
-        Err(problem) => Given { seen: None, wait, problem: Some(problem) },
+        Ok(checked) => Given { checked, wait, problem: None },
+        Err(problem) => Given { checked: None, wait, problem: Some(problem) },
     }
 }
 
@@ -173,7 +178,8 @@ fn newest_soaked(
     Ok(good.cloned())
 }
 
-/// Notes whether a target has applied a commit whole, if it has followers; `true`: they have to look again. If the newest commit is refused, the last good one no longer counts as applied whole.
+/// Notes whether a target has applied a commit whole, if it has followers; `true`: they have to look again.
+/// If the newest commit is refused, the last good one no longer counts as applied whole.
 ///
 /// # Errors
 /// The state cannot be read or written.
@@ -215,12 +221,12 @@ fn stand(
     let open = soaks.last_mut().filter(|soak| !soak.is_over);
     if let Some(open) = open {
         if is_whole && open.commit == *commit {
-            let seen_now = Soak { seen: now, ..open.clone() };
-            let is_enough = |wanted: &Duration| seen_now.lasted() >= *wanted;
+            let so_far = Soak { until: now, ..open.clone() };
+            let is_enough = |wanted: &Duration| so_far.lasted() >= *wanted;
             let is_long_enough =
                 wanted.iter().any(|wanted| is_enough(wanted) && open.lasted() < *wanted);
             if is_long_enough {
-                *open = seen_now;
+                *open = so_far;
             }
             return is_long_enough;
         }
@@ -229,7 +235,7 @@ fn stand(
         return false;
     }
     if is_whole {
-        soaks.push(Soak { commit: commit.clone(), since: now, seen: now, is_over: false });
+        soaks.push(Soak { commit: commit.clone(), since: now, until: now, is_over: false });
         soaks.drain(..soaks.len().saturating_sub(KEPT));
     }
     true
@@ -244,7 +250,7 @@ pub(super) fn due_in(engine: &Engine, target: &Target) -> Option<Duration> {
     let soaks = tokio::task::block_in_place(|| engine.state_file(target).read()).ok()?.soaks;
     let open = soaks.last().filter(|soak| !soak.is_over)?;
     let missing = wanted.into_iter().filter(|wanted| *wanted > open.lasted()).min()?;
-    Some(missing.saturating_sub(Soak { seen: now(), ..open.clone() }.lasted()))
+    Some(missing.saturating_sub(Soak { until: now(), ..open.clone() }.lasted()))
 }
 
 #[cfg(test)]

@@ -95,18 +95,18 @@ impl Trigger {
 
     /// Says that there may be something new to read.
     pub(crate) fn wake(&self, cause: Cause) {
-        self.send(DaemonEvent::Wake(cause));
+        let _ = self.send(DaemonEvent::Wake(cause));
     }
 
     /// Says that there may be something new at the url of the source: it is fetched first, and
     /// whatever comes of that, the targets are reconciled. A `path` is read at once.
     pub(crate) fn fetch_and_reconcile(&self, cause: Cause) {
-        self.send(DaemonEvent::Fetch(cause));
+        let _ = self.send(DaemonEvent::Fetch(cause));
     }
 
     /// Has the config read again, and then everything looked at.
     pub(crate) fn reload(&self) {
-        self.send(DaemonEvent::Reload);
+        let _ = self.send(DaemonEvent::Reload);
     }
 
     /// Suspends a target, or all of them, or resumes: a suspended one is looked at and not written.
@@ -123,7 +123,7 @@ impl Trigger {
             return Err(RequestError::DryRun);
         }
         let suspension = Suspension { suspended, from };
-        self.request(DaemonEvent::Suspend { targets: self.named(target)?, suspension })
+        self.send(DaemonEvent::Suspend { targets: self.named(target)?, suspension })
     }
 
     /// Asks for a reconcile of a target, or of all of them, after a fetch; the number by which its
@@ -141,12 +141,8 @@ impl Trigger {
         let mut number = self.last_request.lock();
         *number += 1;
         let request = Request { number: *number, at: Instant::now(), from };
-        self.request(DaemonEvent::Reconcile { targets, request })?;
+        self.send(DaemonEvent::Reconcile { targets, request })?;
         Ok(*number)
-    }
-
-    fn request(&self, event: DaemonEvent) -> Result<(), RequestError> {
-        self.events.send(event).map_err(|_| RequestError::Ending)
     }
 
     fn named(&self, target: Option<&str>) -> Result<Vec<String>, RequestError> {
@@ -160,9 +156,9 @@ impl Trigger {
         }
     }
 
-    fn send(&self, event: DaemonEvent) {
-        // Without a receiver the daemon has ended.
-        let _ = self.events.send(event);
+    /// Sends an event; without a receiver the daemon has ended.
+    fn send(&self, event: DaemonEvent) -> Result<(), RequestError> {
+        self.events.send(event).map_err(|_| RequestError::Ending)
     }
 }
 
@@ -176,14 +172,12 @@ impl Events {
         }
     }
 
-    /// Takes no more events; those that are there already can still be taken.
-    pub(super) fn close(&mut self) {
+    /// The last events: those that are there already. No more are taken.
+    pub(super) fn last(&mut self) -> Batch {
         self.0.close();
-    }
-
-    /// Takes an event that is there already.
-    pub(super) fn take(&mut self) -> Option<DaemonEvent> {
-        self.0.try_recv().ok()
+        let mut last = Batch::default();
+        std::iter::from_fn(|| self.0.try_recv().ok()).for_each(|event| last.add(event));
+        last
     }
 }
 
@@ -276,10 +270,9 @@ mod tests {
         let (trigger, mut events) = Trigger::channel(Board::default(), true);
         let from = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(trigger.suspend(None, true, from), Ok(()));
-        events.close();
+        trigger.reload();
+        assert!(events.last().reload);
         assert_eq!(trigger.suspend(None, false, from), Err(RequestError::Ending));
-        assert!(matches!(events.take(), Some(DaemonEvent::Suspend { .. })));
-        assert_eq!(events.take(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,7 +291,7 @@ mod tests {
             gather(first, &mut events).await;
             assert_eq!(start.elapsed(), Duration::from_millis(ends_after), "{pause} ms");
             burst.abort();
-            while events.take().is_some() {}
+            while events.0.try_recv().is_ok() {}
         }
     }
 

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::after::Wait;
-use super::status::{Counts, ReconcileOutcome, TargetStatus};
+use super::status::{ReconcileOutcome, TargetStatus};
 use super::target_reconcile::TargetResult;
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName, first_few};
-use crate::plan::{ConnectionState, Entry, TargetPlan, with_reason};
+use crate::plan::{ConnectionState, Counts, Entry, TargetPlan, with_reason};
 use crate::reconcile::Step;
 
 /// How long a kind is remembered that does not come again.
@@ -53,7 +53,7 @@ pub(super) struct TargetLog<'a> {
     pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
     /// The newest commit of the source.
-    pub(super) seen: Option<&'a CommitId>,
+    pub(super) newest: Option<&'a CommitId>,
     /// How the target stood before.
     pub(super) before: Option<&'a TargetStatus>,
 }
@@ -75,7 +75,8 @@ pub(super) fn retried(plan: &TargetPlan) -> Option<String> {
 
 impl TargetLog<'_> {
     /// Logs how the reconcile ended.
-    pub(super) fn outcome(&self, result: &TargetResult, outcome: ReconcileOutcome) {
+    pub(super) fn outcome(&self, result: &TargetResult) {
+        let outcome = result.outcome;
         let (target, commit, now) = (self.target, self.short(), Instant::now());
         self.warnings(&result.plan.diagnostics);
         debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.into_str());
@@ -87,7 +88,7 @@ impl TargetLog<'_> {
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
-        if !result.went_well(outcome) {
+        if !result.went_well() {
             return self.failures(result);
         }
         if self.throttle.is_over(now) {
@@ -113,7 +114,7 @@ impl TargetLog<'_> {
     fn warnings(&self, diagnostics: &[Diagnostic]) {
         let (target, commit, event) = (self.target, self.short(), "warning");
         let of_same =
-            |before: &&TargetStatus| before.commit_seen.as_ref().map(|c| &c.id) == self.seen;
+            |before: &&TargetStatus| before.commit_seen.as_ref().map(|c| &c.id) == self.newest;
         let told = self.before.filter(of_same).map(|before| &before.trouble.diagnostics);
         let is_new = |one: &&Diagnostic| {
             one.severity == Severity::Warning && !told.is_some_and(|told| told.contains(*one))
@@ -340,20 +341,19 @@ mod tests {
                 errors: vec![format!("the list of type {round} is not complete")],
                 ..TargetPlan::default()
             };
-            let result = TargetResult { plan, ..TargetResult::default() };
+            let outcome = ReconcileOutcome::Failed;
+            let result = TargetResult { plan, outcome, ..TargetResult::default() };
             let log = TargetLog {
                 target: "t",
                 commit: None,
                 asked: &asked,
                 throttle: &throttle,
-                seen: None,
+                newest: None,
                 before: None,
             };
             let made = lines.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();
-            tracing::subscriber::with_default(subscriber, || {
-                log.outcome(&result, ReconcileOutcome::Failed);
-            });
+            tracing::subscriber::with_default(subscriber, || log.outcome(&result));
             tokio::time::advance(Duration::from_secs(20)).await;
         }
         let said = String::from_utf8(lines.0.lock().clone()).unwrap();

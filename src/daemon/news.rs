@@ -60,11 +60,10 @@ impl NewsMemory {
         &self,
         target: &TargetKey,
         result: &TargetResult,
-        outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> News {
         let mut memories = self.targets.lock();
-        memories.entry(target.clone()).or_default().learn(result, outcome, commit)
+        memories.entry(target.clone()).or_default().learn(result, commit)
     }
 
     /// The news in how the source stands, remembered as told.
@@ -76,15 +75,10 @@ impl NewsMemory {
 }
 
 impl ToldNews {
-    fn learn(
-        &mut self,
-        result: &TargetResult,
-        outcome: ReconcileOutcome,
-        commit: Option<&CommitId>,
-    ) -> News {
+    fn learn(&mut self, result: &TargetResult, commit: Option<&CommitId>) -> News {
         use ReconcileOutcome::{Blocked, Degraded, Failed, Interrupted, Refused};
         let mut news = News::default();
-        if outcome == Interrupted {
+        if result.outcome == Interrupted {
             return news;
         }
         if result.was_looked_at() {
@@ -99,7 +93,7 @@ impl ToldNews {
             news.events.push(NotifyEvent::Applied);
         }
         let was_in_trouble = self.failed.is_some() || !self.held.is_empty();
-        if matches!(outcome, Failed | Blocked | Degraded | Refused) {
+        if matches!(result.outcome, Failed | Blocked | Degraded | Refused) {
             if self.failed.as_ref() != Some(&commit.cloned()) {
                 self.failed = Some(commit.cloned());
                 news.events.push(NotifyEvent::Failed);
@@ -116,7 +110,7 @@ impl ToldNews {
             }
             self.held = held;
         }
-        if was_in_trouble && result.went_well(outcome) && self.held.is_empty() {
+        if was_in_trouble && result.went_well() && self.held.is_empty() {
             news.events.push(NotifyEvent::Recovered);
         }
         news
@@ -127,7 +121,7 @@ impl ToldNews {
         let mut new = Vec::new();
         let mut still = BTreeMap::new();
         for change in result.plan.changes() {
-            let fields = drifted_fields(change);
+            let fields: BTreeSet<String> = change.drifted_fields().cloned().collect();
             if fields.is_empty() {
                 continue;
             }
@@ -143,18 +137,12 @@ impl ToldNews {
     }
 }
 
-/// The fields of a change that somebody else moved.
-fn drifted_fields(change: &Change) -> BTreeSet<String> {
-    change.drifted_fields().cloned().collect()
-}
-
 /// Puts an event into words for the receivers.
 pub(super) fn notice(
     event: NotifyEvent,
     (target, source): (&TargetKey, &str),
     commit: Option<&Commit>,
     result: &TargetResult,
-    outcome: ReconcileOutcome,
     news: &News,
 ) -> Notice {
     let errors = &result.plan.errors;
@@ -164,7 +152,7 @@ pub(super) fn notice(
         target: Some(target.clone()),
         source: source.to_owned(),
         commit: commit.cloned(),
-        state: outcome.into_str(),
+        state: result.outcome.into_str(),
         time: Timestamp::now(),
         error: tells_errors.then(|| errors.join("; ")),
         subjects: subjects(event, result, news),
@@ -203,7 +191,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
         // The names of the fields are enough: their values do not belong into a chat.
         NotifyEvent::Drift => {
             let drifted = news.drifted.iter().map(|change| {
-                let fields: Vec<_> = drifted_fields(change).into_iter().collect();
+                let fields: BTreeSet<&String> = change.drifted_fields().collect();
                 let fields = fields.iter().map(|path| path.trim_start_matches('/'));
                 let what = if change.is_made() { "put right" } else { "drifted" };
                 subject(change, what, Some(fields.collect::<Vec<_>>().join(", ")))
@@ -280,7 +268,8 @@ mod tests {
             outcome: ReconcileOutcome,
             at: &str,
         ) -> Vec<NotifyEvent> {
-            self.0.learn(result, outcome, Some(&commit(at))).events
+            let result = TargetResult { outcome, ..result.clone() };
+            self.0.learn(&result, Some(&commit(at))).events
         }
     }
 
@@ -295,8 +284,7 @@ mod tests {
         let prod = TargetKey { name: "prod".to_owned(), ..TargetKey::default() };
         memories.begin(&prod, Some(commit("c")));
         memories.begin(&prod, Some(commit("d")));
-        let after_a_restart =
-            memories.learn(&prod, &applied, ReconcileOutcome::InSync, Some(&commit("c")));
+        let after_a_restart = memories.learn(&prod, &applied, Some(&commit("c")));
         assert!(after_a_restart.events.is_empty() && !after_a_restart.is_newly_applied);
     }
 

@@ -9,10 +9,11 @@ use strum::IntoStaticStr;
 use crate::audit::Asked;
 
 /// How a reconcile ended: the label `outcome` of the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum ReconcileOutcome {
     /// Live was as git wants it.
+    #[default]
     InSync,
     /// Live was made so.
     Applied,

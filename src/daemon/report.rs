@@ -13,17 +13,15 @@ use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, retried};
 use super::mailbox::Awaited;
 use super::news::{self, News, NewsMemory};
 use super::outcome::Cause;
-use super::status::{
-    Board, Counts, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble,
-};
+use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble};
 use super::target_reconcile::TargetResult;
 use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, ShownPast, Trail};
 use crate::config::TargetKey;
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
-use crate::plan::{ConnectionState, Entry};
-use crate::source::{Commit, Seen};
+use crate::plan::{ConnectionState, Counts, Entry};
+use crate::source::{CheckedSnapshot, Commit};
 use crate::state::StateError;
 
 /// Tells what happens to one target.
@@ -41,8 +39,7 @@ pub(super) struct Reporter {
 
 /// How one reconcile ended, beside its result.
 pub(super) struct Ended<'a> {
-    pub(super) seen: &'a Seen,
-    pub(super) outcome: ReconcileOutcome,
+    pub(super) checked: &'a CheckedSnapshot,
     /// The newer commit that ended it.
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
@@ -164,23 +161,23 @@ impl Reporter {
             commit: id,
             asked: &asked,
             throttle: &self.throttle,
-            seen: ended.seen.snapshot.commit().map(|commit| &commit.id),
+            newest: ended.checked.snapshot.commit().map(|commit| &commit.id),
             before: status.target(name),
         };
         match &ended.newer {
             Some(newer) => log.cut_short(&result, newer),
-            None => log.outcome(&result, ended.outcome),
+            None => log.outcome(&result),
         }
         // A newer config may have pointed the name elsewhere meanwhile.
         if !self.board.shows(&self.key) {
             return;
         }
-        let news = self.memory.learn(&self.key, &result, ended.outcome, id);
+        let news = self.memory.learn(&self.key, &result, id);
         let committed = commit.map(|commit| commit.time);
-        measure(name, &result, ended.outcome, &news, ended.duration, committed);
+        measure(name, &result, &news, ended.duration, committed);
         for event in &news.events {
             let target = (&self.key, self.source.as_str());
-            self.notifier.tell(news::notice(*event, target, commit, &result, ended.outcome, &news));
+            self.notifier.tell(news::notice(*event, target, commit, &result, &news));
         }
         self.board.edit_target(&self.key, |status| {
             show(status, result, ended);
@@ -204,11 +201,11 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let now = Timestamp::now();
     status.reconciling = false;
     // A reconcile that was interrupted does not say how the target stands.
-    if ended.outcome != ReconcileOutcome::Interrupted {
+    if result.outcome != ReconcileOutcome::Interrupted {
         status.suspended = result.suspended;
-        status.state = state_of(&result, ended.outcome);
+        status.state = state_of(&result);
     }
-    status.commit_seen = ended.seen.snapshot.commit().cloned();
+    status.commit_seen = ended.checked.snapshot.commit().cloned();
     let known = status.trouble.wait.take();
     // It waits on while newer commits come; a commit that it was given ends the wait.
     let applied = status.commit_applied.as_ref().map(|commit| &commit.id);
@@ -221,7 +218,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     status.last_reconcile = Some(now);
     if let Some(Awaited { request, unread }) = ended.answers.clone() {
         let waits = result.wait.as_ref().map(|wait| wait.reason.clone());
-        status.answered = Some(RequestAnswer { request, outcome: ended.outcome, unread, waits });
+        status.answered = Some(RequestAnswer { request, outcome: result.outcome, unread, waits });
     }
     let after = SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
@@ -239,7 +236,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let changes = sent.take(MOST_CHANGES).cloned().collect();
     let reconciled = Reconciled {
         time: ended.time,
-        outcome: ended.outcome.into_str().to_owned(),
+        outcome: result.outcome.into_str().to_owned(),
         commit: id,
         cause: ended.cause.into_str().to_owned(),
         counts: if result.only_looked_at { Counts::default() } else { Counts::of([&result.plan]) },
@@ -250,8 +247,8 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     show_plan(status, result);
 }
 
-fn state_of(result: &TargetResult, outcome: ReconcileOutcome) -> TargetState {
-    match outcome {
+fn state_of(result: &TargetResult) -> TargetState {
+    match result.outcome {
         _ if result.suspended => TargetState::Suspended,
         ReconcileOutcome::Refused => TargetState::Refused,
         ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => TargetState::Failing,
@@ -287,20 +284,19 @@ fn show_plan(status: &mut TargetStatus, result: TargetResult) {
 fn measure(
     target: &str,
     result: &TargetResult,
-    outcome: ReconcileOutcome,
     news: &News,
     duration: Duration,
     committed: Option<i64>,
 ) {
     let label = || [("target", target.to_owned())];
-    let labels = [("target", target.to_owned()), ("outcome", outcome.into_str().to_owned())];
+    let labels = [("target", target.to_owned()), ("outcome", result.outcome.into_str().to_owned())];
     metrics::counter!("apinizer_gitops_reconciles_total", &labels).increment(1);
     metrics::histogram!("apinizer_gitops_reconcile_duration_seconds", &label())
         .record(duration.as_secs_f64());
     metrics::counter!("apinizer_gitops_drift_detected_total", &label())
         .increment(u64::try_from(news.drifted.len()).unwrap_or(u64::MAX));
     let now = Timestamp::now();
-    if result.went_well(outcome) {
+    if result.went_well() {
         gauge("apinizer_gitops_last_success_timestamp_seconds", target).set(since_1970(now));
     }
     if let Some(committed) = committed.filter(|_| news.is_newly_applied) {

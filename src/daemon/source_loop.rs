@@ -28,7 +28,9 @@ use crate::name::CommitId;
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
-use crate::source::{FetchStatus, Mirror, Seen, Snapshot, Source, SourceError, Wake, Watcher};
+use crate::source::{
+    CheckedSnapshot, FetchStatus, Mirror, Snapshot, Source, SourceError, Wake, Watcher,
+};
 
 /// How long one look at the source may take before the probe calls it stuck.
 const LONGEST_LOOK: Duration = Duration::from_secs(300);
@@ -39,7 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The same while it cannot be read: its repair may cause no event.
 const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
-/// How changes of the source are seen.
+/// How the daemon learns of changes of the source.
 enum SourceChanges {
     /// A url is fetched every `poll`, and on request.
     Fetched(UnboundedSender<Cause>),
@@ -73,7 +75,7 @@ struct Unserved {
 pub(super) struct SourceLoop {
     source: Source,
     // The newest of the source, for the target loops.
-    seen: watch::Sender<Option<Seen>>,
+    checked: watch::Sender<Option<CheckedSnapshot>>,
     targets: Vec<Addressee>,
     changes: SourceChanges,
     unserved: Unserved,
@@ -114,7 +116,7 @@ impl SourceLoop {
             Notifier::start(&config.notify, &engine.environment, &engine.redactor);
         let ends = previous.map(|previous| previous.tasks.ends.clone());
         let mut started = Self {
-            seen: watch::Sender::new(None),
+            checked: watch::Sender::new(None),
             targets: Vec::new(),
             changes: SourceChanges::Unwatched,
             unserved: previous.map(|previous| previous.unserved.clone()).unwrap_or_default(),
@@ -171,7 +173,7 @@ impl SourceLoop {
                 engine: Arc::clone(engine),
                 target: (*target).clone(),
                 source: self.source.clone(),
-                seen: self.seen.subscribe(),
+                checked: self.checked.subscribe(),
                 mailbox: Arc::clone(mailbox),
                 followers: followers.map(|(_, mailbox)| Arc::clone(mailbox)).collect(),
                 slots: Arc::clone(&slots),
@@ -217,10 +219,7 @@ impl SourceLoop {
                 biased;
                 () = daemon.shutdown.cancelled() => {
                     // A suspension that was accepted outlives the end.
-                    daemon.events.close();
-                    let mut last = Batch::default();
-                    std::iter::from_fn(|| daemon.events.take()).for_each(|event| last.add(event));
-                    self.post_suspensions(&last);
+                    self.post_suspensions(&daemon.events.last());
                     break None;
                 }
                 event = daemon.events.next() => event,
@@ -305,15 +304,15 @@ impl SourceLoop {
         let requested = self.take_requests(fetch.as_ref());
         let mut unread = fetch.as_ref().and_then(|fetch| fetch.error.clone());
         let source = &self.source;
-        let older = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
+        let older = self.checked.borrow().as_ref().map(|checked| checked.snapshot.clone());
         let looked =
             debug_span!("git read").in_scope(|| tokio::task::block_in_place(|| source.look()));
         let tip = match looked {
-            Ok(seen) => {
+            Ok(checked) => {
                 if std::mem::take(&mut self.unreadable) {
                     causes.insert(Cause::Return);
                 }
-                self.readable(seen, fetch, is_first)
+                self.readable(checked, fetch, is_first)
             }
             Err(error) => {
                 let problem = match fetch {
@@ -360,7 +359,7 @@ impl SourceLoop {
         unread: Option<&String>,
         older: Option<&Snapshot>,
     ) {
-        let newest = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
+        let newest = self.checked.borrow().as_ref().map(|checked| checked.snapshot.clone());
         let paths: Vec<&str> =
             self.targets.iter().flat_map(|target| &target.paths).map(String::as_str).collect();
         let changed = tokio::task::block_in_place(|| changed_paths(older, newest.as_ref(), &paths));
@@ -388,24 +387,24 @@ impl SourceLoop {
 
     fn readable(
         &self,
-        seen: Seen,
+        checked: CheckedSnapshot,
         fetch: Option<FetchStatus>,
         is_before_a_fetch: bool,
     ) -> Option<CommitId> {
-        let tip = seen.snapshot.commit().map(|commit| commit.id.clone());
+        let tip = checked.snapshot.commit().map(|commit| commit.id.clone());
         if is_before_a_fetch {
-            self.reporter.readable_before_a_fetch(&seen);
+            self.reporter.readable_before_a_fetch(&checked);
         } else {
-            self.reporter.readable(&seen, fetch.and_then(|fetch| fetch.error).as_ref());
+            self.reporter.readable(&checked, fetch.and_then(|fetch| fetch.error).as_ref());
         }
-        self.seen.send_replace(Some(seen));
+        self.checked.send_replace(Some(checked));
         tip
     }
 
     fn cannot_be_read(&self, problem: &str, requested: &BTreeMap<String, Request>) {
         self.reporter.cannot_be_read(problem);
         // Before anything was read there is no commit to stay on: every target fails.
-        if self.seen.borrow().is_some() {
+        if self.checked.borrow().is_some() {
             return;
         }
         for target in &self.targets {

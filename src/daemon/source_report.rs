@@ -9,7 +9,7 @@ use super::news::NewsMemory;
 use super::report::since_1970;
 use super::status::Board;
 use crate::notify::{Notice, Notifier};
-use crate::source::{Commit, Seen};
+use crate::source::{CheckedSnapshot, Commit};
 
 /// Tells how the source stands.
 pub(super) struct SourceReporter {
@@ -46,17 +46,17 @@ impl SourceReporter {
 
     /// Commits of an earlier fetch were read, and the first fetch has not ended: how the server stands is
     /// not known, and what was told of it stays.
-    pub(super) fn readable_before_a_fetch(&self, seen: &Seen) {
+    pub(super) fn readable_before_a_fetch(&self, checked: &CheckedSnapshot) {
         self.board.edit_source(|shown| {
-            shown.commit = seen.snapshot.commit().cloned();
-            shown.branch.clone_from(&seen.branch);
+            shown.commit = checked.snapshot.commit().cloned();
+            shown.branch.clone_from(&checked.branch);
         });
     }
 
     /// The source was read; perhaps only the commits that an earlier fetch brought.
-    pub(super) fn readable(&self, seen: &Seen, fetch_error: Option<&String>) {
-        let commit = seen.snapshot.commit();
-        self.readable_before_a_fetch(seen);
+    pub(super) fn readable(&self, checked: &CheckedSnapshot, fetch_error: Option<&String>) {
+        let commit = checked.snapshot.commit();
+        self.readable_before_a_fetch(checked);
         self.board.edit_source(|shown| shown.error = fetch_error.cloned());
         if self.throttle.is_over(Instant::now()) {
             info!("the source can be read again");
@@ -64,7 +64,7 @@ impl SourceReporter {
         if !self.is_fetched {
             fetched_now();
         }
-        self.notify(fetch_error.or(seen.refused.as_ref()).map(String::as_str), commit);
+        self.notify(fetch_error.or(checked.refused.as_ref()).map(String::as_str), commit);
     }
 
     /// The source could not be read.

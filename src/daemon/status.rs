@@ -23,7 +23,6 @@ use crate::report::diagnostics;
 use crate::source::Commit;
 
 pub(crate) use super::outcome::{ReconcileOutcome, TargetState};
-pub(crate) use crate::plan::Counts;
 
 /// All that is shown, as it was at one moment.
 #[derive(Clone, Debug, Default)]

@@ -24,7 +24,7 @@ use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::ConnectionState;
 use crate::reconcile::{Engine, RunOptions};
 use crate::record::Record;
-use crate::source::{Commit, Seen, Source};
+use crate::source::{CheckedSnapshot, Commit, Source};
 
 /// How long a reconcile may go on without a result of a change before the probe calls it stuck.
 const LONGEST_RECONCILE: Duration = Duration::from_secs(15 * 60);
@@ -79,7 +79,7 @@ pub(super) struct TargetLoop {
     pub(super) target: Target,
     pub(super) source: Source,
     /// The newest of the source.
-    pub(super) seen: watch::Receiver<Option<Seen>>,
+    pub(super) checked: watch::Receiver<Option<CheckedSnapshot>>,
     pub(super) mailbox: Arc<Mailbox>,
     /// The mailboxes of the targets that come after this one.
     pub(super) followers: Vec<Arc<Mailbox>>,
@@ -106,7 +106,7 @@ impl TargetLoop {
             term.give_back().await;
         }
         // A suspension that was accepted outlives the end.
-        self.save_suspension().await;
+        self.try_to_save_suspensions().await;
         debug!(target = %self.target.name, "the loop of the target ends");
     }
 
@@ -120,14 +120,14 @@ impl TargetLoop {
         tokio::select! {
             biased;
             term = self.leadership.elected(&self.target, &self.ending, &stand_by) => term,
-            never = self.save_suspensions() => match never {},
+            never = self.keep_saving_suspensions() => match never {},
         }
     }
 
-    async fn save_suspensions(&self) -> Infallible {
+    async fn keep_saving_suspensions(&self) -> Infallible {
         loop {
             self.mailbox.suspension_posted().await;
-            self.suspend_as_ordered().await;
+            self.save_suspensions().await;
         }
     }
 
@@ -141,7 +141,7 @@ impl TargetLoop {
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         while let Some((causes, slot)) = self.due(next.take(), wait.take(), term.over()).await {
             let awaited = self.mailbox.awaited();
-            let Some(seen) = self.seen.borrow().clone() else {
+            let Some(checked) = self.checked.borrow().clone() else {
                 // Nothing was read of the source yet. An order comes once it can be read.
                 self.watched.rest();
                 continue;
@@ -151,28 +151,27 @@ impl TargetLoop {
             self.reporter.begins();
             let cause = Cause::of(&causes);
             let options = options(self.writes, cause.asked(), term);
-            let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
+            let commit = checked.snapshot.commit().map(|commit| commit.id.clone());
             self.mailbox.begin(commit, options.stop.clone());
             // On the heap while it lasts: a task at rest would keep its room, some 40 KiB a target.
-            let result = Box::pin(self.reconcile(&seen, &options, slot)).await;
+            let mut result = Box::pin(self.reconcile(&checked, &options, slot)).await;
             let ended_by = self.mailbox.end();
             if result.wakes_followers {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
             }
-            let outcome = result.ended_as(options.stop.is_cancelled());
-            failures = failures_after(outcome, failures);
+            result.outcome = result.ended_as(options.stop.is_cancelled());
+            failures = failures_after(result.outcome, failures);
             let due = self.due_facts(cause, failures, &result).await.next(fastrand::f64());
             let duration = started.elapsed();
-            let is_interrupted = outcome == ReconcileOutcome::Interrupted;
+            let is_interrupted = result.outcome == ReconcileOutcome::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
             let answers = awaited.filter(|_| !is_interrupted);
             answers.iter().for_each(|request| self.mailbox.answered(request));
             // Without replicas the predecessor wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
             let next_in = due.after;
-            let ended =
-                Ended { seen: &seen, outcome, newer, cause, answers, time, duration, next_in };
+            let ended = Ended { checked: &checked, newer, cause, answers, time, duration, next_in };
             self.reporter.report(result, &ended);
             next = Some((Instant::now() + due.after, due.cause));
             self.watched.expect(due.after);
@@ -183,19 +182,19 @@ impl TargetLoop {
     /// is written, keeps no other target waiting.
     async fn reconcile(
         &self,
-        seen: &Seen,
+        checked: &CheckedSnapshot,
         options: &RunOptions,
         slot: OwnedSemaphorePermit,
     ) -> TargetResult {
         let Self { engine, target, source, .. } = self;
         // A long one that makes progress is not stuck.
         let progress = &|| self.watched.expect(LONGEST_RECONCILE);
-        let reconcile = TargetReconcile { engine, target, source, seen, options, progress };
+        let reconcile = TargetReconcile { engine, target, source, checked, options, progress };
         let reconcile = async {
             tokio::select! {
                 biased;
                 result = reconcile_target(reconcile) => result,
-                never = self.save_suspensions() => match never {},
+                never = self.keep_saving_suspensions() => match never {},
             }
         };
         let mut reconcile = std::pin::pin!(reconcile);
@@ -248,7 +247,7 @@ impl TargetLoop {
             // A reconcile that does not know of a suspension would write against it. One that cannot
             // be saved holds no slot.
             let ready = async {
-                self.suspend_as_ordered().await;
+                self.save_suspensions().await;
                 self.slots.take(&self.mailbox).await
             };
             let slot = tokio::select! {
@@ -284,14 +283,14 @@ impl TargetLoop {
     }
 
     /// Saves the suspensions that were ordered, however often that has to be tried.
-    async fn suspend_as_ordered(&self) {
-        while !self.save_suspension().await {
+    async fn save_suspensions(&self) {
+        while !self.try_to_save_suspensions().await {
             tokio::time::sleep(SUSPENSION_PAUSE).await;
         }
     }
 
     /// Saves the suspensions that were ordered; `false`: the state could not be written.
-    async fn save_suspension(&self) -> bool {
+    async fn try_to_save_suspensions(&self) -> bool {
         while let Some(suspension) = self.mailbox.suspension() {
             let file = self.engine.state_file(&self.target);
             let suspend = |record: &mut Record| record.suspended = suspension.suspended;
@@ -453,11 +452,11 @@ mod tests {
         let key = TargetKey::of(&target);
         let reporter = Reporter::new(key, "", &board, &NewsMemory::default(), &notifier, trail);
         // Nothing was read yet.
-        let seen = watch::Sender::new(None);
+        let checked = watch::Sender::new(None);
         let ending = CancellationToken::new();
         let target_loop = TargetLoop {
             source: engine.source().unwrap(),
-            seen: seen.subscribe(),
+            checked: checked.subscribe(),
             mailbox: Arc::clone(&mailbox),
             followers: Vec::new(),
             slots: Arc::default(),

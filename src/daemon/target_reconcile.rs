@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::after::Wait;
-use super::after::{self, Given};
+use super::after::{self, Given, Wait};
 use super::status::ReconcileOutcome;
 use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT};
 use crate::api::RetryPolicy;
@@ -20,12 +19,14 @@ use crate::plan::{
 };
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
 use crate::secret::Redactor;
-use crate::source::{Commit, Seen, Source, SourceError};
+use crate::source::{CheckedSnapshot, Commit, Source, SourceError};
 
 /// The result of one reconcile.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TargetResult {
     pub(super) plan: TargetPlan,
+    /// How the reconcile ended; known once it has.
+    pub(super) outcome: ReconcileOutcome,
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
@@ -92,8 +93,9 @@ impl TargetResult {
 
     /// Whether the target was looked at and nothing went wrong. A dry run leaves changes pending; that is
     /// no failure.
-    pub(super) fn went_well(&self, outcome: ReconcileOutcome) -> bool {
-        outcome.is_success() || (outcome == ReconcileOutcome::Pending && !self.gets_nothing_yet())
+    pub(super) fn went_well(&self) -> bool {
+        self.outcome.is_success()
+            || (self.outcome == ReconcileOutcome::Pending && !self.gets_nothing_yet())
     }
 }
 
@@ -104,7 +106,7 @@ pub(super) struct TargetReconcile<'a> {
     pub(super) target: &'a Target,
     pub(super) source: &'a Source,
     /// The newest of the source, or the older commit that `after` allows.
-    pub(super) seen: &'a Seen,
+    pub(super) checked: &'a CheckedSnapshot,
     pub(super) options: &'a RunOptions,
     /// Told after each change.
     pub(super) progress: &'a (dyn Fn() + Sync),
@@ -112,7 +114,7 @@ pub(super) struct TargetReconcile<'a> {
 
 /// Makes one reconcile, up to what ends it.
 pub(super) async fn reconcile_target(reconcile: TargetReconcile<'_>) -> TargetResult {
-    let commit = reconcile.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
+    let commit = reconcile.checked.snapshot.commit().map_or("worktree", |commit| commit.id.short());
     let span = tracing::debug_span!("reconcile", target_name = %reconcile.target.name, commit);
     given_commit(reconcile).instrument(span).await
 }
@@ -120,15 +122,15 @@ pub(super) async fn reconcile_target(reconcile: TargetReconcile<'_>) -> TargetRe
 /// Reconciles with the commit that the target may be given: `after` may keep the newest one back.
 async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
     let TargetReconcile { engine, target, source, options, .. } = reconcile;
-    let give = || after::give(engine, source, target, reconcile.seen);
+    let give = || after::give(engine, source, target, reconcile.checked);
     // Only a target that comes after another one reads anything here.
     let given = if target.after.is_some() { tokio::task::block_in_place(give) } else { give() };
-    let Given { seen, wait, problem } = given;
-    let mut result = match &seen {
-        Some(seen) => commit_or_last_good(TargetReconcile { seen, ..reconcile }).await,
+    let Given { checked, wait, problem } = given;
+    let mut result = match &checked {
+        Some(checked) => commit_or_last_good(TargetReconcile { checked, ..reconcile }).await,
         None => nothing(target, problem, is_suspended(engine, target)),
     };
-    result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
+    result.commit = checked.and_then(|checked| checked.snapshot.commit().cloned());
     result.plan.notices.extend(wait.iter().map(|wait| wait.reason.clone()));
     result.wait = wait;
     if let Some(commit) = result.commit.as_ref().filter(|_| options.writes) {
@@ -146,18 +148,18 @@ async fn given_commit(reconcile: TargetReconcile<'_>) -> TargetResult {
 }
 
 async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
-    let TargetReconcile { engine, target, source, seen, options, .. } = reconcile;
-    let (reason, diagnostics) = match &seen.refused {
+    let TargetReconcile { engine, target, source, checked, options, .. } = reconcile;
+    let (reason, diagnostics) = match &checked.refused {
         Some(reason) => (reason.clone(), Vec::new()),
         None => {
-            let newest = reconcile::prepare(engine, target, &seen.snapshot, options).await;
+            let newest = reconcile::prepare(engine, target, &checked.snapshot, options).await;
             if !newest.refused {
                 return finish(reconcile, newest).await;
             }
             (newest.plan.errors.join("; "), newest.plan.diagnostics)
         }
     };
-    let refused = seen.snapshot.commit().map(|commit| &commit.id);
+    let refused = checked.snapshot.commit().map(|commit| &commit.id);
     engine.trail(target, options.writes).of_run(refused, &options.asked).refused(&reason);
     // The drift of the last good commit is still corrected.
     let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
@@ -246,10 +248,10 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;
     }
-    let seen = tokio::task::block_in_place(|| source.look())?;
+    let checked = tokio::task::block_in_place(|| source.look())?;
     let leadership: &dyn Leadership =
         if daemon.writes { engine.leadership.as_ref() } else { &Alone };
-    let (engine, source, seen) = (&engine, &source, &seen);
+    let (engine, source, checked) = (&engine, &source, &checked);
     let targets = &engine.config.targets;
     let ends: BTreeMap<&str, CancellationToken> =
         targets.iter().map(|target| (target.name.as_str(), CancellationToken::new())).collect();
@@ -271,7 +273,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
             ..options(daemon.writes, daemon.asked.clone(), &term)
         };
         let progress = &|| ();
-        let reconcile = TargetReconcile { engine, target, source, seen, options, progress };
+        let reconcile = TargetReconcile { engine, target, source, checked, options, progress };
         let result = tokio::select! {
             result = reconcile_target(reconcile) => result,
             () = too_long_after(&daemon.shutdown) => {
@@ -296,7 +298,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
         if result.only_looked_at { result.plan.without_calls() } else { result.plan }
     };
     Ok(Plan {
-        commit: seen.snapshot.commit().cloned(),
+        commit: checked.snapshot.commit().cloned(),
         source: engine.config.source.as_written.clone(),
         targets: results.into_iter().map(ended).collect(),
         links: engine.links(),

@@ -15,43 +15,48 @@ pub(crate) struct Excerpt {
     text: Arc<FileText>,
     chunk: Chunk,
     places: Option<Places>,
-    masks: Masks,
+    concealed: Concealed,
 }
 
 impl Excerpt {
-    /// A document that can be read: values that are not plain are hidden.
+    /// A document that can be read: values that are not plain are concealed.
     pub(crate) fn new(text: &Arc<FileText>, chunk: &Chunk) -> Self {
-        let mut excerpt = Self::unmasked(text, chunk);
-        excerpt.masks = match &excerpt.places {
-            Some(places) => Masks::of(places),
-            None => Masks::of_broken(text, chunk, is_field),
+        let mut excerpt = Self::whole(text, chunk);
+        excerpt.concealed = match &excerpt.places {
+            Some(places) => Concealed::of(places),
+            None => Concealed::of_broken(text, chunk, is_field),
         };
         excerpt
     }
 
     /// A document that cannot be read: of its lines only the keys are shown that are known.
     pub(crate) fn broken(text: &Arc<FileText>, chunk: &Chunk, is_key: fn(&str) -> bool) -> Self {
-        let masks = Masks::of_broken(text, chunk, is_key);
-        Self { masks, ..Self::unmasked(text, chunk) }
+        let concealed = Concealed::of_broken(text, chunk, is_key);
+        Self { concealed, ..Self::whole(text, chunk) }
     }
 
-    /// A document of which nothing is hidden yet.
-    pub(crate) fn unmasked(text: &Arc<FileText>, chunk: &Chunk) -> Self {
+    /// A document of which nothing is concealed yet.
+    pub(crate) fn whole(text: &Arc<FileText>, chunk: &Chunk) -> Self {
         let places = Places::of(text.slice(chunk.range.clone()), chunk.first_line);
-        Self { text: Arc::clone(text), chunk: chunk.clone(), places, masks: Masks::default() }
+        Self {
+            text: Arc::clone(text),
+            chunk: chunk.clone(),
+            places,
+            concealed: Concealed::default(),
+        }
     }
 
     pub(crate) fn places(&self) -> Option<&Places> {
         self.places.as_ref()
     }
 
-    /// Hides the value at a pointer; where it is not found, what is around it.
-    pub(crate) fn hide(&mut self, pointer: &str) {
+    /// Conceals the value at a pointer; where it is not found, what is around it.
+    pub(crate) fn conceal(&mut self, pointer: &str) {
         let Some(places) = &self.places else { return };
         let mut around = pointer;
         while let Some(parent) = around.rfind('/') {
             if let Some(span) = places.value(around) {
-                return self.masks.hide_span(span);
+                return self.concealed.conceal_span(span);
             }
             around = around.get(..parent).unwrap_or_default();
         }
@@ -65,7 +70,7 @@ impl Excerpt {
 
     /// The mark of a span, in a file that is named later.
     pub(crate) fn mark_span(&self, span: Span) -> Mark {
-        self.masks.mark(&self.text, span)
+        self.concealed.mark(&self.text, span)
     }
 
     /// The mark of the first character of the document's content.
@@ -153,24 +158,24 @@ impl Excerpt {
 // parse, nothing says where a value ends: each line shows the known key that it begins with, and
 // behind it references or nothing.
 
-/// The sign that stands for a hidden value.
-const HIDDEN: &str = "...";
+/// The sign that stands for a concealed value.
+const CONCEALED: &str = "...";
 
 /// The longest line that is shown whole, in characters.
 const LONGEST_LINE: usize = 400;
 
-/// The longest text that is searched for secrets, in bytes; a longer one is hidden unseen.
+/// The longest text that is searched for secrets, in bytes; a longer one is concealed unseen.
 const LONGEST_LOOK: usize = 4096;
 
-/// The columns to hide, by line; columns count from 1, and `u32::MAX` is the end of the line.
+/// The columns to conceal, by line; columns count from 1, and `u32::MAX` is the end of the line.
 #[derive(Debug, Default)]
-pub(super) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
+pub(super) struct Concealed(BTreeMap<u32, Vec<Range<u32>>>);
 
-impl Masks {
-    /// Hides the values of a document that parses, but for the plain ones. A value with an
+impl Concealed {
+    /// Conceals the values of a document that parses, but for the plain ones. A value with an
     /// anchor may stand for a secret elsewhere.
     pub(super) fn of(places: &Places) -> Self {
-        let mut masks = Self::default();
+        let mut concealed = Self::default();
         let mut open = vec![(0, true)];
         while let Some((index, is_plain)) = open.pop() {
             let Some(node) = places.node(index) else { continue };
@@ -181,7 +186,7 @@ impl Masks {
                         *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
                     let may_show = is_plain && text.len() <= LONGEST_LOOK && !hides_secret(text);
                     if !is_null && !may_show && !only_references(text) {
-                        masks.hide_span(node.span);
+                        concealed.conceal_span(node.span);
                     }
                 }
                 Shape::List(items) => open.extend(items.iter().map(|item| (*item, is_plain))),
@@ -189,7 +194,7 @@ impl Masks {
                     for entry in entries {
                         let key = entry.key.as_deref().unwrap_or_default();
                         if is_secret_in_key(key) {
-                            masks.hide_span(entry.key_span);
+                            concealed.conceal_span(entry.key_span);
                         }
                         open.push((entry.value, is_plain && is_plain_field(key)));
                     }
@@ -197,68 +202,68 @@ impl Masks {
                 Shape::Alias(_) => {}
             }
         }
-        masks
+        concealed
     }
 
-    /// Hides what does not begin a line of a document that does not parse.
+    /// Conceals what does not begin a line of a document that does not parse.
     pub(super) fn of_broken(file: &FileText, chunk: &Chunk, is_key: fn(&str) -> bool) -> Self {
-        let mut masks = Self::default();
+        let mut concealed = Self::default();
         let last = file.place_of(chunk.range.end.saturating_sub(1)).0;
         for number in chunk.first_line..=last {
             let shown = plain_start(file.line(number), is_key).chars().count();
-            masks.hide(number, to_u32(shown + 1)..u32::MAX);
+            concealed.conceal(number, to_u32(shown + 1)..u32::MAX);
         }
-        masks
+        concealed
     }
 
-    /// Hides a value wherever it stands.
-    pub(super) fn hide_span(&mut self, span: Span) {
+    /// Conceals a value wherever it stands.
+    pub(super) fn conceal_span(&mut self, span: Span) {
         // A block scalar ends at the beginning of the line after it.
         for line in span.line..=span.end_line {
             let from = if line == span.line { span.column } else { 1 };
             let to = if line == span.end_line { span.end_column } else { u32::MAX };
             if from < to {
-                self.hide(line, from..to);
+                self.conceal(line, from..to);
             }
         }
     }
 
-    fn hide(&mut self, line: u32, columns: Range<u32>) {
+    fn conceal(&mut self, line: u32, columns: Range<u32>) {
         self.0.entry(line).or_default().push(columns);
     }
 
-    /// A line with its hidden parts replaced. The text before `keep` keeps its columns, so that carets
+    /// A line with its concealed parts replaced. The text before `keep` keeps its columns, so that carets
     /// fit below it.
     fn apply(&self, number: u32, line: &str, keep: u32) -> String {
-        let Some(hidden) = self.0.get(&number) else { return line.to_owned() };
-        let mut hidden = hidden.clone();
-        hidden.sort_by_key(|range| (range.start, range.end));
+        let Some(concealed) = self.0.get(&number) else { return line.to_owned() };
+        let mut concealed = concealed.clone();
+        concealed.sort_by_key(|range| (range.start, range.end));
         let characters: Vec<char> = line.chars().collect();
         let mut shown = String::new();
         let mut at = 0;
-        for range in hidden {
+        for range in concealed {
             let start = (range.start as usize).saturating_sub(1).clamp(at, characters.len());
             let end = (range.end as usize).saturating_sub(1).clamp(start, characters.len());
             if end == start {
                 continue;
             }
             shown.extend(characters.get(at..start).unwrap_or_default());
-            let width = if range.end <= keep { end - start } else { HIDDEN.len() };
-            shown.push_str(&format!("{HIDDEN:<width$.width$}"));
+            let width = if range.end <= keep { end - start } else { CONCEALED.len() };
+            shown.push_str(&format!("{CONCEALED:<width$.width$}"));
             at = end;
         }
         shown.extend(characters.get(at..).unwrap_or_default());
         shown
     }
 
-    /// The mark of a span, in a file that is named later. The length of a hidden part is not
+    /// The mark of a span, in a file that is named later. The length of a concealed part is not
     /// told.
     pub(super) fn mark(&self, file: &FileText, span: Span) -> Mark {
         let line = file.line(span.line);
         let Span { line: number, column, .. } = span;
-        let mut hidden = self.0.get(&number).into_iter().flatten();
-        let end = match hidden.find(|range| range.contains(&column)) {
-            Some(range) if range.start == column => column.saturating_add(to_u32(HIDDEN.len())),
+        let mut concealed = self.0.get(&number).into_iter().flatten();
+        let end = match concealed.find(|range| range.contains(&column)) {
+            Some(range) if range.start == column => column.saturating_add(to_u32(CONCEALED.len())),
             Some(_) => column,
             None if span.end_line > number => to_u32(line.chars().count()).saturating_add(1),
             None => span.end_column,

@@ -130,7 +130,7 @@ fn too_many(rest: &Chunk) -> Diagnostic {
 fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnostic {
     let kind = if value.is_array() { "a list" } else { "a single value" };
     // A value that stands alone has no key that would say whether it is a secret.
-    let mark = Mark { text: String::new(), ..Excerpt::unmasked(file, chunk).first_character() };
+    let mark = Mark { text: String::new(), ..Excerpt::whole(file, chunk).first_character() };
     let message =
         format!("the document is {kind}, and a connection is declared as `key: value` pairs");
     Diagnostic::error(&code::NOT_A_MAPPING, message, mark)
@@ -313,7 +313,7 @@ impl<'l> Locator<'l> {
     }
 }
 
-/// Hides what the catalog knows to be a secret in a document of this type.
+/// Conceals what the catalog knows to be a secret in a document of this type.
 fn hide_known(raw: &RawDocument, excerpt: &mut Excerpt) {
     let fields = &raw.whole();
     let named = fields.get("type").and_then(Value::as_str).and_then(catalog::find);
@@ -321,7 +321,7 @@ fn hide_known(raw: &RawDocument, excerpt: &mut Excerpt) {
     {
         for part in hidden::secret_parts(connection_type, fields) {
             if !part.text(fields).is_some_and(only_references) {
-                excerpt.hide(&part.pointer);
+                excerpt.conceal(&part.pointer);
             }
         }
     }

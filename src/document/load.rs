@@ -34,7 +34,7 @@ pub struct Loaded {
     /// The old names that invalid documents are renamed from, by the new ones.
     pub renames_of_invalid: BTreeMap<ConnectionName, ConnectionName>,
     /// Files with documents whose names cannot be known.
-    pub unreadable: Vec<Arc<str>>,
+    pub broken_files: Vec<Arc<str>>,
     /// Every problem, sorted by file, line and column.
     pub diagnostics: Vec<Diagnostic>,
     /// The paths: as configured, whether the snapshot has it, and how many documents it declares.
@@ -199,7 +199,7 @@ impl<'r> Loader<'r> {
             if file.problems.is_empty() {
                 continue;
             }
-            self.loaded.unreadable.push(Arc::clone(&entry.path));
+            self.loaded.broken_files.push(Arc::clone(&entry.path));
             for problem in &file.problems {
                 let mut problem = problem.clone();
                 problem.mark.file = entry.path.to_string();
@@ -214,7 +214,7 @@ impl<'r> Loader<'r> {
     fn unnamed(&mut self, findings: Vec<Finding>) {
         for finding in findings {
             if let Some(file) = finding.at.and_then(|at| self.locator.file(at)) {
-                self.loaded.unreadable.push(Arc::clone(file));
+                self.loaded.broken_files.push(Arc::clone(file));
             }
             self.say(finding, None);
         }
@@ -340,8 +340,8 @@ impl<'r> Loader<'r> {
             let diagnostic = self.locator.diagnose(finding, None, None);
             self.loaded.diagnostics.push(diagnostic);
         }
-        self.loaded.unreadable.sort();
-        self.loaded.unreadable.dedup();
+        self.loaded.broken_files.sort();
+        self.loaded.broken_files.dedup();
         let key = |d: &Diagnostic| (d.mark.file.clone(), d.mark.line, d.mark.column, d.code);
         self.loaded.diagnostics.sort_by_cached_key(key);
         self.loaded

@@ -126,7 +126,7 @@ async fn an_export_plans_to_nothing() {
             (SecretsOnGet::Shown, Unset::Null, false),
             (SecretsOnGet::Masked, Unset::Default, true),
             (SecretsOnGet::Asterisks, Unset::Default, false),
-            (SecretsOnGet::ByGuide, Unset::Absent, true),
+            (SecretsOnGet::ByGuide, Unset::LeftOut, true),
         ] {
             let case = format!("{dialect:?} {secrets:?} {unset:?} {full}");
             let mut options = sandbox::Options::showing(secrets).in_dialect(dialect);

@@ -13,7 +13,7 @@ use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::pointer;
+use crate::pointer::{self, look_up};
 use crate::profile::TypeProfile;
 use crate::record::Base;
 use crate::secret::SensitiveValue;
@@ -26,7 +26,7 @@ pub(crate) enum NoBody {
     Unresolved(String),
     /// A PUT would wipe a secret that git does not declare.
     #[error(
-        "the server hides the secret `{0}`, which git does not declare, so a PUT would wipe it: \
+        "the server masks the secret `{0}`, which git does not declare, so a PUT would wipe it: \
          declare it as `${{env:NAME}}`, or as `null` to empty it"
     )]
     WouldWipe(String),
@@ -66,8 +66,8 @@ pub(crate) fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, 
 
 /// The body that makes the connection again that a replace deletes: what GET showed, with the secrets
 /// of the old document's references, or as they were read where that is proven to be their value.
-/// `resolve` gives the value of a declared text; a plan takes the text for it, so that whether a
-/// reference resolves is seen when the replace is carried out.
+/// `resolve` gives the value of a declared text. A plan gives the text itself: whether the reference
+/// resolves is found out when the replace is carried out.
 ///
 /// # Errors
 /// Why the connection could not be restored, which blocks the replace.
@@ -146,18 +146,18 @@ fn unmask(
     base: &Base,
     resolve: &dyn Fn(&Value) -> Result<Value, String>,
 ) -> Result<(), String> {
-    let hidden =
+    let masked =
         body.as_object().map(|body| hidden::masked_parts(old_type, body)).unwrap_or_default();
     let value_of =
         |path: &str, part: &Value| resolve(part).map_err(|problem| not_restored(path, &problem));
-    let mut filling = Filling { hidden, takes_references: false, value_of: &value_of };
+    let mut filling = Filling { masked, takes_references: false, value_of: &value_of };
     for (path, known) in base {
         let kind = field_exactly_at(old_type, path).map(|field| &field.kind);
         if let Some(value) = filling.filled(kind, path, body.pointer(path), &known.declared)? {
             pointer::set(body, path, value);
         }
     }
-    match filling.hidden.first() {
+    match filling.masked.first() {
         None => Ok(()),
         Some(path) => Err(format!(
             "the server masks a secret in the old connection's `{}`, so it could not be restored if \
@@ -215,11 +215,11 @@ pub(crate) fn for_update(
         let path = masked.pointer();
         let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
         if !is_written {
-            keep_masked(&mut body, masked, desired, live, is_proven)?;
+            settle_masked(&mut body, masked, desired, live, is_proven)?;
         }
     }
-    if let Some(hidden) = comparison.hidden.first() {
-        return Err(NoBody::WouldWipe(pointer::for_people(hidden)));
+    if let Some(path) = comparison.not_shown.first() {
+        return Err(NoBody::WouldWipe(pointer::for_people(path)));
     }
     refuse_masked_text(&body, desired)?;
     Ok(SensitiveValue::new(body))
@@ -238,7 +238,7 @@ fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<Stri
 /// Puts in a field that GET may mask and that git does not declare, or ignores: as live shows it where
 /// that is proven to be its value, left out where it has no use or the server was seen to keep it;
 /// otherwise the PUT is refused.
-fn keep_masked(
+fn settle_masked(
     body: &mut Value,
     field: &Field,
     desired: &DesiredConnection,
@@ -259,7 +259,7 @@ fn keep_masked(
             return Ok(());
         }
     }
-    // A field that is not shown may hold a value: the server may hide it by now.
+    // A field that is not shown may hold a value: the server may mask it by now.
     let is_used = body.as_object().is_none_or(|object| field.is_used(own_type, object));
     match (is_used && !desired.keeps_file(field), field.is_file()) {
         (false, _) => {
@@ -278,12 +278,10 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
         let ignored = &desired.options.ignore;
         desired.ignores(&field.path) || ignored.iter().any(|part| lies_in(part, &field.path))
     };
-    let mut declared = Value::Object(Map::new());
-    for field in desired.fields.iter().filter(|field| !holds_lives(field)) {
-        pointer::set(&mut declared, &field.path, field.value().cloned().unwrap_or_default());
-    }
+    let gits = desired.fields.iter().filter(|field| !holds_lives(field));
+    let gits = pointer::assemble(gits.filter_map(|field| Some((&*field.path, field.value()?))));
     let is_gits = |part: &String| {
-        let own = declared.pointer(part);
+        let own = look_up(&gits, part);
         own.is_some() && own == body.pointer(part)
     };
     let masked = body.as_object().map(|body| hidden::masked_parts(desired.connection_type, body));

@@ -1,5 +1,15 @@
 //! Compares one connection three ways: git's value, live's value, and the base on which both last
-//! agreed.
+//! agreed. The words of this module:
+//!
+//! | word | of a value |
+//! |---|---|
+//! | shown | an answer of the server has it |
+//! | masked | the server shows a mask, another text or nothing in its place |
+//! | readable | a secret that GET was seen to show in full |
+//! | sensitive | people see its reference or `(sensitive)`: this program conceals it |
+//! | in sync, agrees | what a PUT would send says no more than what live shows |
+//! | kept | live's value stays, also in a PUT: drift that is only reported, a field that the server rewrites |
+//! | dropped | the base has it, and git no longer declares it |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +20,7 @@ mod field;
 mod pairs;
 mod sent;
 
-pub(super) use field::{moved_field, show_desired};
+pub(super) use field::{desired_for_people, moved_field};
 pub(crate) use field::{shown_text, shows_file};
 pub(super) use pairs::Filling;
 pub(crate) use sent::{NotSent, is_as_sent, value_to_send, with_ignored_parts_of};
@@ -22,7 +32,7 @@ use crate::catalog::{self, ConnectionType, Defaults, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::look_up;
-use crate::record::{Base, BaseField, Memory, Owned, Readable, Unstable};
+use crate::record::{Base, BaseField, Memory, Owned, ReadableSecrets, Unstable};
 use crate::secret::{Fingerprint, FingerprintKey};
 
 /// The view of a live connection: its entry in the list, and its own answer to `GET` where it
@@ -79,7 +89,7 @@ pub(crate) struct Keys<'a> {
 pub(crate) struct CompareSettings<'a> {
     pub(crate) keys: Keys<'a>,
     /// Which secret fields `GET` was seen to show in full.
-    pub(crate) readable: &'a Readable,
+    pub(crate) readable: &'a ReadableSecrets,
     /// Whether the base came from a revision (`--base`): its fingerprints are of today's values, and tell
     /// nothing of what was sent.
     pub(crate) is_stateless: bool,
@@ -106,10 +116,10 @@ pub(crate) struct Comparison {
     pub(crate) proven_readable: Vec<String>,
     /// Fields that were written and may not stay, and agree now.
     pub(crate) stayed: Vec<String>,
-    /// Unknown secrets that are not git's any more, or others may edit, of which live shows nothing.
-    pub(crate) hidden: Vec<String>,
-    /// Fields that git no longer declares and that keep what live has, since they held a secret.
-    pub(crate) left: Vec<String>,
+    /// Unknown secrets that git dropped, or others may edit, of which live shows nothing.
+    pub(crate) not_shown: Vec<String>,
+    /// Fields that git dropped and that keep what live has, since they held a secret.
+    pub(crate) dropped_secrets: Vec<String>,
 }
 
 /// One field that differs.
@@ -119,18 +129,18 @@ pub(crate) struct Difference {
     pub(crate) change: FieldChange,
     pub(crate) treatment: Treatment,
     pub(crate) subject: Subject,
-    pub(crate) shown: Shown,
+    pub(crate) keepable: Keepable,
 }
 
 /// Whether a PUT can keep live's value of a field that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(crate) enum Keepable {
     /// Live shows all of it, so it can be sent back.
-    Whole,
-    /// Nothing differs but parts that live may hide: git's value is sent for them.
+    Yes,
+    /// Nothing differs but parts that live may mask: git's value is sent for them.
     AllButSecrets,
-    /// Live may hide a part, and something else differs.
-    NotWhole,
+    /// Live may mask a part, and something else differs.
+    No,
 }
 
 /// The kind of field that differs.
@@ -155,7 +165,7 @@ pub(crate) enum Treatment {
     /// declare the field is not there.
     Keep,
     /// It is reported, and live's value is kept: the server rewrites the field.
-    GiveUp,
+    LeaveRewritten,
 }
 
 impl Difference {
@@ -179,13 +189,13 @@ impl Comparison {
 
     /// The pointers of the fields in which a PUT keeps live's value: live shows all of it.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
-        let kept = |d: &&Difference| d.treatment != Treatment::Write && d.shown == Shown::Whole;
+        let kept = |d: &&Difference| d.treatment != Treatment::Write && d.keepable == Keepable::Yes;
         self.differences.iter().filter(kept).map(|d| d.change.path.as_str())
     }
 
     /// The pointer of a field with drift that is to be kept, and that no PUT can keep.
     pub(crate) fn drift_not_shown(&self) -> Option<&str> {
-        let lost = |d: &&Difference| d.treatment == Treatment::Keep && d.shown == Shown::NotWhole;
+        let lost = |d: &&Difference| d.treatment == Treatment::Keep && d.keepable == Keepable::No;
         self.differences.iter().find(lost).map(|d| d.change.path.as_str())
     }
 
@@ -193,12 +203,11 @@ impl Comparison {
     /// and of which live does not show all.
     pub(crate) fn write_secrets(&mut self) {
         for difference in &mut self.differences {
-            let is_written = match difference.treatment {
-                Treatment::Write => true,
-                Treatment::Keep => difference.shown == Shown::AllButSecrets,
-                Treatment::GiveUp => difference.shown != Shown::Whole,
-            };
-            if is_written {
+            if matches!(
+                (difference.treatment, difference.keepable),
+                (Treatment::Keep, Keepable::AllButSecrets)
+                    | (Treatment::LeaveRewritten, Keepable::AllButSecrets | Keepable::No)
+            ) {
                 difference.treatment = Treatment::Write;
             }
         }
@@ -239,6 +248,11 @@ impl CompareSettings<'_> {
             Origin::Both => self.has_lost_path,
         }
     }
+
+    /// The base of a connection that was written as git has it.
+    pub(crate) fn base_of(&self, desired: &DesiredConnection) -> Base {
+        base_of(desired, self.keys, self.is_stateless)
+    }
 }
 
 /// Compares one connection that is live.
@@ -253,10 +267,10 @@ pub(crate) fn compare(
     let mut comparing = Comparing { desired, live, remembered, settings, found };
     for field in &desired.fields {
         if desired.ignores(&field.path) {
-            comparing.note_hidden(&field.path, &field.declared);
+            comparing.note_not_shown(&field.path, &field.declared);
         } else if field.value().is_none() {
             comparing.by_text(field);
-        } else if comparing.may_be_masked(field) {
+        } else if comparing.is_compared_as_secret(field) {
             comparing.secret(field);
         } else {
             comparing.field(field);
@@ -310,7 +324,7 @@ impl<'a> Comparing<'a> {
         let print = older.and_then(|older| older.print.as_ref());
         let print = print.filter(|_| field.holds_reference()).filter(holds).cloned();
         let now = match print {
-            None => written(field, value, keys),
+            None => base_field(field, value, keys),
             print => BaseField { print, ..text_of(field) },
         };
         if older != Some(&now) {
@@ -334,7 +348,7 @@ impl<'a> Comparing<'a> {
                 && unstable.is_given_up(key, path, Some(&live))
         });
         if is_given_up {
-            Treatment::GiveUp
+            Treatment::LeaveRewritten
         } else if self.settings.keeps(origin) {
             Treatment::Keep
         } else {
@@ -408,7 +422,7 @@ pub(crate) fn base_of(desired: &DesiredConnection, keys: Keys<'_>, is_stateless:
     let owned = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
     let fields = owned.filter_map(|field| {
         let base = match field.value() {
-            Some(value) => written(field, value, keys),
+            Some(value) => base_field(field, value, keys),
             // A revision's text is its base even in a run that looks no value up.
             None if is_stateless => text_of(field),
             None => return None,
@@ -423,7 +437,7 @@ fn text_of(field: &DesiredField) -> BaseField {
 }
 
 /// The base of a field with git's value of now.
-fn written(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
+fn base_field(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
     let print = field.holds_reference().then(|| keys.key.of(&field.path, value));
     BaseField { print, ..text_of(field) }
 }
@@ -441,9 +455,9 @@ fn matches_base(
         None => equal_with(defaults, field, Some(&older.declared), live),
         Some(print) if keys.is_known => {
             let kind = field.map(|field| &field.kind);
-            let seen = &in_shape(kind, &older.declared, live.unwrap_or(&Value::Null));
-            let spellings = other_spellings(field, seen);
-            std::iter::once(seen)
+            let shown = &in_shape(kind, &older.declared, live.unwrap_or(&Value::Null));
+            let spellings = other_spellings(field, shown);
+            std::iter::once(shown)
                 .chain(&spellings)
                 .any(|spelling| keys.key.matches(print, path, spelling))
         }
@@ -477,25 +491,18 @@ pub(crate) fn field_exactly_at(
     Some(field)
 }
 
-impl CompareSettings<'_> {
-    /// The base of a connection that was written as git has it.
-    pub(crate) fn base_of(&self, desired: &DesiredConnection) -> Base {
-        base_of(desired, self.keys, self.is_stateless)
-    }
-}
-
 /// Whether live moved between two readings in a field of those pointers, among the fields that both
 /// answers carry, secrets aside.
 pub(crate) fn has_moved<'p>(
     own_type: &'static ConnectionType,
     mut paths: impl Iterator<Item = &'p str>,
-    planned: &LiveView<'_>,
+    in_plan: &LiveView<'_>,
     now: &LiveConnection,
 ) -> bool {
-    planned.listed.type_name != now.type_name
+    in_plan.listed.type_name != now.type_name
         || paths.any(|path| {
             let field = field_exactly_at(own_type, path);
-            let both = planned.get(path).zip(look_up(now.body(), path));
+            let both = in_plan.get(path).zip(look_up(now.body(), path));
             !field.is_some_and(Field::is_secret)
                 && both.is_some_and(|(before, now)| !equal(field, Some(before), Some(now)))
         })

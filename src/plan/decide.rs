@@ -34,7 +34,7 @@ pub(crate) fn decide(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision>
             decision
         }
         Declared::Wanted(desired) => declared::decide_declared(row, desired, settings),
-        Declared::Absent => absent(row, settings)?,
+        Declared::Nothing => undeclared(row, settings)?,
     };
     tell_edit(&mut decision, row);
     Some(decision)
@@ -50,7 +50,7 @@ fn tell_edit(decision: &mut Decision, row: &Row<'_>) {
     }
 }
 
-fn absent(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
+fn undeclared(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
     // While a rename is not done, its commit counts as declaring the old name.
     match row.claim {
         Some(Claim::Frees(_)) => return None,
@@ -84,7 +84,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         Sight::Gone => {
             let mut decision = Decision::new(row, ConnectionState::Unmanaged, None);
             *decision.memory(row) = Memory::default();
-            decision.gone = true;
+            decision.leaves = true;
             return Some(decision);
         }
         Sight::Unlisted => return None,
@@ -127,7 +127,7 @@ fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
     let change = Change {
         action: Action::Delete,
         reason: Some(reason.clone()),
-        fields: values_that_go(view, owned),
+        fields: deleted_values(view, owned),
         ..Change::of(row)
     };
     let mut decision = Decision::new(row, ConnectionState::Pending, Some(reason));
@@ -138,7 +138,7 @@ fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
 /// The values that a delete takes away: those that say more than a default. Of a field that holds a
 /// reference the text is shown, and of a secret nothing. A value that git did not declare, or
 /// ignored, may be one of the environment or a key that somebody uploaded: it is not shown.
-fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
+fn deleted_values(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     let Some(own_type) = catalog::find(&view.listed.type_name) else { return Vec::new() };
     let is_shown = |key: &str| {
         let is_no_value = |field: &Field| field.is_secret() || field.filled_by_server;
@@ -153,7 +153,7 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
         let (before, sensitive) = match reference {
             Some((known, field)) if *known == path => (field.declared.clone(), true),
             None if base().next().is_some() => {
-                (hidden::mask_at(own_type, &path, value, view.body()), false)
+                (hidden::conceal_at(own_type, &path, value, view.body()), false)
             }
             _ => (Value::from(SENSITIVE), true),
         };
@@ -207,7 +207,8 @@ pub(super) fn why_held(
     }
     let what = if by.is_some() { "replace" } else { "delete" };
     if settings.is_worktree() && !settings.allows_deletes() {
-        let reason = format!("held: a run on the working tree does not {what} without consent");
+        let reason =
+            format!("held: a run on the working tree does not {what} without `--allow-deletes`");
         let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`";
         return Some(Why::new(reason).advice(advice));
     }

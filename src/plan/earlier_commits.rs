@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
-use crate::document::Invalid;
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::record::{AskedBy, DeclaredThen, Due, DueStep, GoodCommit, Memory, Record};
@@ -27,10 +26,10 @@ pub(crate) struct EarlierCommits {
     /// Names that a path still declares, or may, which today's config does not read.
     pub(crate) still_declared: BTreeMap<ConnectionName, String>,
     /// Paths that declared something in the last good commit and are missing or empty now. While there
-    /// is one, all deletes are held. A path that is lost or unread is absent.
+    /// is one, all deletes are held. An absent path is one that is lost or unread.
     pub(crate) lost_paths: NamesByPath,
-    /// Files and paths that declared a part of connections, or of none, and are still there, but are not
-    /// read any more: a file that became a link, a path that the config no longer names.
+    /// Files and paths that are still there but are not read any more (a file became a link, the config no
+    /// longer names a path), with the names that they had a say in, if any.
     pub(crate) unread_paths: NamesByPath,
 }
 
@@ -127,8 +126,6 @@ impl EarlierCommits {
 /// The facts from which the due deletes and replaces are found.
 pub(crate) struct Noting<'a> {
     pub(crate) desired: &'a Desired,
-    /// Names that a document blocks which is not valid, with the reason: they do not count as removed.
-    pub(crate) invalid: &'a BTreeMap<ConnectionName, Invalid>,
     pub(crate) live: &'a Live,
     pub(crate) filter: &'a Filter,
     pub(crate) earlier: &'a EarlierCommits,
@@ -147,7 +144,7 @@ impl Noting<'_> {
             let is_renamed_from = open_renames.contains_key(&name);
             let due = if self.desired.contains_key(&name) {
                 self.replace_of(&name, memory, declared_in.as_ref())
-            } else if self.invalid.contains_key(&name) || is_renamed_from {
+            } else if is_renamed_from {
                 memory.due.clone().filter(|_| self.earlier.other_branch.contains(&name))
             } else {
                 let was_declared =
@@ -314,15 +311,15 @@ pub(crate) fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> 
 /// Keeps the due steps of before after a run that asks for none: no commit removed the names that a
 /// working tree lacks, and a narrowed run leaves the last good commit as it was, so that the next
 /// whole run finds again the steps that are still due. The reasons that held them are kept.
-pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool, filter: &Filter) {
+pub(crate) fn keep_due(record: &mut Record, before: &Record, is_worktree: bool, filter: &Filter) {
     if !is_worktree && !filter.is_narrow() {
         return;
     }
     let names: BTreeSet<ConnectionName> =
-        planned.connections.keys().chain(before.connections.keys()).cloned().collect();
+        record.connections.keys().chain(before.connections.keys()).cloned().collect();
     for name in names {
         let known = before.memory(&name).and_then(|memory| memory.due.as_ref());
-        let now = planned.memory(&name).and_then(|memory| memory.due.as_ref());
+        let now = record.memory(&name).and_then(|memory| memory.due.as_ref());
         let kept = if is_worktree {
             known.cloned()
         } else {
@@ -330,25 +327,26 @@ pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool,
             now.and_then(|now| due_after_narrow_run(now, known, filter.admits(type_name, &name)))
         };
         if now != kept.as_ref() {
-            planned.edit(&name, |memory| memory.due = kept);
+            record.edit(&name, |memory| memory.due = kept);
         }
     }
 }
 
-/// Keeps beside the last good commit what a run saw that does not renew it, since it looks at a part.
-pub(crate) fn keep_seen(
+/// Keeps what a run that looks at a part of a commit read beside the last good commit, which it does not
+/// renew.
+pub(crate) fn keep_beside(
     good: &mut GoodCommit,
-    seen: BTreeMap<ConnectionName, DeclaredThen>,
+    part: BTreeMap<ConnectionName, DeclaredThen>,
     counts: BTreeMap<String, usize>,
 ) {
-    let has_seen = |path: &str| seen.values().any(|then| lies_below(then, path));
-    for (path, count) in counts.into_iter().filter(|(path, _)| has_seen(path)) {
+    let is_of_part = |path: &str| part.values().any(|then| lies_below(then, path));
+    for (path, count) in counts.into_iter().filter(|(path, _)| is_of_part(path)) {
         let known = good.paths.entry(path).or_default();
         *known = count.max(*known);
     }
-    for (name, now) in seen {
+    for (name, now) in part {
         // A name that is held for a path keeps the files that it had there.
-        let then = good.seen.entry(name).or_default();
+        let then = good.beside.entry(name).or_default();
         let files = then.files.drain(..).chain(now.files).collect::<BTreeSet<_>>();
         *then = DeclaredThen { files: files.into_iter().collect(), ..now };
     }
@@ -364,7 +362,7 @@ pub(crate) fn forget_path(good: &mut GoodCommit, path: &str, today: &BTreeMap<St
         return;
     }
     good.absent_paths.insert(path.to_owned(), BTreeSet::new());
-    let declared = Arc::make_mut(&mut good.declared).values_mut().chain(good.seen.values_mut());
+    let declared = Arc::make_mut(&mut good.declared).values_mut().chain(good.beside.values_mut());
     declared.for_each(|then| then.files.retain(|file| !is_at_or_below(file, path)));
 }
 
@@ -431,7 +429,7 @@ pub(crate) fn touched(
     today: &BTreeMap<String, usize>,
 ) -> BTreeSet<ConnectionName> {
     let is_about = |file: &String| is_at_or_below(file, path) && !is_below_any(file, today);
-    let declared = good.declared.iter().chain(&good.seen);
+    let declared = good.declared.iter().chain(&good.beside);
     let below = declared.filter(|(_, then)| then.files.iter().any(is_about));
     let below = below.flat_map(|(name, then)| then.renamed_from.iter().chain([name]));
     below.chain(good.absent_paths.get(path).into_iter().flatten()).cloned().collect()
@@ -443,7 +441,7 @@ pub(crate) fn named_below<'g>(
     path: &'g str,
 ) -> impl Iterator<Item = (&'g ConnectionName, &'g DeclaredThen)> {
     let declared = good.declared.iter().filter(|(name, _)| !good.left.contains(*name));
-    declared.chain(&good.seen).filter(move |(_, then)| lies_below(then, path))
+    declared.chain(&good.beside).filter(move |(_, then)| lies_below(then, path))
 }
 
 fn lies_below(then: &DeclaredThen, path: &str) -> bool {

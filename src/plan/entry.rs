@@ -65,8 +65,8 @@ impl Why {
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) entry: Entry,
-    /// It leaves the inventory, since it is gone.
-    pub(crate) gone: bool,
+    /// It leaves the inventory, since live lacks it.
+    pub(crate) leaves: bool,
     /// The memory from now on, where it changes.
     pub(crate) memory: Option<Memory>,
     /// The list does not show enough to decide whether a PUT would wipe something, or whether a replace
@@ -170,7 +170,7 @@ impl Decision {
         };
         Self {
             entry: Entry { reason, ..Entry::new(name, row.type_name().to_owned(), state) },
-            gone: false,
+            leaves: false,
             memory: None,
             needs_reading: false,
             proven_readable: Vec::new(),
@@ -370,7 +370,7 @@ impl Action {
 pub struct FieldChange {
     /// JSON pointer into the connection.
     pub path: String,
-    /// Live's value, `"(sensitive)"` where it is hidden; `None`: nothing. Of a sensitive field that git alone
+    /// Live's value, `"(sensitive)"` where that is concealed; `None`: nothing. Of a sensitive field that git alone
     /// moved: git's older text.
     pub before: Option<Value>,
     /// Git's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
@@ -378,7 +378,7 @@ pub struct FieldChange {
     /// Git's value when both last agreed, where both moved it since; as git has it, without
     /// secrets that are written out in it.
     pub base: Option<Value>,
-    /// Whether the values themselves are hidden.
+    /// Whether the values themselves are concealed.
     pub sensitive: bool,
     /// Who moved it.
     pub origin: Origin,

@@ -22,7 +22,7 @@ use crate::secret::canonical;
 impl Judge<'_> {
     /// The rules that match a change, and the consents of commits that are to be remembered with it: those
     /// that `given` knows now, and earlier ones to this very change.
-    fn judge(
+    fn matches_of(
         &self,
         connection: &Value,
         change: &Change,
@@ -66,7 +66,8 @@ impl Judge<'_> {
         let type_name = desired.connection_type.name.to_owned();
         let name = desired.name.clone();
         let change = Change { fields, ..Change::bare(action, type_name, name) };
-        let (found, _) = self.judge(&as_declared(desired), &change, remembered, |_| None);
+        let (found, _) =
+            self.matches_of(&declared_for_rules(desired), &change, remembered, |_| None);
         let said = |effect| in_words(found.iter().filter(|m| stands(m, effect)));
         let denied = said(Effect::Deny).map(ChangeResult::Blocked);
         denied.or_else(|| said(Effect::Hold).map(ChangeResult::Held))
@@ -121,13 +122,13 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
     let mut kept = BTreeMap::new();
     if let Some(change) = decision.entry.change.as_deref_mut().filter(is_made) {
         let connection = match (row.wanted(), row.owned()) {
-            (Some(desired), _) => as_declared(desired),
-            (None, Some(owned)) => as_written(&change.name, owned),
+            (Some(desired), _) => declared_for_rules(desired),
+            (None, Some(owned)) => written_for_rules(&change.name, owned),
             (None, None) => return,
         };
         let name = change.name.clone();
         let given = |rule: &str| settings.earlier.consents.to_rule(rule, &name);
-        (change.rules, kept) = settings.judge.judge(&connection, change, remembered, given);
+        (change.rules, kept) = settings.judge.matches_of(&connection, change, remembered, given);
         decision.entry.follow_rules();
     }
     if remembered.is_some() || !kept.is_empty() {
@@ -181,15 +182,15 @@ fn in_words<'m>(found: impl Iterator<Item = &'m Match>) -> Option<String> {
 }
 
 /// A connection as git declares it, references as text.
-fn as_declared(desired: &DesiredConnection) -> Value {
-    let fields = desired.fields.iter().map(|field| (&field.path, &field.declared));
+fn declared_for_rules(desired: &DesiredConnection) -> Value {
+    let fields = desired.fields.iter().map(|field| (&*field.path, &field.declared));
     let options = desired.options.for_rules();
     put_together(desired.connection_type.name, &desired.name, fields, options)
 }
 
 /// A connection that git does not declare any more, as it was last written.
-fn as_written(name: &ConnectionName, owned: &Owned) -> Value {
-    let fields = owned.base.iter().map(|(path, field)| (path, &field.declared));
+fn written_for_rules(name: &ConnectionName, owned: &Owned) -> Value {
+    let fields = owned.base.iter().map(|(path, field)| (path.as_str(), &field.declared));
     let options = crate::document::Options { protect: owned.protect, ..Default::default() };
     put_together(&owned.type_name, name, fields, options.for_rules())
 }
@@ -197,13 +198,12 @@ fn as_written(name: &ConnectionName, owned: &Owned) -> Value {
 fn put_together<'f>(
     type_name: &str,
     name: &ConnectionName,
-    fields: impl Iterator<Item = (&'f String, &'f Value)>,
+    fields: impl Iterator<Item = (&'f str, &'f Value)>,
     options: Value,
 ) -> Value {
-    let mut connection = json!({"type": type_name, "name": name.as_str()});
-    for (path, value) in fields {
-        pointer::set(&mut connection, path, value.clone());
-    }
+    let mut connection = Value::Object(pointer::assemble(fields));
+    connection["type"] = type_name.into();
+    connection["name"] = name.as_str().into();
     connection[OPTIONS_KEY] = options;
     connection
 }

@@ -29,7 +29,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
     let owns = |decision: &&Decision| {
         rows.get(&decision.entry.name).is_some_and(|row| row.owned().is_some())
     };
-    let gone = decisions.iter().filter(|decision| decision.gone).count();
+    let deleted_elsewhere = decisions.iter().filter(|decision| decision.leaves).count();
     let owned = rows.values().filter(|row| row.owned().is_some()).count();
     let is_due = |decision: &&Decision| {
         owns(decision)
@@ -39,8 +39,8 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
     let group = Deletes {
         max: settings.policy.max_deletes,
         due: decisions.iter().filter(is_due).count(),
-        inventory: owned - gone,
-        gone,
+        inventory: owned - deleted_elsewhere,
+        deleted_elsewhere,
     };
     let lost = settings.earlier.lost_paths.keys().next();
     for decision in decisions.iter_mut().filter(|decision| is_due(&&**decision)) {
@@ -69,18 +69,19 @@ struct Deletes {
     /// How many connections of the inventory are still there, those to delete included.
     inventory: usize,
     /// How many more it held before, which somebody else deleted.
-    gone: usize,
+    deleted_elsewhere: usize,
 }
 
 impl Deletes {
     /// The limit that holds a delete now, where `before` held it so far.
     fn over_limit(&self, before: Option<&OverLimit>) -> Option<OverLimit> {
-        let all = self.inventory + self.gone;
+        let all = self.inventory + self.deleted_elsewhere;
         let is_whole = all >= 2 && self.due >= 1 && self.due >= self.inventory;
         let allowed_now = allowed(self.max, self.inventory);
         match before {
-            // A held delete stays held. Only a higher `max_deletes` frees it here, measured at the
-            // smaller of the inventories of then and now. No `max_deletes` frees a whole inventory.
+            // A held delete stays held. Here only a higher `max_deletes` frees it: with the smaller of
+            // the two inventories it allows more than then, and all that is due now. Of a whole
+            // inventory none does.
             Some(before) => {
                 let raised = allowed(self.max, before.inventory.min(self.inventory));
                 let is_free = raised > before.allowed
@@ -114,7 +115,7 @@ fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
     let OverLimit { due: due_then, allowed, inventory } = over_limit;
     if over_limit.is_whole() {
         let reason =
-            format!("held: all {inventory} connections of the inventory would be deleted at once");
+            format!("held: nothing would be left of the {inventory} connections of the inventory");
         return Some(Why::new(reason).advice(ALLOW_DELETES));
     }
     // A held delete stays held, also where others were taken back since.
@@ -219,7 +220,7 @@ mod tests {
     }
 
     fn group(max: MaxDeletes, due: usize, inventory: usize) -> Deletes {
-        Deletes { max, due, inventory, gone: 0 }
+        Deletes { max, due, inventory, deleted_elsewhere: 0 }
     }
 
     #[test]

@@ -87,10 +87,10 @@ fn lacks_a_declared_field(
         }
         if let Some(listed) = view.get(path) {
             // Lists show no secret, wherever it stands.
-            let seen = || value_to_send(desired, field, value, None, Some(listed)).seen;
+            let unmasked = || value_to_send(desired, field, value, None, Some(listed)).unmasked;
             return !equal_in(desired, field.field, Some(value), Some(listed))
                 && ((listed.is_null() && holds_env(&field.declared))
-                    || seen().as_deref() != Some(listed));
+                    || unmasked().as_deref() != Some(listed));
         }
         // A field that is absent and agrees with the default may still be there: but not where the
         // list shows the field of any other connection of the type.

@@ -11,7 +11,7 @@ use crate::desired::{Desired, DesiredConnection};
 use crate::document::Invalid;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
-use crate::record::{Memory, Owned, Readable, Record};
+use crate::record::{Memory, Owned, ReadableSecrets, Record};
 use crate::rules::UserRules;
 
 /// The rows of one target, by name.
@@ -42,7 +42,7 @@ pub(crate) enum Declared<'a> {
     /// A document that is not valid, or a name that one blocks, and why.
     Invalid(&'a Invalid),
     /// Nothing.
-    Absent,
+    Nothing,
 }
 
 /// Live's side of a name.
@@ -125,7 +125,7 @@ pub(crate) fn join<'a>(
         let declared = match (invalid.get(name), desired.get(name)) {
             (Some(invalid), _) => Declared::Invalid(invalid),
             (None, Some(desired)) => Declared::Wanted(desired),
-            (None, None) => Declared::Absent,
+            (None, None) => Declared::Nothing,
         };
         Row {
             name,
@@ -164,7 +164,7 @@ impl<'a> Row<'a> {
     pub(crate) fn wanted(&self) -> Option<&'a DesiredConnection> {
         match self.declared {
             Declared::Wanted(desired) => Some(desired),
-            Declared::Invalid(_) | Declared::Absent => None,
+            Declared::Invalid(_) | Declared::Nothing => None,
         }
     }
 
@@ -176,7 +176,7 @@ impl<'a> Row<'a> {
         match self.declared {
             Declared::Wanted(desired) => desired.connection_type.name,
             Declared::Invalid(invalid) => live.or(owned).unwrap_or(&invalid.type_name),
-            Declared::Absent => owned.or(live).unwrap_or_default(),
+            Declared::Nothing => owned.or(live).unwrap_or_default(),
         }
     }
 }
@@ -189,7 +189,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) compare: CompareSettings<'a>,
     /// The secret fields of which the plan expects that an apply can send them back as `GET` shows them:
     /// those that were readable before, and those that this reconcile has seen to be. The apply looks again.
-    pub(crate) sendable: &'a Readable,
+    pub(crate) sendable: &'a ReadableSecrets,
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.
     pub(crate) loaded_whole: bool,

@@ -269,7 +269,7 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
         let is_secret = own_type.field(key).is_some_and(catalog::Field::is_secret);
         !of_env && !is_secret && !is_bookkeeping(own_type, key)
     });
-    let mut masked = hidden::mask(own_type, &body);
+    let mut masked = hidden::conceal(own_type, &body);
     masked.insert("id".to_owned(), Value::from(live.id.clone()));
     Value::Object(masked)
 }

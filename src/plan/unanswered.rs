@@ -1,4 +1,4 @@
-//! Settles creates and renames whose answer was never seen.
+//! Settles creates, replaces and renames whose answer never came.
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::api::{Client, Listed};
 use crate::catalog::{Choices, ConnectionType, Default, Field, Kind, Verdict, hidden};
 use crate::name::ConnectionName;
 use crate::plan::equality::is_empty;
-use crate::profile::{Mask, OnHidden, TypeProfile, Unset};
+use crate::profile::{Mask, OnMasked, TypeProfile, Unset};
 
 type Fields = Map<String, Value>;
 
@@ -129,16 +129,16 @@ impl Trial<'_> {
         &self,
         body: &Fields,
         seen: &[&str],
-    ) -> Result<Option<OnHidden>, ProbeError> {
+    ) -> Result<Option<OnMasked>, ProbeError> {
         if !self.write(body).await? {
-            return Ok(Some(OnHidden::Refuse));
+            return Ok(Some(OnMasked::Refuse));
         }
         let shown = self.read().await?;
         let is_kept = |name: &&str| shown.get(*name).is_some_and(is_there);
         Ok(match seen {
             [] => None,
-            seen if seen.iter().all(is_kept) => Some(OnHidden::Keep),
-            _ => Some(OnHidden::Clear),
+            seen if seen.iter().all(is_kept) => Some(OnMasked::Keep),
+            _ => Some(OnMasked::Clear),
         })
     }
 
@@ -179,7 +179,7 @@ fn is_there(value: &Value) -> bool {
 fn reading_of_unset(field: &Field, shown: Option<&Value>) -> Unset {
     let defaults = field.defaults();
     match shown {
-        None => Unset::Absent,
+        None => Unset::LeftOut,
         Some(Value::Null) => Unset::Null,
         Some(value) if defaults.default.is_some_and(|d| d.to_json() == *value) => Unset::Default,
         Some(value) if defaults.others.iter().any(|d| d.to_json() == *value) => Unset::OtherDefault,

@@ -85,8 +85,8 @@ impl Reconcile<'_> {
             target,
             desired,
             observed,
-            planned: record,
-            settings: self.compare_settings(opened, record),
+            record_of_plan: record,
+            compare_by: self.compare_settings(opened, record),
             judge: self.judge(&ready.tally),
             resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,
@@ -184,8 +184,8 @@ fn last_commits_of(
     blocking(|| found.collect())
 }
 
-/// Goes back from the tip to the commit that has the files otherwise than all that it was made from.
-/// `None`: no commit is seen to have changed them. A var may have changed, or the clone is shallow.
+/// Goes back from the tip to the commit that changed the files: each of its parents has them otherwise.
+/// `None`: none is found. A var may have changed, or the clone is shallow.
 fn last_change(
     repository: &Repository,
     tip: &CommitId,

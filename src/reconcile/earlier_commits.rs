@@ -63,7 +63,7 @@ impl CommitReader<'_> {
             }
         }
         let (still_declared, mut unread_paths) = self.still_declared(record, good, &counts)?;
-        let (not_read, today) = (self.loaded.unread.keys(), BTreeMap::new());
+        let (not_read, today) = (self.loaded.unread_files.keys(), BTreeMap::new());
         unread_paths.extend(not_read.map(|place| (place.clone(), touched(good, place, &today))));
         Ok(EarlierCommits {
             commit,
@@ -290,8 +290,8 @@ impl CommitReader<'_> {
 
     /// Drops each request and consent of a commit that the tip does not contain: one of another
     /// branch, or of a history that was rewritten. A delete stays due if the commit that last declared
-    /// the name still does, since an amended commit asks for the same. The answer are names that the
-    /// tip declares: the request of the other branch stays noted for them.
+    /// the name still does, since an amended commit asks for the same. Gives the names that the tip
+    /// declares: for them the request of the other branch stays noted.
     fn take_back_other_branches(
         &self,
         record: &mut Record,

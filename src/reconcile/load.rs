@@ -23,7 +23,7 @@ pub(crate) struct LoadedTarget {
     /// The notes about files that are not read.
     pub notices: Vec<String>,
     /// The files and folders that are not read and hold deletes, with their notes.
-    pub unread: BTreeMap<String, String>,
+    pub unread_files: BTreeMap<String, String>,
     /// The variables of Apinizer's that the documents use.
     pub variables: BTreeSet<String>,
 }
@@ -109,9 +109,9 @@ fn load_by(
     let known_targets = &engine.config.target_names;
     let request = LoadRequest { rules, ..load_request(target, &listing.folders, known_targets) };
     let contents = document::load(&request, &engine.cache, &snapshot.reader());
-    let notices = listing.unread.values().cloned().chain(listing.skipped()).collect();
+    let notices = listing.unread_files.values().cloned().chain(listing.skipped()).collect();
     let variables = variables_of(&contents.documents, &target.vars);
-    Ok(LoadedTarget { contents, notices, unread: listing.unread, variables })
+    Ok(LoadedTarget { contents, notices, unread_files: listing.unread_files, variables })
 }
 
 /// The declarations of a snapshot below some paths, whatever else is wrong with it.
@@ -142,7 +142,7 @@ pub(super) fn declared_unread(
     }
     let (folders, reader) = (&listing.folders, snapshot.reader());
     let mut then = document::declared_names(folders, &target.name, &engine.cache, &reader);
-    then.unknown_files.extend(listing.unread.into_keys());
+    then.unknown_files.extend(listing.unread_files.into_keys());
     then.unknown_files.retain(|file| {
         let was_absent = good.absent_paths.get(file).is_some_and(|names| !names.is_empty());
         was_absent || named_below(good, file).next().is_some()
@@ -153,24 +153,24 @@ pub(super) fn declared_unread(
 impl LoadedTarget {
     /// The part of a commit that loaded whole that the state keeps.
     pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
-        let (declared, seen) = self.declared();
+        let (declared, beside) = self.declared();
         GoodCommit {
             commit: commit.clone(),
             config,
             declared: Arc::new(declared),
             paths: self.counts(),
-            seen,
+            beside,
             left: BTreeSet::new(),
             absent_paths: BTreeMap::new(),
         }
     }
 
     /// The connections in which files have a say, of those that a run looks at.
-    pub(super) fn seen(&self, filter: &Filter) -> BTreeMap<ConnectionName, DeclaredThen> {
-        let (mut seen, elsewhere) = self.declared();
-        seen.extend(elsewhere);
-        seen.retain(|name, then| filter.admits(&then.type_name, name));
-        seen
+    pub(super) fn of_part(&self, filter: &Filter) -> BTreeMap<ConnectionName, DeclaredThen> {
+        let (mut part, elsewhere) = self.declared();
+        part.extend(elsewhere);
+        part.retain(|name, then| filter.admits(&then.type_name, name));
+        part
     }
 
     /// The connections of the target, and those that more than one file declares and one takes out of it.
@@ -218,7 +218,7 @@ impl LoadedTarget {
         good: Option<&GoodCommit>,
     ) -> Result<BTreeMap<ConnectionName, Invalid>, String> {
         let mut blocked = self.contents.invalid.clone();
-        for file in &self.contents.unreadable {
+        for file in &self.contents.broken_files {
             let declared = good.into_iter().flat_map(|good| named_below(good, file));
             let of_file: BTreeSet<&ConnectionName> = declared.map(|(name, _)| name).collect();
             if of_file.is_empty() {
@@ -243,7 +243,7 @@ impl LoadedTarget {
         let documents = self.contents.documents.iter();
         let valid = documents.filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)));
         // A document that cannot be read now renames as the last good commit said.
-        let then = good.into_iter().flat_map(|good| good.declared.iter().chain(&good.seen));
+        let then = good.into_iter().flat_map(|good| good.declared.iter().chain(&good.beside));
         let then = then.filter_map(|(name, then)| Some((name, then.renamed_from.as_ref()?)));
         let mut renames: BTreeMap<ConnectionName, ConnectionName> = then
             .chain(valid)

@@ -1,5 +1,6 @@
-//! From a snapshot to a plan: load, recall, resolve, observe, decide. Nothing but GET is sent. In a run
-//! that writes, the state is locked, and raised protection and a state that was lost are noted in it.
+//! From a snapshot to a plan: load, recall, resolve, observe, decide. Nothing but GET is sent, and the
+//! request for a token. In a run that writes, the state is locked, and raised protection and a state that was
+//! lost are noted in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,14 +23,14 @@ use crate::name::{CommitId, ConnectionName};
 use crate::observe::{self, Singles};
 use crate::plan::compare::{CompareSettings, Keys};
 use crate::plan::earlier_commits::{
-    EarlierCommits, Noting, forget_path, is_renamed, keep_due, keep_seen,
+    EarlierCommits, Noting, forget_path, is_renamed, keep_beside, keep_due,
 };
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
     raise_protection, unanswered,
 };
-use crate::record::{GoodCommit, Readable, Record};
+use crate::record::{GoodCommit, ReadableSecrets, Record};
 use crate::source::{Snapshot, SourceError};
 use crate::state::Ledger;
 
@@ -214,10 +215,10 @@ impl Reconcile<'_> {
         let filter = &self.options.requests.filter;
         if loaded_whole {
             let live = &observed.live;
-            Noting { desired, invalid: &invalid, live, filter, earlier }.note(&mut record);
+            Noting { desired, live, filter, earlier }.note(&mut record);
         }
         let (record, tally) = (&record, Tally::default());
-        let decide = |observed: &Observed, sendable: &Readable| {
+        let decide = |observed: &Observed, sendable: &ReadableSecrets| {
             let settings = Settings {
                 policy: &self.target.policy,
                 run: &self.options.requests,
@@ -225,7 +226,7 @@ impl Reconcile<'_> {
                 sendable,
                 live: &observed.live,
                 loaded_whole,
-                unread_files: &loaded.unread,
+                unread_files: &loaded.unread_files,
                 earlier,
                 judge: self.judge(&tally),
                 without_consents: false,
@@ -253,7 +254,7 @@ impl Reconcile<'_> {
                 let (absent, today) = (earlier.absent_paths(), loaded.counts());
                 absent.keys().for_each(|path| forget_path(good, path, &today));
             }
-            keep_seen(good, loaded.seen(filter), loaded.counts());
+            keep_beside(good, loaded.of_part(filter), loaded.counts());
         }
         Ok(planned)
     }

@@ -103,7 +103,7 @@ impl Reconcile<'_> {
         let is_known = record.key_check.as_ref().is_none_or(|known| *known == check);
         if !is_known {
             prepared.plan.notices.push(
-                "the fingerprint key changed: secrets that the server hides cannot be compared, and \
+                "the fingerprint key changed: secrets that the server masks cannot be compared, and \
                  are unverified; `apply --resend-secrets` sends them again"
                     .to_owned(),
             );

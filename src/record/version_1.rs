@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     AskedBy, DeclaredThen, Degraded, Due, DueStep, GoodCommit, Intent, Memory, OverLimit, Owned,
-    Readable, Unstable,
+    ReadableSecrets, Unstable,
 };
 use crate::name::{CommitId, ConnectionName};
 
@@ -23,7 +23,7 @@ pub(crate) struct Record {
     deletes: BTreeMap<ConnectionName, DeleteNote>,
     degraded: BTreeMap<ConnectionName, DegradedThen>,
     unstable: BTreeMap<ConnectionName, BTreeMap<String, Unstable>>,
-    readable: Readable,
+    readable: ReadableSecrets,
     suspended: bool,
     consented: BTreeSet<CommitId>,
 }
@@ -130,7 +130,7 @@ impl Good {
             config,
             declared,
             paths,
-            seen: BTreeMap::new(),
+            beside: BTreeMap::new(),
             left: BTreeSet::new(),
             absent_paths: BTreeMap::new(),
         }

@@ -29,9 +29,10 @@ pub(super) struct Comment {
 }
 
 impl Comment {
-    /// Begins with the hidden marker by which the comment is found again.
-    pub(super) fn new(marker: &str) -> Self {
-        Self { text: format!("{marker}\n") }
+    /// Begins the comment of a command with a line that nobody sees, by which it is found again to be updated
+    /// in place.
+    pub(super) fn of(command: &str) -> Self {
+        Self { text: format!("<!-- apinizer-gitops:{command} -->\n") }
     }
 
     /// Writes a heading, which always has room.

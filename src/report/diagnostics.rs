@@ -9,16 +9,15 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::{Display, Write};
 
-use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use crate::diagnostic::steers_text;
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
 use crate::report::comment::Comment;
-use crate::report::style::{Role, sentence, wrapped};
+use crate::report::style::{Role, Style, sentence, wrapped};
 use crate::report::words::counted;
-use crate::report::{self, FORMAT_VERSION, escape};
+use crate::report::{FORMAT_VERSION, escape};
 
 /// The most other places of one problem that are listed; more are counted.
 const MOST_PLACES: usize = 50;
@@ -234,15 +233,12 @@ fn harmless(text: &str) -> String {
 
 // Diagnostics for a comment on a pull request.
 
-/// The hidden first line by which a comment is found again, to be updated in place.
-const MARKER: &str = "<!-- apinizer-gitops:validate -->";
-
 /// The problems as a comment: their number first, then one line for each, errors before warnings.
 /// It is always under 65,000 characters; what gives way is the help, and then the last problems.
 pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String {
     let mut groups = groups(diagnostics);
     let notes: Vec<String> = notes.iter().cloned().collect();
-    let mut comment = Comment::new(MARKER);
+    let mut comment = Comment::of("validate");
     if groups.is_empty() {
         comment.always("### No problems\n");
         comment.list("Notes", &notes);
@@ -307,7 +303,7 @@ const WIDEST: usize = 100;
 
 /// Draws diagnostics for a terminal or a log; nothing where there are none. Those that differ in
 /// their place alone are told once.
-pub fn text(diagnostics: &[Diagnostic], style: &report::Style) -> String {
+pub fn text(diagnostics: &[Diagnostic], style: &Style) -> String {
     let groups = alike(groups(diagnostics));
     let mut page = Page { text: String::new(), style };
     for group in &groups {
@@ -321,7 +317,7 @@ pub fn text(diagnostics: &[Diagnostic], style: &report::Style) -> String {
 pub fn text_with_notes(
     diagnostics: &[Diagnostic],
     notes: &BTreeSet<String>,
-    style: &report::Style,
+    style: &Style,
 ) -> String {
     let mut out = String::new();
     for note in notes {
@@ -332,7 +328,7 @@ pub fn text_with_notes(
 }
 
 /// The problems of some targets, above what a report says of them.
-pub(super) fn text_of(targets: &[TargetPlan], style: &report::Style) -> String {
+pub(super) fn text_of(targets: &[TargetPlan], style: &Style) -> String {
     let all: Vec<Diagnostic> = targets.iter().flat_map(|t| t.diagnostics.clone()).collect();
     let text = text(&all, style);
     if text.is_empty() { text } else { text + "\n" }
@@ -340,7 +336,7 @@ pub(super) fn text_of(targets: &[TargetPlan], style: &report::Style) -> String {
 
 struct Page<'s> {
     text: String,
-    style: &'s report::Style,
+    style: &'s Style,
 }
 
 impl Page<'_> {
@@ -349,20 +345,16 @@ impl Page<'_> {
         let _ = writeln!(self.text, "{line}");
     }
 
-    fn paint(&self, style: Style, text: impl Display) -> String {
-        if self.style.color { format!("{style}{text}{style:#}") } else { text.to_string() }
-    }
-
     fn gutter(&self, text: impl Display) -> String {
-        self.paint(AnsiColor::Blue.on_default().bold(), text)
+        self.style.paint(Role::Margin, text)
     }
 
     fn group(&mut self, group: &SameProblem<'_>) {
         let diagnostic = group.diagnostic;
-        let severity = severity_style(diagnostic.severity);
+        let severity = role(diagnostic.severity);
         let head = format!("{}[{}]", word(diagnostic.severity), diagnostic.code);
-        let lead = self.paint(severity, &head) + &self.paint(Style::new().bold(), ": ");
-        self.wrapped(&lead, head.len() + 2, 2, &diagnostic.message, Style::new().bold());
+        let lead = self.style.paint(severity, &head) + &self.style.paint(Role::Heading, ": ");
+        self.wrapped(&lead, head.len() + 2, 2, &diagnostic.message, Role::Heading);
         let related = diagnostic.related.iter().map(|(mark, _)| mark.line);
         let widest = related.chain([diagnostic.mark.line]).max().unwrap_or(0);
         let width = widest.to_string().len();
@@ -376,8 +368,7 @@ impl Page<'_> {
         self.snippet(&diagnostic.mark, width, '^', "", severity);
         for (mark, what) in &diagnostic.related {
             self.place(mark, ":::", width);
-            let style = AnsiColor::Blue.on_default().bold();
-            self.snippet(mark, width, '-', what, style);
+            self.snippet(mark, width, '-', what, Role::Margin);
         }
         elsewhere.iter().for_each(|places| self.note(width, "also at", places));
         if let Some(help) = &diagnostic.help {
@@ -400,7 +391,7 @@ impl Page<'_> {
         self.line(format!("{arrow} {place}"));
     }
 
-    fn snippet(&mut self, mark: &Mark, width: usize, sign: char, label: &str, style: Style) {
+    fn snippet(&mut self, mark: &Mark, width: usize, sign: char, label: &str, role: Role) {
         if mark.text.is_empty() {
             if !label.is_empty() {
                 self.note(width, "note", label);
@@ -419,23 +410,23 @@ impl Page<'_> {
             let length = (mark.length as usize).clamp(1, columns.saturating_sub(before).max(1));
             let carets: String = std::iter::repeat_n(sign, length).collect();
             let label = if label.is_empty() { String::new() } else { format!(" {label}") };
-            let carets = self.paint(style, format!("{carets}{label}"));
+            let carets = self.style.paint(role, format!("{carets}{label}"));
             self.line(format!("{bar} {:before$}{carets}", ""));
         }
     }
 
     fn note(&mut self, width: usize, word: &str, text: &str) {
         let bar = self.gutter(format!("{:width$} =", ""));
-        let lead = format!("{bar} {} ", self.paint(Style::new().bold(), format!("{word}:")));
+        let lead = format!("{bar} {} ", self.style.paint(Role::Heading, format!("{word}:")));
         let column = width + word.len() + 5;
-        self.wrapped(&lead, column, column, text, Style::new());
+        self.wrapped(&lead, column, column, text, Role::Plain);
     }
 
     /// Writes a sentence behind a lead that ends at a column, its other lines from another.
-    fn wrapped(&mut self, lead: &str, column: usize, others: usize, text: &str, style: Style) {
+    fn wrapped(&mut self, lead: &str, column: usize, others: usize, text: &str, role: Role) {
         let lines = wrapped(&harmless(text), self.style.width.saturating_sub(column.max(others)));
         for (number, text) in lines.iter().enumerate() {
-            let text = self.paint(style, text);
+            let text = self.style.paint(role, text);
             let before = if number == 0 { lead.to_owned() } else { " ".repeat(others) };
             self.line(before + &text);
         }
@@ -447,14 +438,14 @@ impl Page<'_> {
         }
         let worst = if counts(groups).0 > 0 { Severity::Error } else { Severity::Warning };
         let (counts, files) = words(groups);
-        let counts = self.paint(severity_style(worst), counts);
+        let counts = self.style.paint(role(worst), counts);
         self.line(format!("{counts} in {files}"));
     }
 }
 
-fn severity_style(severity: Severity) -> Style {
+fn role(severity: Severity) -> Role {
     match severity {
-        Severity::Error => AnsiColor::Red.on_default().bold(),
-        Severity::Warning => AnsiColor::Yellow.on_default().bold(),
+        Severity::Error => Role::Wrong,
+        Severity::Warning => Role::Attention,
     }
 }

@@ -35,7 +35,7 @@ pub(crate) enum LeafKind {
     /// It is another.
     Replaced(String, String),
     /// It is another, and only the reference may be shown.
-    Hidden(String),
+    Sensitive(String),
     /// The value of git when live last agreed with it.
     Base(String),
     /// A long text differs in some lines.
@@ -62,7 +62,7 @@ pub(crate) fn leaves(change: &FieldChange) -> Vec<Leaf> {
     }
     let shown = |value| shown(value, true);
     let kind = match (before, after) {
-        (Some(before), Some(after)) if before == after => LeafKind::Hidden(shown(after)),
+        (Some(before), Some(after)) if before == after => LeafKind::Sensitive(shown(after)),
         (Some(before), Some(after)) => LeafKind::Replaced(shown(before), shown(after)),
         (None, Some(after)) => LeafKind::Added(shown(after)),
         (Some(before), None) => LeafKind::Removed(shown(before)),

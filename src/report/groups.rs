@@ -9,9 +9,9 @@ use crate::plan::{Action, Change, for_the_shell};
 /// The most names that stand below one reason; more are counted, unless all are asked for.
 const MOST_NAMED: usize = 50;
 
-/// Why changes are told together. The texts are harmless already.
+/// The heading of changes that are told together: their reason and the way past. Harmless already.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Why {
+pub(super) struct Heading {
     pub(super) reason: String,
     pub(super) advice: Option<String>,
 }
@@ -44,7 +44,7 @@ impl Member for &Change {
 #[derive(Clone, Debug)]
 pub(super) struct Group<M> {
     /// Stands above their names; `None`: the one member tells its own reason.
-    pub(super) why: Option<Why>,
+    pub(super) heading: Option<Heading>,
     pub(super) members: Vec<M>,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn of_plan(changes: Vec<&Change>, all: bool) -> Vec<Group<&Change>> {
     if !all {
         // A change that is alone with its reason is told as any other.
         for group in groups.iter_mut().filter(|group| group.members.len() == 1) {
-            group.why = None;
+            group.heading = None;
         }
     }
     groups
@@ -79,24 +79,24 @@ pub(super) fn grouped<M: Member>(
     members: impl Iterator<Item = (M, Option<String>)>,
 ) -> Vec<Group<M>> {
     let mut groups: Vec<Group<M>> = Vec::new();
-    let mut places: HashMap<Why, usize> = HashMap::new();
+    let mut places: HashMap<Heading, usize> = HashMap::new();
     for (member, reason) in members {
         let for_any = |advice| escape::plain(&for_any_name(advice, member.name()));
         let advice = member.advice().map(for_any);
-        let why = reason.map(|reason| Why { reason, advice });
-        let known = why.as_ref().and_then(|why| places.get(why));
+        let heading = reason.map(|reason| Heading { reason, advice });
+        let known = heading.as_ref().and_then(|heading| places.get(heading));
         if let Some(group) = known.and_then(|place| groups.get_mut(*place)) {
             group.members.push(member);
             continue;
         }
-        if let Some(why) = &why {
-            places.insert(why.clone(), groups.len());
+        if let Some(heading) = &heading {
+            places.insert(heading.clone(), groups.len());
         }
-        groups.push(Group { why, members: vec![member] });
+        groups.push(Group { heading, members: vec![member] });
     }
     for group in &mut groups {
-        if let ([member], Some(why)) = (&group.members[..], &mut group.why) {
-            why.advice = member.advice().map(escape::plain);
+        if let ([member], Some(heading)) = (&group.members[..], &mut group.heading) {
+            heading.advice = member.advice().map(escape::plain);
         }
     }
     groups

@@ -122,13 +122,10 @@ fn target(outcome: &TargetPlan) -> Value {
 
 // An outcome as a comment on a pull request or in a job's summary.
 
-/// The hidden first line by which a comment is found again, to be updated in place.
-pub(crate) const MARKER: &str = "<!-- apinizer-gitops:apply -->";
-
 /// The outcome as a comment: the counts, the changes that were not made and why, and folded the
 /// others. It is always under 65,000 characters.
 pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
-    let mut comment = Comment::new(MARKER);
+    let mut comment = Comment::of("apply");
     comment.always(&format!("### {}\n", closing_line(outcomes)));
     let several = outcomes.len() > 1;
     comment.said_of(outcomes, diagnostics::lines(outcomes));
@@ -148,7 +145,7 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
                 vec![format!(
                     "{} {}: {}",
                     words::column(change.action),
-                    named(change),
+                    words::named(change),
                     ending(change, result).0
                 )]
             })
@@ -158,11 +155,6 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
         left_out += pieces.len() - comment.block(&before, &pieces, "\n</details>\n");
     }
     comment.finish(left_out, "")
-}
-
-fn named(change: &Change) -> String {
-    let type_name = escape::plain(&change.type_name);
-    format!("{} {type_name} {}", change.action.into_str(), words::name(change))
 }
 
 // An outcome for people at a terminal.

@@ -3,6 +3,11 @@
 mod markdown;
 mod text;
 
+pub(super) use markdown::heads;
+pub(crate) use markdown::markdown;
+pub(crate) use text::text;
+pub(super) use text::{head, told};
+
 #[cfg(test)]
 mod tests;
 
@@ -11,11 +16,6 @@ use serde_json::{Value, json};
 use crate::diagnostic::Severity;
 use crate::name::ConnectionName;
 use crate::plan::{Change, Entry, FieldChange, Plan, TargetPlan};
-pub(super) use crate::report::plan::markdown::heads;
-pub(crate) use crate::report::plan::markdown::markdown;
-pub(super) use crate::report::plan::text::head;
-pub(crate) use crate::report::plan::text::text;
-pub(super) use crate::report::plan::text::told;
 use crate::report::{FORMAT_VERSION, Style, diagnostics};
 use crate::rules::Match;
 

@@ -32,20 +32,15 @@ pub(crate) fn is_healthy(status: &Value) -> bool {
     status.get("source").is_none_or(is_fine)
         && targets.iter().all(is_fine)
         && targets.iter().all(|target| told(target, "state").as_deref() != Some("waiting"))
-        && targets.iter().flat_map(connections).all(|one| {
+        && targets.iter().flat_map(|target| each(target, "connections")).all(|one| {
             let state = one.get("state").and_then(Value::as_str).unwrap_or("failed");
             !UNHEALTHY.contains(&state)
         })
 }
 
-/// The targets.
-fn targets(status: &Value) -> impl Iterator<Item = &Value> {
-    status.get("targets").and_then(Value::as_array).into_iter().flatten()
-}
-
-/// The connections of a target.
-fn connections(target: &Value) -> impl Iterator<Item = &Value> {
-    target.get("connections").and_then(Value::as_array).into_iter().flatten()
+/// The elements of a list of an object; none where there is no list.
+fn each<'v>(object: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
+    object.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// A text of an object, harmless; `None` where there is none.
@@ -112,13 +107,13 @@ const MANY_TARGETS: usize = 13;
 /// the source comes first.
 fn totals(status: &Value) -> Option<String> {
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
-    for target in targets(status) {
+    for target in each(status, "targets") {
         let state = told(target, "state").unwrap_or_default().replace('_', " ");
         *states.entry(state).or_default() += 1;
     }
     let count: usize = states.values().sum();
     let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    let connections = counts(targets(status));
+    let connections = counts(each(status, "targets"));
     let targets = counted(count, "target");
     (count > 1 || (count == 1 && source_error(status).is_some())).then(|| {
         format!("{targets}: {}; connections: {connections}", states.join(", "))
@@ -129,7 +124,7 @@ fn totals(status: &Value) -> Option<String> {
 
 /// The targets that are told of one by one, and how many are left out.
 fn told_of(status: &Value, all: bool) -> (Vec<&Value>, usize) {
-    let mut told_of: Vec<&Value> = targets(status).collect();
+    let mut told_of: Vec<&Value> = each(status, "targets").collect();
     let count = told_of.len();
     if !all && count >= MANY_TARGETS {
         told_of.retain(|target| {
@@ -142,7 +137,7 @@ fn told_of(status: &Value, all: bool) -> (Vec<&Value>, usize) {
 
 /// How many connections of some targets are in which state, those in sync first.
 fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
-    let connections: Vec<&Value> = targets.flat_map(connections).collect();
+    let connections: Vec<&Value> = targets.flat_map(|target| each(target, "connections")).collect();
     let count = |state: &str| {
         let in_state = connections
             .iter()
@@ -202,18 +197,20 @@ fn alike(target: &Value, unmanaged: bool) -> Vec<Group<Noted>> {
 
 /// The way past what keeps a group as it is.
 fn advice(group: &Group<Noted>) -> Option<String> {
-    group.why.as_ref().and_then(|why| why.advice.as_ref()).map(|way| format!("to proceed: {way}"))
+    group
+        .heading
+        .as_ref()
+        .and_then(|heading| heading.advice.as_ref())
+        .map(|way| format!("to proceed: {way}"))
 }
 
 /// The notes about a target.
 fn notes(target: &Value) -> Vec<String> {
-    let notes = target.get("notices").and_then(Value::as_array).into_iter().flatten();
-    notes.filter_map(Value::as_str).map(escape::plain).collect()
+    each(target, "notices").filter_map(Value::as_str).map(escape::plain).collect()
 }
 
 /// The warnings about its documents: code, place, problem and cure.
 fn warnings(target: &Value) -> Vec<String> {
-    let warnings = target.get("warnings").and_then(Value::as_array).into_iter().flatten();
     let line = |one: &Value| {
         let of = |key| told(one, key).unwrap_or_default();
         let place = [of("file"), of("line"), of("column")];
@@ -221,13 +218,13 @@ fn warnings(target: &Value) -> Vec<String> {
         let help = told(one, "help").map(|help| format!("; {help}")).unwrap_or_default();
         format!("{} {}: {}{help}", of("code"), place.join(":"), of("message"))
     };
-    warnings.map(line).collect()
+    each(target, "warnings").map(line).collect()
 }
 
 /// The connections that are not simply in sync; unmanaged ones where they are asked for.
 fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
     let is_noted = |state: &str| state != "in_sync" && (unmanaged || state != "unmanaged");
-    connections(target)
+    each(target, "connections")
         .filter_map(|one| {
             let state = told(one, "state")?;
             if !is_noted(&state) {
@@ -259,16 +256,13 @@ fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
 
 // The status as a comment or in a job's summary.
 
-/// The hidden first line by which a comment is found again, to be updated in place.
-pub(crate) const MARKER: &str = "<!-- apinizer-gitops:status -->";
-
 /// The status as markdown; it is always under 65,000 characters.
 pub(crate) fn markdown(status: &Value) -> String {
-    let mut comment = Comment::new(MARKER);
+    let mut comment = Comment::of("status");
     comment.always(if is_healthy(status) { "### Healthy\n" } else { "### Not healthy\n" });
     comment.line(&format!("\n{}", escape::code_span(&source(status))));
     let mut errors: Vec<String> = source_error(status).into_iter().collect();
-    errors.extend(targets(status).filter_map(|target| {
+    errors.extend(each(status, "targets").filter_map(|target| {
         let name = told(target, "name").unwrap_or_default();
         told(target, "error").map(|error| format!("{name}: {error}"))
     }));
@@ -312,7 +306,7 @@ fn piece(group: &Group<Noted>) -> Vec<String> {
             format!("# {}: {}", first.type_name, counted(count, "name"))
         }
     });
-    let reason = group.why.iter().map(|why| format!("# {}", why.reason));
+    let reason = group.heading.iter().map(|heading| format!("# {}", heading.reason));
     reason.chain(advice).chain(names).collect()
 }
 
@@ -387,9 +381,9 @@ fn together(out: &mut String, group: &Group<Noted>, (types, names): (usize, usiz
     let advise = |out: &mut String, indents| {
         advice.iter().for_each(|advice| sentence(out, indents, advice, Role::Aside, style));
     };
-    match (&group.members[..], &group.why) {
-        ([first, _, ..], Some(why)) => {
-            sentence(out, (2, 4), &why.reason, role(first), style);
+    match (&group.members[..], &group.heading) {
+        ([first, _, ..], Some(heading)) => {
+            sentence(out, (2, 4), &heading.reason, role(first), style);
             advise(out, (2, 4));
         }
         (members, _) => {

@@ -39,7 +39,7 @@ impl Default for Style {
 
 /// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// Nothing in particular: no colour.
     Plain,
     /// An addition.
@@ -62,6 +62,8 @@ pub(super) enum Role {
     Heading,
     /// The name of what is explained.
     Name,
+    /// The margin of a source line, and a place beside the one that is wrong.
+    Margin,
     /// The part of a line that changed, on its way out.
     RemovedPart,
     /// The part of a line that changed, on its way in.
@@ -75,7 +77,7 @@ impl Style {
     }
 
     /// A text in the colour of its role.
-    pub(super) fn paint(&self, role: Role, text: impl Display) -> String {
+    pub(crate) fn paint(&self, role: Role, text: impl Display) -> String {
         if !self.color {
             return text.to_string();
         }
@@ -89,6 +91,7 @@ impl Style {
             Role::Plain => Paint::new(),
             Role::Aside => Paint::new().dimmed(),
             Role::Heading => Paint::new().bold(),
+            Role::Margin => AnsiColor::Blue.on_default().bold(),
             Role::RemovedPart => AnsiColor::Red.on_default().invert(),
             Role::AddedPart => AnsiColor::Green.on_default().invert(),
         };

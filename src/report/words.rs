@@ -59,6 +59,12 @@ pub(super) fn name(change: &Change) -> String {
     }
 }
 
+/// A change in a line of a comment: action, type and name.
+pub(super) fn named(change: &Change) -> String {
+    let type_name = escape::plain(&change.type_name);
+    format!("{} {type_name} {}", change.action.into_str(), name(change))
+}
+
 /// Where a document is.
 pub(super) fn place(place: &Place) -> String {
     format!("{}:{}", escape::plain(&place.file), place.line)

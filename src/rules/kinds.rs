@@ -1,7 +1,7 @@
 //! The names and kinds of an expression: one walk that knows the kind of each variable, and refuses
 //! names that do not exist and comparisons that are never true. Where a kind is not known it is silent.
 
-mod seen;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use cel::common::types::CelInt;
 use cel::{Context, Value};
 use serde_json::Value as Json;
 
-use self::seen::seen;
+use self::variables::variables;
 use super::{ENV, Problem, chain, is_function};
 use crate::catalog::{self, Field, did_you_mean};
 
@@ -71,7 +71,7 @@ pub(super) struct RuleInputs {
 /// Checks an expression, and tells how deep it nests; `targets` are the values of `target` for those that
 /// its rule is for, none where they are not known.
 pub(super) fn check(root: &IdedExpr, targets: &[&Json]) -> Result<(RuleInputs, usize), Problem> {
-    let variables = seen(targets);
+    let variables = variables(targets);
     let mut check = KindCheck { variables, depth: 0, deepest: 0, asked: RuleInputs::default() };
     check.kind(root)?;
     Ok((check.asked, check.deepest))
@@ -87,7 +87,7 @@ struct KindCheck {
 }
 
 /// How many values a rule sees.
-const SEEN: usize = 4;
+const VARIABLES: usize = 4;
 
 impl KindCheck {
     fn kind(&mut self, node: &IdedExpr) -> Result<ValueKind, Problem> {
@@ -139,12 +139,12 @@ impl KindCheck {
             if key.is_none() && ENV.types().find_type(name).is_some() {
                 return Ok(ValueKind::Any);
             }
-            let known = || self.variables[..SEEN].iter().map(|(name, _)| name.as_str());
+            let known = || self.variables[..VARIABLES].iter().map(|(name, _)| name.as_str());
             let sees = format!("a rule sees {}", known().collect::<Vec<_>>().join(", "));
             let problem = Problem::new(format!("there is no `{name}` here")).at(name);
             return Err(problem.help(did_you_mean(known(), name, sees)));
         };
-        if index < SEEN {
+        if index < VARIABLES {
             let asks = |wanted| name == "change" && key.is_none_or(|key| key == wanted);
             self.asked.needs_plan |= matches!(name, "change" | "now");
             self.asked.needs_count |= asks("count");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::dialect::{Deployed, Refusal, SandboxAnswer};
 use super::options::{
-    Fault, Names, OnExisting, OnHidden, Options, Rename, UnknownFields, Variables,
+    Fault, Names, OnExisting, OnMasked, Options, Rename, UnknownFields, Variables,
 };
 use super::store::{Store, Stored};
 use super::view::{self, Audience};
@@ -139,7 +139,7 @@ impl ApiCalls<'_> {
         mut incoming: Incoming,
     ) -> Result<SandboxAnswer, Refusal> {
         if let Some(old) = old {
-            self.keep_hidden(old, &mut incoming)?;
+            self.keep_masked(old, &mut incoming)?;
         }
         let deployed = self.deployed(&incoming.body);
         let new = Stored::new(incoming.body, "api").ok_or(Refusal::BadBody)?;
@@ -148,7 +148,7 @@ impl ApiCalls<'_> {
     }
 
     /// Treats secrets and masked fields for which a write brings no value as the profile says.
-    fn keep_hidden(&self, old: &Stored, incoming: &mut Incoming) -> Result<(), Refusal> {
+    fn keep_masked(&self, old: &Stored, incoming: &mut Incoming) -> Result<(), Refusal> {
         let before = old.body();
         let Some(known) = catalog::find(&old.type_name) else { return Ok(()) };
         let Some(own) = self.options.profile.types.get(known.name) else { return Ok(()) };
@@ -163,11 +163,11 @@ impl ApiCalls<'_> {
             };
             let effect = if is_null { own.null_secret } else { own.omitted_secret };
             match effect.unwrap_or_default() {
-                OnHidden::Clear => {}
-                OnHidden::Keep => {
+                OnMasked::Clear => {}
+                OnMasked::Keep => {
                     incoming.body.insert(field.name.to_owned(), value.clone());
                 }
-                OnHidden::Refuse => {
+                OnMasked::Refuse => {
                     let problem = (field.name.to_owned(), "is required".to_owned());
                     return Err(Refusal::Invalid(vec![problem]));
                 }

@@ -184,7 +184,7 @@ async fn connections(State(control): State<Control>) -> Json<Value> {
 fn without_secrets(body: Map<String, Value>) -> Map<String, Value> {
     let type_name = body.get("type").and_then(Value::as_str).unwrap_or_default();
     match catalog::find(type_name) {
-        Some(known) => catalog::hidden::mask(known, &body),
+        Some(known) => catalog::hidden::conceal(known, &body),
         // Where a secret may stand in it is not known.
         None => body.into_iter().filter(|(name, _)| name == "type" || name == "name").collect(),
     }

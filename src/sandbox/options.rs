@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::catalog::{self, ConnectionType};
 pub use crate::profile::{
-    Dialect, Mask, Names, OnExisting, OnHidden, OnMissing, Profile, Rename, UnknownFields, Unset,
+    Dialect, Mask, Names, OnExisting, OnMasked, OnMissing, Profile, Rename, UnknownFields, Unset,
 };
 use crate::profile::{Support, TypeProfile};
 use crate::secret::Sensitive;

@@ -35,7 +35,7 @@ pub(super) fn draw(
                 let value = body.get(field.name).filter(|value| !value.is_null());
                 match value.and_then(|value| masked(options, mask, value)) {
                     Some(text) => drop(body.insert(field.name.to_owned(), Value::from(text))),
-                    None if unset == Unset::Absent => drop(body.shift_remove(field.name)),
+                    None if unset == Unset::LeftOut => drop(body.shift_remove(field.name)),
                     None => drop(body.insert(field.name.to_owned(), Value::Null)),
                 }
             }
@@ -70,7 +70,7 @@ fn fill_unset(unset: Unset, field: &Field, body: &mut Map<String, Value>) {
     }
     let default = |default: Option<&Default>| default.map_or(Value::Null, |one| one.to_json());
     let value = match unset {
-        Unset::Absent => {
+        Unset::LeftOut => {
             body.shift_remove(field.name);
             return;
         }
@@ -93,11 +93,11 @@ fn fill_unset(unset: Unset, field: &Field, body: &mut Map<String, Value>) {
 
 /// Kafka's stores are shown by name in lists and by id elsewhere.
 fn name_stores_once(audience: Audience, body: &mut Map<String, Value>) {
-    let hidden = match audience {
+    let left_out = match audience {
         Audience::List => ["keyStoreId", "trustStoreId"],
         Audience::Get => ["keyStoreName", "trustStoreName"],
     };
-    for name in hidden {
+    for name in left_out {
         body.shift_remove(name);
     }
 }

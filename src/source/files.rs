@@ -288,9 +288,9 @@ pub struct Listing {
     pub folders: Vec<Folder>,
     /// Files and folders that cannot be read, with a sentence each. Deletes are held while there is
     /// any.
-    pub unread: BTreeMap<String, String>,
+    pub unread_files: BTreeMap<String, String>,
     other_ending: BTreeSet<String>,
-    hidden: BTreeSet<String>,
+    dotted: BTreeSet<String>,
 }
 
 impl Listing {
@@ -298,7 +298,7 @@ impl Listing {
     pub fn skipped(&self) -> Vec<String> {
         [
             (&self.other_ending, "only names that end in .yaml or .yml are read"),
-            (&self.hidden, "its name begins with a dot"),
+            (&self.dotted, "its name begins with a dot"),
         ]
         .into_iter()
         .filter_map(|(paths, reason)| {
@@ -315,9 +315,9 @@ impl Listing {
         if is_document(name) {
             return true;
         }
-        if is_hidden(name.as_bytes()) {
+        if begins_with_dot(name.as_bytes()) {
             if has_ending_of_documents(name) {
-                self.hidden.insert(path.to_owned());
+                self.dotted.insert(path.to_owned());
             }
         } else if name != CONFIG_FILE && ending(name) != "md" {
             self.other_ending.insert(path.to_owned());
@@ -331,21 +331,21 @@ impl Listing {
         let text = std::str::from_utf8(name).ok();
         let reason = match (kind, text) {
             (EntryKind::File, Some(name)) => return self.is_read(path, name).then_some(kind),
-            (EntryKind::Folder | EntryKind::Repository, _) if is_hidden(name) => {
+            (EntryKind::Folder | EntryKind::Repository, _) if begins_with_dot(name) => {
                 // Those of git and its hosts are no place for documents.
                 if !path.ends_with(".git") && !path.ends_with(".github") {
-                    self.hidden.insert(format!("{path}/"));
+                    self.dotted.insert(format!("{path}/"));
                 }
                 return None;
             }
-            _ if is_hidden(name) => return None,
+            _ if begins_with_dot(name) => return None,
             (_, None) => "its name is not UTF-8",
             (EntryKind::Folder, _) => return Some(kind),
             (EntryKind::Link, _) => "symbolic links are not followed",
             (EntryKind::Repository, _) => "it is a repository of its own, a submodule",
             (EntryKind::Special, _) => "it is neither a file nor a folder",
         };
-        self.unread.insert(path.to_owned(), format!("{path} is skipped: {reason}"));
+        self.unread_files.insert(path.to_owned(), format!("{path} is skipped: {reason}"));
         None
     }
 
@@ -365,11 +365,11 @@ impl Listing {
 
 /// Whether a file of this name holds documents.
 pub(super) fn is_document(name: &str) -> bool {
-    has_ending_of_documents(name) && !is_hidden(name.as_bytes()) && name != CONFIG_FILE
+    has_ending_of_documents(name) && !begins_with_dot(name.as_bytes()) && name != CONFIG_FILE
 }
 
 /// Whether a file or folder of this name is skipped with all that is in it.
-pub(super) fn is_hidden(name: &[u8]) -> bool {
+pub(super) fn begins_with_dot(name: &[u8]) -> bool {
     name.first() == Some(&b'.')
 }
 

@@ -13,7 +13,6 @@ use std::{fs, thread};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
 use super::git::Git;
@@ -364,7 +363,7 @@ impl MirrorLock {
             .open(&path)
             .map_err(|e| SourceError::io("open the lock", &path, e))?;
         let started = Instant::now();
-        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        while file.try_lock().is_err() {
             let doing = format!("wait for another process to release {}", path.display());
             if stop.is_cancelled() {
                 return Err(SourceError::Stopped(doing));
@@ -380,17 +379,17 @@ impl MirrorLock {
 
 /// The commits that are kept for targets, each with its reference. The files are read without
 /// git, which may be unable to read the mirror.
-pub(super) fn kept_references(folder: &Path, prefix: &str) -> Vec<(String, CommitId)> {
+pub(super) fn kept_references(folder: &Path) -> Vec<(String, CommitId)> {
     let packed = fs::read(folder.join("packed-refs")).unwrap_or_default();
     let packed = String::from_utf8_lossy(&packed).into_owned();
     let packed = packed.lines().filter_map(|line| {
         let (id, name) = line.split_once(' ')?;
-        name.strip_prefix(prefix)?.strip_prefix('/')?;
+        name.strip_prefix(KEPT_REFERENCES)?.strip_prefix('/')?;
         Some((name.to_owned(), id.to_owned()))
     });
-    let loose = fs::read_dir(folder.join(prefix)).into_iter().flatten().flatten();
+    let loose = fs::read_dir(folder.join(KEPT_REFERENCES)).into_iter().flatten().flatten();
     let loose = loose.filter_map(|file| {
-        let name = format!("{prefix}/{}", file.file_name().to_str()?);
+        let name = format!("{KEPT_REFERENCES}/{}", file.file_name().to_str()?);
         Some((name, fs::read_to_string(file.path()).ok()?.trim_end().to_owned()))
     });
     // A loose reference is newer than a packed one.

@@ -18,7 +18,7 @@ use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{Event, EventKind, RecursiveMode, Watcher as _};
 
 use crate::source::SourceError;
-use crate::source::files::{is_document, is_hidden, normal};
+use crate::source::files::{begins_with_dot, is_document, normal};
 use crate::source::object_database::Layout;
 
 /// How often the folders to watch are worked out for one change: each time they may have moved on. The next
@@ -181,13 +181,10 @@ impl<F: Fn(Wake)> Worker<F> {
             if watched == self.watched && !matches!(self.backend, Backend::None) {
                 return;
             }
-            self.backend = match self.events(&watched) {
-                Ok(backend) => backend,
-                Err(error) => {
-                    self.tell(&error);
-                    self.polling()
-                }
-            };
+            match self.events(&watched) {
+                Ok(backend) => self.backend = backend,
+                Err(error) => self.fall_back(&error),
+            }
             self.watched = watched;
         }
     }
@@ -210,12 +207,9 @@ impl<F: Fn(Wake)> Worker<F> {
         Ok(Backend::Events(watcher))
     }
 
+    /// Looks at the repository now and then instead, and says so once.
     fn fall_back(&mut self, error: &notify::Error) {
-        self.tell(error);
         self.backend = self.polling();
-    }
-
-    fn tell(&mut self, error: &notify::Error) {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
@@ -416,8 +410,8 @@ fn steps_of(path: &Path) -> VecDeque<OsString> {
 
 /// Whether a change below a documents' folder may change what is listed or read there.
 fn concerns_documents(relative: &Path, path: &Path, kind: EventKind) -> bool {
-    let hidden = |step: &OsStr| is_hidden(step.as_encoded_bytes());
-    if relative.iter().any(hidden) {
+    let dotted = |step: &OsStr| begins_with_dot(step.as_encoded_bytes());
+    if relative.iter().any(dotted) {
         return false;
     }
     if path.file_name().and_then(OsStr::to_str).is_some_and(is_document) {

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
@@ -24,24 +26,19 @@ mod connections;
 mod target;
 mod verdict;
 
-const STYLE: &str = include_str!("page/page.css");
-const ICON: &str = include_str!("page/icon.svg");
-const SCRIPT: &str = include_str!("page/page.js");
-
 /// Where the page's own files are: a new version never meets an old one in a browser's memory.
 macro_rules! own {
     ($name:literal) => {
         concat!("/static/", env!("CARGO_PKG_VERSION"), "/", $name)
     };
 }
-pub(super) use own;
 
 /// More targets than these are rows of a table, and only one that is opened is drawn whole.
 const MANY_TARGETS: usize = 12;
 
-/// The part of the status that is shown, and how it is.
+/// The query in the URL of a page, with the settings of this server that every page has.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Shown {
+pub(super) struct PageQuery {
     /// Part of a name, a type, a reason or the name of a target, in any case.
     #[serde(default)]
     q: String,
@@ -59,7 +56,7 @@ pub(super) struct Shown {
     may_change: bool,
 }
 
-impl Shown {
+impl PageQuery {
     /// Whether it leaves anything out.
     fn is_filter(&self) -> bool {
         !self.q.trim().is_empty() || !self.state.is_empty()
@@ -69,9 +66,9 @@ impl Shown {
 /// Answers `GET /`.
 pub(super) async fn page(
     State(served): State<Arc<Served>>,
-    Query(shown): Query<Shown>,
+    Query(query): Query<PageQuery>,
 ) -> Response {
-    let (status, shown) = looked_at(&served, shown);
+    let (status, query) = looked_at(&served, query);
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -90,8 +87,8 @@ pub(super) async fn page(
                     h1 { "apinizer-gitops" }
                     p #link.link { noscript { "Reload to see what is new" } }
                 }
-                main #live tabindex="-1" { (content(&status, &shown)) }
-                @if shown.may_change { (ask_for_token()) }
+                main #live tabindex="-1" { (content(&status, &query)) }
+                @if query.may_change { (ask_for_token()) }
                 p #answer.toast role="status" {}
                 footer {
                     "Version " (env!("CARGO_PKG_VERSION")) " · " a href="/api/v1/status" { "JSON" }
@@ -106,45 +103,44 @@ pub(super) async fn page(
 /// Answers `GET /fragment`: the part of the page that changes.
 pub(super) async fn fragment(
     State(served): State<Arc<Served>>,
-    Query(shown): Query<Shown>,
+    Query(query): Query<PageQuery>,
 ) -> Html<String> {
-    let (status, shown) = looked_at(&served, shown);
-    Html(content(&status, &shown).into_string())
+    let (status, query) = looked_at(&served, query);
+    Html(content(&status, &query).into_string())
 }
 
-/// The status of this moment, and the part of it that is shown.
-fn looked_at(served: &Served, shown: Shown) -> (Arc<Status>, Shown) {
+/// The status of this moment, and what the page is drawn by.
+fn looked_at(served: &Served, query: PageQuery) -> (Arc<Status>, PageQuery) {
     let status = served.site.board.status();
     let (links, may_change) = (status.source.links.clone(), served.keys.token.is_some());
-    (status, Shown { links, may_change, ..shown })
+    (status, PageQuery { links, may_change, ..query })
 }
 
-/// Answers for the style sheet.
-pub(super) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+/// Answers for the page's own files.
+pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let file = |kind: &'static str, text: &'static str| {
+        get(async move || ([(header::CONTENT_TYPE, kind)], text))
+    };
+    Router::new()
+        .route(own!("page.css"), file("text/css; charset=utf-8", include_str!("page/page.css")))
+        .route(
+            own!("page.js"),
+            file("text/javascript; charset=utf-8", include_str!("page/page.js")),
+        )
+        .route(own!("icon.svg"), file("image/svg+xml", include_str!("page/icon.svg")))
 }
 
-/// Answers for the icon.
-pub(super) async fn icon() -> Response {
-    ([(header::CONTENT_TYPE, "image/svg+xml")], ICON).into_response()
-}
-
-/// Answers for the script.
-pub(super) async fn script() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
-}
-
-fn filter(shown: &Shown) -> Markup {
+fn filter(query: &PageQuery) -> Markup {
     html! {
         search data-key="filter" {
             form #filter action="/" method="get" {
-                input #target type="hidden" name="target" value=(shown.target);
-                label { span { "Search" } input #q type="search" name="q" value=(shown.q) placeholder="name, type, reason or target"; }
+                input #target type="hidden" name="target" value=(query.target);
+                label { span { "Search" } input #q type="search" name="q" value=(query.q) placeholder="name, type, reason or target"; }
                 label { span { "State" }
                     select #state name="state" {
                         option value="" { "all states" }
                         @for state in ConnectionState::VARIANTS {
-                            option value=(state.into_str()) selected[state.into_str() == shown.state] { (words(state.into_str())) }
+                            option value=(state.into_str()) selected[state.into_str() == query.state] { (words(state.into_str())) }
                         }
                     }
                 }
@@ -171,25 +167,25 @@ fn ask_for_token() -> Markup {
     }
 }
 
-fn content(status: &Status, shown: &Shown) -> Markup {
+fn content(status: &Status, query: &PageQuery) -> Markup {
     let targets = verdict::by_urgency(status).into_iter();
     let mut found: Vec<(&TargetStatus, usize)> =
-        targets.map(|target| (target, connections::matching(target, shown))).collect();
-    found.retain(|(_, matching)| !shown.is_filter() || *matching > 0);
+        targets.map(|target| (target, connections::matching(target, query))).collect();
+    found.retain(|(_, matching)| !query.is_filter() || *matching > 0);
     let count: usize = found.iter().map(|(_, matching)| matching).sum();
     let are_many = found.len() > MANY_TARGETS;
     html! {
-        (verdict::banner(status, shown))
+        (verdict::banner(status, query))
         @if (2..=MANY_TARGETS).contains(&found.len()) { (target::cards(&found)) }
-        (filter(shown))
-        @if shown.is_filter() {
+        (filter(query))
+        @if query.is_filter() {
             p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }
         }
         @if are_many {
-            (target::table(&found, shown))
+            (target::table(&found, query))
         } @else {
             div.targets data-key="targets" {
-                @for (target, _) in found { (target::section(target, shown)) }
+                @for (target, _) in found { (target::section(target, query)) }
             }
         }
     }
@@ -236,9 +232,9 @@ fn seconds(seconds: i64) -> Markup {
 }
 
 /// A commit as people know it: subject, author, time.
-fn commit_line(commit: &Commit, shown: &Shown) -> Markup {
+fn commit_line(commit: &Commit, query: &PageQuery) -> Markup {
     html! {
-        (commit_id(&commit.id, shown))
+        (commit_id(&commit.id, query))
         @if !commit.subject.is_empty() {
             " " strong { (commit.subject) }
             span.quiet { " by " (author(&commit.author)) ", " (seconds(commit.time)) }
@@ -252,9 +248,9 @@ fn author(author: &str) -> Markup {
 }
 
 /// The id of a commit, with a link to its page where that is known.
-fn commit_id(id: &CommitId, shown: &Shown) -> Markup {
+fn commit_id(id: &CommitId, query: &PageQuery) -> Markup {
     let code = html! { code title=(id) { (id.short()) } };
-    match &shown.links {
+    match &query.links {
         Some(links) => html! { a href=(links.to_commit(&id.0)) rel="noreferrer" { (code) } },
         None => code,
     }

@@ -57,9 +57,9 @@ fn a_rename_tells_the_drift_that_it_keeps() {
 
 #[test]
 fn drift_in_a_list_that_live_does_not_show_in_full_blocks_the_put() {
-    for (headers, hidden) in [("{name: X-A, value: '1'}", json!(null)), (TOKEN, json!("cipher"))] {
+    for (headers, mask) in [("{name: X-A, value: '1'}", json!(null)), (TOKEN, json!("cipher"))] {
         let world = hook(headers);
-        let live = json!([header("X-B", "2"), {"name": "Authorization", "value": hidden}]);
+        let live = json!([header("X-B", "2"), {"name": "Authorization", "value": mask}]);
         world.edit("hook", "headerList", live.clone());
         assert_eq!(world.changes(&[]), ["drift hook"]);
         declare(&world, headers, "description: another\n");

@@ -88,12 +88,12 @@ fn an_export_plans_to_nothing_in_both_dialects() {
 
 #[test]
 fn and_from_servers_that_show_less_or_more() {
-    for unset in [Unset::Default, Unset::Absent] {
+    for unset in [Unset::Default, Unset::LeftOut] {
         let options = Options::with(|options| options.read_unset_as(unset));
         round_trip(Options { bookkeeping: true, ..options });
     }
     let mut asterisks = Options::showing(SecretsOnGet::Asterisks);
-    asterisks.read_unset_as(Unset::Absent);
+    asterisks.read_unset_as(Unset::LeftOut);
     round_trip(asterisks);
 }
 

@@ -55,7 +55,7 @@ fn adoptions_do_not_free_a_delete_of_everything() {
     world.make(email_body("by-hand"));
     world.write_email("by-hand", "");
     world.commit_without(&["a", "b"]);
-    world.plan().code(3).says("all 2 connections");
+    world.plan().code(3).says("nothing would be left of the 2 connections");
     world.apply().code(3);
     world.target("max_deletes: 20");
     world.apply().code(3);

@@ -111,7 +111,7 @@ fn a_list_over_the_limit_says_which_key_raises_it() {
 fn both_dialects_and_summary_lists_converge() {
     for dialect in [Dialect::Current, Dialect::Older] {
         for summaries in [false, true] {
-            for unset in [Unset::Null, Unset::Absent] {
+            for unset in [Unset::Null, Unset::LeftOut] {
                 let mut options = Options::default().in_dialect(dialect);
                 options.read_unset_as(unset);
                 if summaries {

@@ -8,7 +8,7 @@ use std::fs;
 
 use apinizer_gitops::testing::catalog;
 use apinizer_gitops::testing::profile::{
-    Dialect, Mask, Names, OnExisting, OnHidden, OnMissing, Profile, Rename, Support, TypeProfile,
+    Dialect, Mask, Names, OnExisting, OnMasked, OnMissing, Profile, Rename, Support, TypeProfile,
     UnknownFields, Unset,
 };
 use apinizer_gitops::testing::sandbox::Options;
@@ -61,7 +61,7 @@ impl World {
         let mut served = profile.clone();
         for own in served.types.values_mut() {
             for effect in [&mut own.null_secret, &mut own.omitted_secret] {
-                effect.get_or_insert(draws.of(&[OnHidden::Clear, OnHidden::Keep]));
+                effect.get_or_insert(draws.of(&[OnMasked::Clear, OnMasked::Keep]));
             }
         }
         self.control().alter(|options| {
@@ -123,8 +123,8 @@ impl Draw {
         drawn.unknown_fields =
             Some(self.of(&[UnknownFields::Kept, UnknownFields::Dropped, UnknownFields::Refused]));
         let known = catalog::find(type_name).unwrap();
-        let hidden = known.fields().filter(|field| field.is_secret() || field.is_file());
-        for field in hidden.clone() {
+        let may_be_masked = known.fields().filter(|field| field.is_secret() || field.is_file());
+        for field in may_be_masked.clone() {
             let mask =
                 self.of(&[None, Some(Mask::Nothing), Some(Mask::Asterisks), Some(Mask::OtherText)]);
             drawn.masked.extend(mask.map(|mask| (field.name.to_owned(), mask)));
@@ -132,14 +132,15 @@ impl Draw {
         for name in whole.unset.values().flatten() {
             self.plain_field(&mut drawn, type_name, name);
         }
-        let names: Vec<&str> = hidden.filter(|f| f.is_secret()).map(|field| field.name).collect();
+        let names: Vec<&str> =
+            may_be_masked.filter(|f| f.is_secret()).map(|field| field.name).collect();
         let names = names.into_iter().chain(drawn.masked.keys().map(String::as_str));
         let names: Vec<&str> = names.collect();
         let is_seen = |name: &&str| drawn.masked.get(*name) != Some(&Mask::Nothing);
-        let effects: &[Option<OnHidden>] = match names.iter().any(is_seen) {
+        let effects: &[Option<OnMasked>] = match names.iter().any(is_seen) {
             _ if names.is_empty() => &[None],
-            false => &[None, Some(OnHidden::Refuse)],
-            true => &[Some(OnHidden::Clear), Some(OnHidden::Keep), Some(OnHidden::Refuse)],
+            false => &[None, Some(OnMasked::Refuse)],
+            true => &[Some(OnMasked::Clear), Some(OnMasked::Keep), Some(OnMasked::Refuse)],
         };
         (drawn.null_secret, drawn.omitted_secret) = (self.of(effects), self.of(effects));
         drawn
@@ -151,7 +152,7 @@ impl Draw {
         let default = format!("{:?}", field.default);
         let kind = format!("{:?}", field.kind);
         let is_text = kind.starts_with("Text") || kind.starts_with("Choice");
-        let mut readings = vec![Unset::Null, Unset::Absent];
+        let mut readings = vec![Unset::Null, Unset::LeftOut];
         let role = self.random.u32(..24);
         if role < 2 && is_text {
             drawn.masked.insert(name.to_owned(), Mask::Asterisks);
@@ -360,7 +361,7 @@ fn a_plan_takes_the_masked_fields_of_the_profile() {
     assert_eq!(world.live("a")["from"], json!("y@example.com"));
     world.commit_email("a", "port: 25\n");
     world.plan().code(1).says("would wipe it");
-    world.apply().code(1).says("the server hides the secret `from`");
+    world.apply().code(1).says("the server masks the secret `from`");
     assert_eq!(world.live("a")["from"], json!("y@example.com"));
 }
 

@@ -1,6 +1,6 @@
 //! `renamedFrom`: when it acts, when it is inert, and what it holds back.
 
-use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, Rename};
+use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, Rename, SecretsOnGet};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
@@ -78,6 +78,25 @@ fn a_rename_keeps_masked_secrets_and_undeclared_fields() {
         assert_eq!(world.live("new")["description"], json!("by hand"));
         world.plan().code(0);
     }
+}
+
+#[test]
+fn a_rename_that_fails_gives_another_connection_no_secret() {
+    let world = World::with(Options::showing(SecretsOnGet::Shown));
+    world.settle(&["a", "witness"]);
+    world.write("connections/new.yaml", &ftp("new", ""));
+    world.commit("an ftp connection");
+    world.apply().code(0);
+    assert!(world.control().remove(PROJECT, "new"));
+    world.remove("connections/a.yaml");
+    world.commit_email("new", "x-gitops: {renamedFrom: a, ignore: [password]}\n");
+    world.control().fail_next(Some(Method::GET), "type=ftp", Fault::Forbidden, 50);
+    world.control().fail_next(Some(Method::PUT), "/a/", Fault::Forbidden, 1);
+    world.forget_calls();
+    world.apply().code(1);
+    assert_eq!(world.writes(), ["PUT a"]);
+    let kept = &world.remembered("owned")["new"];
+    assert!(kept["type"] == "ftp" && kept.get("shown_secrets").is_none(), "{kept}");
 }
 
 #[test]

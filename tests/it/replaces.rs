@@ -317,6 +317,22 @@ fn a_replace_whose_delete_was_lost_is_made_good_where_drift_is_only_reported() {
 }
 
 #[test]
+fn a_delete_of_a_replace_that_may_still_arrive_is_not_forgotten() {
+    let mut world = World::settled(&["a", "b"]);
+    world.target("drift: report");
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp now");
+    for fault in [Fault::Reset, Fault::Forbidden] {
+        world.control().fail_next(Some(Method::DELETE), "/a/", fault, 1);
+    }
+    world.apply().code(1);
+    assert!(world.control().remove(PROJECT, "a"), "the first DELETE arrives late");
+    world.git(&["revert", "--no-edit", "HEAD"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
 fn a_mistyped_path_replaces_nothing() {
     let mut world = World::settled(&["a", "b", "c", "d"]);
     for name in ["b", "c", "d"] {
@@ -375,7 +391,7 @@ fn without_prune_a_replace_is_held() {
     assert_eq!(world.live("a")["type"], json!("ftp"));
 }
 
-/// A webhook with secrets of git inside of its fields, which the server hides.
+/// A webhook with secrets of git inside of its fields, which the server masks.
 const WITH_HIDDEN: &str = "type: webhook\nname: w\nfullUrl: https://example.com/\n\
     headerList: [{name: A, value: '1'}, {name: Authorization, value: '${env:SMTP_PASSWORD}'}]\n\
     tls: {mode: a, other: '${env:SMTP_PASSWORD}'}\n";

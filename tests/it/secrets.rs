@@ -1,4 +1,4 @@
-//! Secrets: sent, compared, rotated, hidden, and never wiped.
+//! Secrets: sent, compared, rotated, concealed, and never wiped.
 
 use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
 use axum::http::Method;

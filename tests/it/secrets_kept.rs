@@ -2,7 +2,7 @@
 //! file. Whether a secret can be read is a fact of the answers of this pass.
 
 use apinizer_gitops::testing::profile::Mask;
-use apinizer_gitops::testing::sandbox::{OnHidden, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{OnMasked, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -194,7 +194,7 @@ fn a_drifted_password_is_replaced_by_the_next_put_where_drift_is_only_reported()
 
 const GRAYLOG: &str = "type: graylog\nname: a\nhostname: logs.example.com\ntlsEnabled: true\n";
 
-/// A graylog connection whose certificates the server has and hides.
+/// A graylog connection whose certificates the server has and masks.
 fn with_certificates(mask: Mask) -> World {
     let world = World::new();
     world.control().alter(|options| {
@@ -367,7 +367,7 @@ fn a_certificate_is_left_out_where_the_server_was_seen_to_keep_what_is_left_out(
     {
         let mut world = with_certificates(mask);
         world.control().alter(|options| {
-            options.of_type("graylog").omitted_secret = Some(OnHidden::Keep);
+            options.of_type("graylog").omitted_secret = Some(OnMasked::Keep);
         });
         let own = format!("{{masked: {{tlsTrustCertChainFile: {says}}}, omitted_secret: keeps}}");
         let own = if says.is_empty() { "{omitted_secret: keeps}" } else { &own };

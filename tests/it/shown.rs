@@ -1,4 +1,4 @@
-//! The values that a plan shows of each change, those that it hides, and the problems that it tells.
+//! The values that a plan shows of each change, those that it conceals, and the problems that it tells.
 
 use serde_json::json;
 

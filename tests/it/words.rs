@@ -14,12 +14,14 @@ struct Avoided {
     allowed_in: &'static str,
 }
 
-const AVOIDED: [Avoided; 9] = [
+const AVOIDED: [Avoided; 11] = [
     Avoided::everywhere("take over", "adopt"),
     Avoided::everywhere("takes over", "adopts"),
     Avoided::everywhere("taken over", "adopted"),
     Avoided::everywhere("took over", "adopted"),
     Avoided::everywhere("keeper", "TargetLoop, or the noun of the field"),
+    Avoided::everywhere("server hides", "the server masks"),
+    Avoided::in_comments("live hides", "live masks"),
     Avoided::in_comments("begun", "started, sent, in flight"),
     Avoided::in_comments("manner", "mode"),
     Avoided { allowed_in: "src/daemon/event.rs", ..Avoided::in_comments("burst", "debounce") },

@@ -94,8 +94,8 @@ pub(crate) fn shows_nothing(value: &Value) -> bool {
 }
 
 /// The same list or object with a mask where it has nothing: in the place of a secret `null`, an empty text
-/// and a value that is left out are what some servers show. Beside the value of a header or
-/// property nothing is a secret but what a name says is one.
+/// and a value that is left out are what some servers show. Of a header or property that is its value;
+/// another part of it is one only where its name says so.
 fn with_nothing_masked(value: &Value) -> Value {
     let of_part = |part: &Value| match shows_nothing(part) {
         true => Value::from(MASK),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text::TextShape;
+use super::text::{TextShape, may_hold_url};
 use super::url::{is_key, says_secret, speaks_of_secret, variable};
 use super::{Certainty, SecretPart};
 use crate::catalog::{ConnectionType, Field, HiddenPlace, Kind, Secrecy, same_choice};
@@ -247,7 +247,7 @@ impl Scan<'_> {
             self.whole(path, &Value::from(text), &what, &label, Certainty::Plain);
             return;
         }
-        if shape == TextShape::Prose && !text.contains("://") && !text.contains("jdbc:") {
+        if shape == TextShape::Prose && !may_hold_url(text) {
             return;
         }
         for (range, name) in shape.secrets_in(text) {

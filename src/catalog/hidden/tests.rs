@@ -18,7 +18,7 @@ fn of(name: &str) -> &'static ConnectionType {
 
 /// A JDBC URL as `mask` shows it.
 fn shown_url(url: &str) -> String {
-    let masked = mask(of("database"), &object(json!({"jdbcUrl": url})));
+    let masked = conceal(of("database"), &object(json!({"jdbcUrl": url})));
     masked["jdbcUrl"].as_str().unwrap().to_owned()
 }
 
@@ -80,6 +80,15 @@ fn urls_show_everything_but_the_secret() {
 }
 
 #[test]
+fn a_login_of_oracle_is_found_inside_a_word_and_in_any_case() {
+    for before in ["(jdbc:oracle:thin:", "url=jdbc:oracle:thin:", "JDBC:Oracle:thin:"] {
+        let text = |password: &str| json!({"description": format!("{before}scott/{password}@h")});
+        let shown = conceal(of("email"), &object(text("tiger")));
+        assert_eq!(Value::Object(shown), text(SENSITIVE));
+    }
+}
+
+#[test]
 fn urls_without_a_secret_are_left_alone() {
     for url in [
         "",
@@ -120,7 +129,7 @@ fn a_plain_value_in_the_place_of_a_token_is_a_literal() {
 fn headers_are_judged_by_their_names() {
     let webhook = |name: &str, value: &str| {
         let fields = object(json!({"headerList": [{"name": name, "value": value}]}));
-        let shown = mask(of("webhook"), &fields)["headerList"][0]["value"].clone();
+        let shown = conceal(of("webhook"), &fields)["headerList"][0]["value"].clone();
         (shown.as_str().unwrap().to_owned(), literal_secrets(of("webhook"), &fields).len())
     };
     for (name, value, shown, literals) in [
@@ -160,7 +169,7 @@ fn properties_are_judged_by_their_names() {
             "numeric.password": {"value": 6},
         }
     }));
-    let shown = mask(of("kafka"), &fields);
+    let shown = conceal(of("kafka"), &fields);
     let map = &shown["propertiesMap"];
     assert_eq!(map["bootstrap.servers"], fields["propertiesMap"]["bootstrap.servers"]);
     assert_eq!(map["key.serializer"], fields["propertiesMap"]["key.serializer"]);
@@ -180,20 +189,20 @@ fn properties_are_judged_by_their_names() {
         "basic.auth.user.info": {"value": "${env:INFO}"},
     }}));
     assert_eq!(literal_secrets(of("kafka"), &fine), vec![]);
-    assert_eq!(mask(of("kafka"), &fine), fine);
+    assert_eq!(conceal(of("kafka"), &fine), fine);
 
     let email = object(json!({"additionalProperties": [
         {"key": "mail.smtp.timeout", "value": "5000"},
         {"key": "mail.smtp.sasl.password", "value": "p"},
     ]}));
-    let shown = mask(of("email"), &email);
+    let shown = conceal(of("email"), &email);
     assert_eq!(shown["additionalProperties"][0]["value"], "5000");
     assert_eq!(shown["additionalProperties"][1]["value"], "(sensitive)");
 
     let rabbit = object(json!({"connectionFactoryClientProperties": {
         "product": "shop", "auth": {"token": {"value": "t"}}, "credentials": ["a"],
     }}));
-    let shown = mask(of("rabbitMq"), &rabbit);
+    let shown = conceal(of("rabbitMq"), &rabbit);
     let expected = json!({
         "product": "shop", "auth": {"token": {"value": "(sensitive)"}}, "credentials": ["(sensitive)"],
     });
@@ -242,7 +251,7 @@ fn unknown_fields_that_speak_of_secrets_are_hidden_and_not_refused() {
         "homepage": "http://a:b@c", "hookUrl": "https://t@c/x", "host": "mail",
         "keyspace": "s", "keyField": "f", "monkey": "m", "password": "${env:P}",
     }));
-    let shown = mask(of("email"), &fields);
+    let shown = conceal(of("email"), &fields);
     assert_eq!(
         Value::Object(shown),
         json!({
@@ -270,7 +279,7 @@ fn secrets_of_links_are_hidden_in_texts_that_nobody_knows_and_not_refused() {
         }))
     };
     let fields = links("hush");
-    let shown = mask(of("email"), &fields);
+    let shown = conceal(of("email"), &fields);
     assert!(!Value::Object(shown.clone()).to_string().contains("hush"), "{shown:?}");
     assert_eq!(shown["description"], json!("see https://h/x?token=(sensitive) there"));
     assert_eq!(literal_secrets(of("email"), &fields), vec![]);
@@ -298,7 +307,7 @@ fn a_single_value_is_masked_as_its_neighbours_say() {
     let whole = object(json!({
         "headerList": [{"name": "Accept", "value": "a"}, {"name": "Authorization", "value": "x"}],
     }));
-    let shown = |pointer: &str, value: Value| mask_at(of("webhook"), pointer, &value, &whole);
+    let shown = |pointer: &str, value: Value| conceal_at(of("webhook"), pointer, &value, &whole);
     assert_eq!(shown("/headerList/1/value", json!("Bearer t")), "Bearer (sensitive)");
     assert_eq!(shown("/headerList/0/value", json!("t")), "t");
     assert_eq!(
@@ -310,7 +319,8 @@ fn a_single_value_is_masked_as_its_neighbours_say() {
     assert_eq!(shown("/a/b~1c/0/d", json!("s")), "s");
     assert_eq!(shown("", json!("s")), "(sensitive)");
     assert_eq!(shown("/headerList/x", json!("s")), "(sensitive)");
-    let kafka = mask_at(of("kafka"), "/propertiesMap/ssl.password/value", &json!("s"), &Map::new());
+    let kafka =
+        conceal_at(of("kafka"), "/propertiesMap/ssl.password/value", &json!("s"), &Map::new());
     assert_eq!(kafka, "(sensitive)");
 }
 
@@ -341,14 +351,14 @@ fn extraction_gives_references_and_the_secrets_that_they_stand_for() {
 #[test]
 fn a_text_that_is_extremely_long_is_hidden_whole() {
     let long = "password=a&".repeat(100_000);
-    let shown = mask(of("database"), &object(json!({"jdbcUrl": long, "description": long})));
+    let shown = conceal(of("database"), &object(json!({"jdbcUrl": long, "description": long})));
     assert_eq!(shown["jdbcUrl"], "(sensitive)");
     assert_eq!(shown["description"], long);
     let prose = format!("see {}://x and https://a:b@c", "a".repeat(20_000));
-    let shown = mask(of("database"), &object(json!({"description": prose})));
+    let shown = conceal(of("database"), &object(json!({"description": prose})));
     assert_eq!(shown["description"], "see (sensitive) and https://a:(sensitive)@c");
     let unclosed = "${env:".repeat(100_000);
-    let shown = mask(of("database"), &object(json!({"description": unclosed})));
+    let shown = conceal(of("database"), &object(json!({"description": unclosed})));
     assert_eq!(shown["description"], unclosed);
 }
 

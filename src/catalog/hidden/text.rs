@@ -102,7 +102,7 @@ fn in_prose(
     for word in skeleton.split(char::is_whitespace) {
         let start = skeleton[at..].find(word).map_or(at, |offset| at + offset);
         at = start + word.len();
-        if !word.contains("://") && !word.contains("jdbc:") {
+        if !may_hold_url(word) {
             continue;
         }
         if word.len() > LONGEST {
@@ -115,6 +115,12 @@ fn in_prose(
             inside.into_iter().map(|(range, name)| (start + range.start..start + range.end, name)),
         );
     }
+}
+
+/// Whether a URL may stand in a text.
+pub(super) fn may_hold_url(text: &str) -> bool {
+    let begins_jdbc = |five: &[u8]| five.eq_ignore_ascii_case(b"jdbc:");
+    text.contains("://") || text.as_bytes().windows(5).any(begins_jdbc)
 }
 
 /// The part behind `Bearer` and its like, or everything.

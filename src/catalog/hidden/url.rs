@@ -80,13 +80,12 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || b == FILLER)
 }
 
-/// The password in `jdbc:oracle:thin:user/password@...`.
+/// The password in `jdbc:oracle:thin:user/password@...`, also behind other characters.
 fn password_of_oracle(skeleton: &str) -> Option<Range<usize>> {
-    let lower = skeleton.trim_start().to_ascii_lowercase();
-    let indent = skeleton.len() - lower.len();
-    let driver = lower.strip_prefix("jdbc:oracle:")?;
+    let lower = skeleton.to_ascii_lowercase();
+    let driver = lower.split_once("jdbc:oracle:")?.1;
     let login = driver.split_once(':')?.1;
-    let start = indent + lower.len() - login.len();
+    let start = lower.len() - login.len();
     let at = login.rfind('@')?;
     let slash = login.get(..at)?.find('/')?;
     // `@//host/service` without a login.

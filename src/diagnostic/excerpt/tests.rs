@@ -10,12 +10,12 @@ fn shown(text: &str, broken: bool) -> String {
     for chunk in split(&file) {
         let spans = Places::of(file.slice(chunk.range.clone()), chunk.first_line);
         assert!(broken || spans.is_some(), "{text}");
-        let masks = match spans.filter(|_| !broken) {
-            Some(spans) => Masks::of(&spans),
-            None => Masks::of_broken(&file, &chunk, is_field),
+        let concealed = match spans.filter(|_| !broken) {
+            Some(spans) => Concealed::of(&spans),
+            None => Concealed::of_broken(&file, &chunk, is_field),
         };
         for line in 1..=file.line_count() {
-            lines.push_str(&masks.mark(&file, Span::point((line, 1))).text);
+            lines.push_str(&concealed.mark(&file, Span::point((line, 1))).text);
             lines.push('\n');
         }
     }
@@ -48,7 +48,7 @@ fn hides_secrets_wherever_they_stand() {
         for broken in [false, true] {
             let shown = shown(text, broken);
             assert!(!shown.contains(CANARY), "{broken}: {shown}");
-            assert!(shown.contains(HIDDEN), "{broken}: {shown}");
+            assert!(shown.contains(CONCEALED), "{broken}: {shown}");
         }
     }
     for text in
@@ -120,7 +120,7 @@ fn a_document_that_does_not_parse_shows_no_values() {
     ] {
         let shown = shown(text, true);
         assert!(!shown.contains(CANARY), "{text}\n{shown}");
-        assert!(shown.contains(HIDDEN), "{text}\n{shown}");
+        assert!(shown.contains(CONCEALED), "{text}\n{shown}");
     }
 }
 
@@ -132,7 +132,7 @@ fn a_key_that_holds_its_value_is_hidden_where_it_parses_too() {
         "? password hunter2-canary\n: x\n",
     ] {
         let shown = shown(text, false);
-        assert!(!shown.contains(CANARY) && shown.contains(HIDDEN), "{text}\n{shown}");
+        assert!(!shown.contains(CANARY) && shown.contains(CONCEALED), "{text}\n{shown}");
     }
 }
 
@@ -141,10 +141,10 @@ fn carets_keep_their_column() {
     let file =
         FileText::decode(b"{password: ab, secret: abcdefghijklmnop, port: x}".to_vec()).unwrap();
     let spans = Places::of(file.as_str(), 1).unwrap();
-    let masks = Masks::of(&spans);
-    let mark = masks.mark(&file, spans.value("/port").unwrap());
+    let concealed = Concealed::of(&spans);
+    let mark = concealed.mark(&file, spans.value("/port").unwrap());
     assert_eq!(mark.text, "{password: .., secret: ...             , port: x}");
     assert_eq!((mark.column, mark.length), (48, 1));
-    let mark = masks.mark(&file, spans.value("/secret").unwrap());
+    let mark = concealed.mark(&file, spans.value("/secret").unwrap());
     assert_eq!((mark.column, mark.length), (24, 3));
 }

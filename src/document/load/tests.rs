@@ -105,7 +105,7 @@ fn problems_of_all_documents_come_sorted() {
         ]
     );
     assert_eq!(loaded.diagnostics[0].help.as_deref(), Some("did you mean `email`?"));
-    assert_eq!(loaded.unreadable, [Arc::from("c/a.yaml")]);
+    assert_eq!(loaded.broken_files, [Arc::from("c/a.yaml")]);
     assert_eq!(
         loaded.invalid.keys().map(ConnectionName::as_str).collect::<Vec<_>>(),
         ["a", "b", "c"]
@@ -279,7 +279,7 @@ fn wrong_renames_block_their_names() {
 fn a_broken_file_is_named_and_the_others_load() {
     let loaded =
         Sources(vec![("c", vec![("c/a.yaml", "a: [\n"), ("c/b.yaml", GOOD)])]).load(None, None);
-    assert_eq!(loaded.unreadable, [Arc::from("c/a.yaml")]);
+    assert_eq!(loaded.broken_files, [Arc::from("c/a.yaml")]);
     assert_eq!(names(&loaded), ["mails"]);
     assert_eq!(loaded.diagnostics[0].mark.file, "c/a.yaml");
 }

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::pairs::Filling;
-use crate::plan::compare::sent::{alone, references_in, secrets_in};
+use crate::plan::compare::sent::{references_in, secrets_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, Keys, Shown, Subject, Treatment, field_exactly_at,
-    is_as_sent, matches_base, value_to_send, with_ignored_parts_of, written,
+    CompareSettings, Comparing, Difference, Keepable, Keys, Subject, Treatment, base_field,
+    field_exactly_at, is_as_sent, matches_base, value_to_send, with_ignored_parts_of,
 };
 use crate::plan::equality::{equal_in, is_empty};
 use crate::plan::{FieldChange, Origin};
@@ -34,14 +34,14 @@ impl Comparing<'_> {
             self.agreed(field, value);
             return;
         }
-        let differs_in_hidden_parts = sent.refused.is_none() && is_as(sent.seen.as_deref());
-        if differs_in_hidden_parts && !self.sends_hidden(field, value) {
+        let differs_in_masked_parts = sent.refused.is_none() && is_as(sent.unmasked.as_deref());
+        if differs_in_masked_parts && !self.sends_masked(field, value) {
             self.stays(path);
             return;
         }
-        let origin = match differs_in_hidden_parts {
+        let origin = match differs_in_masked_parts {
             true => Origin::Git,
-            false => self.origin(field, value, sent.seen.as_deref()),
+            false => self.origin(field, value, sent.unmasked.as_deref()),
         };
         let sensitive =
             field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
@@ -49,54 +49,54 @@ impl Comparing<'_> {
         let before = match declared_then {
             // Texts of git may be shown: what a commit changed beside a reference is seen.
             Some(then) if sensitive && origin == Origin::Git => {
-                Some(show_text(desired, path, then))
+                Some(declared_for_people(desired, path, then))
             }
-            _ => self.show_live(path, live_value, sensitive),
+            _ => self.live_for_people(path, live_value, sensitive),
         };
         let after = if sensitive {
-            show_text(desired, path, &field.declared)
+            declared_for_people(desired, path, &field.declared)
         } else {
-            let mut after = show_desired(desired, field, &sent.value);
-            self.hide_lives_secrets(field, value, live_value, &mut after);
+            let mut after = desired_for_people(desired, field, &sent.value);
+            self.conceal_lives_secrets(field, value, live_value, &mut after);
             after
         };
         let change = self.change(path, before, Some(after), sensitive, origin);
         let treatment = self.treatment(path, field.value(), live_value, origin);
-        let shown = self.shown(field, value, live_value);
+        let keepable = self.keepable(field, value, live_value);
         let subject = Subject::Plain;
-        self.found.differences.push(Difference { change, treatment, subject, shown });
+        self.found.differences.push(Difference { change, treatment, subject, keepable });
     }
 
-    /// Whether live shows all of a field that differs. A secret is shown where live has one of git's texts: any
-    /// other text may be cipher text. So may what live has in the place of a reference, but for a known text
-    /// field: of that nothing but the parts that are secrets may be.
-    fn shown(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Shown {
+    /// Whether a PUT can keep live's value of a field that differs. A part may be masked where a secret stands
+    /// in live, or a reference in git: its text may be cipher text, unless it is one of git's texts. Of a
+    /// known text field only the secrets in it may be, and not all that a reference stands for.
+    fn keepable(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Keepable {
         let (desired, path) = (self.desired, &*field.path);
         let live = live.unwrap_or(&Value::Null);
         let kind = field.field.map(|field| &field.kind);
-        let mut hidden = secrets_in(desired.connection_type, path, live);
+        let mut masked = secrets_in(desired.connection_type, path, live);
         let (is_known, is_text) = (field.field.is_some(), value.is_string());
         // A known list that is not there is empty.
         if !(is_known && live.is_null()) || is_text {
             let texts = Filling::with_parts(BTreeSet::new(), !(is_known && is_text));
-            hidden.extend(references_in(&texts.of(kind, &field.declared, live)));
+            masked.extend(references_in(&texts.of(kind, &field.declared, live)));
         }
         let is_gits = |text: &str| any_text(value, &|own| own == text);
-        hidden.retain(|place| !live.pointer(place).and_then(Value::as_str).is_some_and(is_gits));
+        masked.retain(|place| !live.pointer(place).and_then(Value::as_str).is_some_and(is_gits));
         if field.field.is_some_and(Field::is_file) && !shows_file(Some(live)) {
-            hidden.insert(String::new());
+            masked.insert(String::new());
         }
-        if hidden.is_empty() {
-            return Shown::Whole;
+        if masked.is_empty() {
+            return Keepable::Yes;
         }
-        let rest = Filling::with_parts(hidden, false).of(kind, value, live);
+        let rest = Filling::with_parts(masked, false).of(kind, value, live);
         let sent = value_to_send(desired, field, value, None, Some(&rest));
         let is_rest_equal = is_as_sent(desired, field.field, Some(&sent.value), Some(&rest));
-        if is_rest_equal { Shown::AllButSecrets } else { Shown::NotWhole }
+        if is_rest_equal { Keepable::AllButSecrets } else { Keepable::No }
     }
 
-    /// Hides what is a secret in live, and not git's, though it stands beside another name in what is sent.
-    fn hide_lives_secrets(
+    /// Conceals what is a secret in live, and not git's, though it stands beside another name in what is sent.
+    fn conceal_lives_secrets(
         &self,
         field: &DesiredField,
         value: &Value,
@@ -134,14 +134,14 @@ impl Comparing<'_> {
 
     /// Notes an unknown field that held a secret of git, which is not git's any more, where live shows
     /// nothing of it: a PUT could wipe it. Gives whether it is one.
-    pub(super) fn note_hidden(&mut self, path: &str, declared: &Value) -> bool {
-        let is_hidden = field_exactly_at(self.desired.connection_type, path).is_none()
+    pub(super) fn note_not_shown(&mut self, path: &str, declared: &Value) -> bool {
+        let is_masked = field_exactly_at(self.desired.connection_type, path).is_none()
             && self.live.get(path).is_none_or(is_empty)
             && self.held_secret(path, declared);
-        if is_hidden {
-            self.found.hidden.push(path.to_owned());
+        if is_masked {
+            self.found.not_shown.push(path.to_owned());
         }
-        is_hidden
+        is_masked
     }
 
     /// Whether a value of git's is a secret, or holds one. What an unknown field has from the environment
@@ -151,7 +151,7 @@ impl Comparing<'_> {
         match field_exactly_at(own_type, path) {
             Some(field) if field.is_secret() => true,
             None if holds_env(declared) => true,
-            _ => !hidden::secret_parts(own_type, &alone(path, declared)).is_empty(),
+            _ => !hidden::secret_parts(own_type, &pointer::assemble([(path, declared)])).is_empty(),
         }
     }
 
@@ -168,12 +168,12 @@ impl Comparing<'_> {
             self.forget(path);
             return;
         }
-        if self.note_hidden(path, &older.declared) || desired.ignores(path) {
+        if self.note_not_shown(path, &older.declared) || desired.ignores(path) {
             return;
         }
         if self.held_secret(path, &older.declared) {
             if !live.get(path).is_none_or(is_empty) {
-                self.found.left.push(path.to_owned());
+                self.found.dropped_secrets.push(path.to_owned());
             }
             self.forget(path);
             return;
@@ -192,7 +192,7 @@ impl Comparing<'_> {
         let sensitive = holds_env(&older.declared);
         let default = default.map(Default::to_json);
         let treatment = self.treatment(path, default.as_ref(), live_value, origin);
-        let before = self.show_live(path, live_value, sensitive);
+        let before = self.live_for_people(path, live_value, sensitive);
         let change = self.change(path, before, default, sensitive, origin);
         self.push(change, treatment, Subject::Dropped);
     }
@@ -207,27 +207,28 @@ impl Comparing<'_> {
     ) -> FieldChange {
         let older = self.older(path).filter(|_| origin == Origin::Both);
         let base = older.map(|older| &older.declared).filter(|base| !base.is_null());
-        let base = base.map(|base| show_text(self.desired, path, base));
+        let base = base.map(|base| declared_for_people(self.desired, path, base));
         let before = before.filter(|before| !before.is_null());
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
 
-    /// Notes a difference in a secret, or in a field of which live shows all.
+    /// Notes a difference of which no part is to be kept from live: in a secret, in a dropped field, or in a
+    /// field that is compared by its text.
     pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
-        let shown = match subject {
-            Subject::Secret | Subject::SecretReadBack => Shown::AllButSecrets,
-            Subject::Plain | Subject::Dropped => Shown::Whole,
+        let keepable = match subject {
+            Subject::Secret | Subject::SecretReadBack => Keepable::AllButSecrets,
+            Subject::Plain | Subject::Dropped => Keepable::Yes,
         };
-        self.found.differences.push(Difference { change, treatment, subject, shown });
+        self.found.differences.push(Difference { change, treatment, subject, keepable });
     }
 
     /// Live's side of a field as it may be shown.
-    fn show_live(&self, path: &str, value: Option<&Value>, sensitive: bool) -> Option<Value> {
+    fn live_for_people(&self, path: &str, value: Option<&Value>, sensitive: bool) -> Option<Value> {
         let value = value.filter(|v| !v.is_null())?;
         if sensitive && !is_empty(value) {
             return Some(Value::from(SENSITIVE));
         }
-        Some(hidden::mask_at(self.desired.connection_type, path, value, self.live.body()))
+        Some(hidden::conceal_at(self.desired.connection_type, path, value, self.live.body()))
     }
 
     fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
@@ -276,22 +277,22 @@ pub(in crate::plan) fn moved_field(
 
 /// Git's side of a field as it may be shown: the declared text where it holds a secret, else the
 /// value.
-pub(in crate::plan) fn show_desired(
+pub(in crate::plan) fn desired_for_people(
     desired: &DesiredConnection,
     field: &DesiredField,
     value: &Value,
 ) -> Value {
-    show_text(desired, &field.path, if field.is_sensitive() { &field.declared } else { value })
+    declared_for_people(
+        desired,
+        &field.path,
+        if field.is_sensitive() { &field.declared } else { value },
+    )
 }
 
 /// A value of git's as it may be shown: without the secrets that are written out in it.
-fn show_text(desired: &DesiredConnection, path: &str, value: &Value) -> Value {
-    let whole = desired
-        .fields
-        .iter()
-        .map(|f| (f.path.trim_start_matches('/').to_owned(), f.declared.clone()))
-        .collect();
-    hidden::mask_at(desired.connection_type, path, value, &whole)
+fn declared_for_people(desired: &DesiredConnection, path: &str, value: &Value) -> Value {
+    let whole = pointer::assemble(desired.fields.iter().map(|f| (&*f.path, &f.declared)));
+    hidden::conceal_at(desired.connection_type, path, value, &whole)
 }
 
 // Secret fields.
@@ -300,12 +301,12 @@ impl Comparing<'_> {
     /// Whether live's answer for a field as a whole may mask it: for a secret, for what the target's profile
     /// names, and for a file or certificate of which nothing is shown, but where this server was seen to show
     /// secrets of the type.
-    pub(super) fn may_be_masked(&self, field: &DesiredField) -> bool {
+    pub(super) fn is_compared_as_secret(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
         let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
-        let is_hidden = !shows && !shows_file(self.live.get(&field.path));
+        let is_masked = !shows && !shows_file(self.live.get(&field.path));
         field.field.is_some_and(|known| {
-            known.is_secret() || self.desired.masks(known) || (known.is_file() && is_hidden)
+            known.is_secret() || self.desired.masks(known) || (known.is_file() && is_masked)
         })
     }
 
@@ -348,8 +349,8 @@ impl Comparing<'_> {
         }
     }
 
-    /// Whether the parts of a field that live hides have to be sent.
-    fn sends_hidden(&mut self, field: &DesiredField, value: &Value) -> bool {
+    /// Whether the parts of a field that live masks have to be sent.
+    fn sends_masked(&mut self, field: &DesiredField, value: &Value) -> bool {
         let sent = LastSent::of(field, value, self.older(&field.path), self.settings);
         self.is_to_be_sent(field, value, sent) || self.settings.resend_secrets
     }
@@ -362,8 +363,8 @@ impl Comparing<'_> {
             LastSent::Never if self.remembered.base.is_some() => return true,
             LastSent::Never | LastSent::NotKnown => {
                 self.found.unverified = true;
-                let written = written(field, value, self.settings.keys);
-                self.remember(path, BaseField { unverified: true, ..written });
+                let now = base_field(field, value, self.settings.keys);
+                self.remember(path, BaseField { unverified: true, ..now });
             }
             LastSent::Same => {
                 self.found.unverified |= older.is_some_and(|older| older.unverified);
@@ -392,7 +393,7 @@ impl Comparing<'_> {
         let shown = self.live.shown_by_get(path);
         let treatment = match self.treatment(path, Some(value), shown, origin) {
             // Only what was read can be seen not to stay: a masked secret is never given up.
-            Treatment::GiveUp if !read_back => Treatment::Write,
+            Treatment::LeaveRewritten if !read_back => Treatment::Write,
             treatment => treatment,
         };
         let change = self.change(path, Some(before), Some(field.declared.clone()), true, origin);

@@ -6,7 +6,7 @@
 //! | is the list in sync, so that a PUT sends live's own elements with git's values in them? | [`Pairing::in_sync`] |
 //! | which element of git's is one of live's, so that it may be given git's secret? | [`Pairing::surely`] |
 //! | which elements of git's may one of live's have become, so that a PUT could take its secret? | [`Pairing::may_be`] |
-//! | what does live have, where it hides a part? | [`Filling`] |
+//! | what does live have, where it masks a part? | [`Filling`] |
 
 use std::collections::BTreeSet;
 
@@ -94,11 +94,11 @@ pub(super) fn in_shape(kind: Option<&Kind>, declared: &Value, live: &Value) -> V
     }
 }
 
-/// Fills in what an answer hides with what git declares, or declared, for it.
+/// Fills in what an answer masks with what git declares, or declared, for it.
 pub(in crate::plan) struct Filling<'a> {
-    /// The pointers of the hidden parts that are not filled yet.
-    pub(in crate::plan) hidden: BTreeSet<String>,
-    /// Whether what stands for a value of the environment counts as hidden though it is shown.
+    /// The pointers of the masked parts that are not filled yet.
+    pub(in crate::plan) masked: BTreeSet<String>,
+    /// Whether what stands for a value of the environment counts as masked though it is shown.
     pub(in crate::plan) takes_references: bool,
     /// The value of a part that git declares, by its pointer.
     pub(in crate::plan) value_of: &'a dyn Fn(&str, &Value) -> Result<Value, String>,
@@ -106,17 +106,17 @@ pub(in crate::plan) struct Filling<'a> {
 
 impl Filling<'_> {
     /// Fills in parts of git's as they are.
-    pub(super) fn with_parts(hidden: BTreeSet<String>, takes_references: bool) -> Self {
-        Self { hidden, takes_references, value_of: &|_, part| Ok(part.clone()) }
+    pub(super) fn with_parts(masked: BTreeSet<String>, takes_references: bool) -> Self {
+        Self { masked, takes_references, value_of: &|_, part| Ok(part.clone()) }
     }
 
-    /// Live's value of a whole field with its hidden parts filled.
+    /// Live's value of a whole field with its masked parts filled.
     pub(super) fn of(mut self, kind: Option<&'static Kind>, git: &Value, live: &Value) -> Value {
         let filled = self.filled(kind, "", Some(live), git);
         filled.ok().flatten().unwrap_or_else(|| live.clone())
     }
 
-    /// The part at a pointer as it is shown, with its hidden parts filled; `None`: it is not there.
+    /// The part at a pointer as it is shown, with its masked parts filled; `None`: it is not there.
     pub(in crate::plan) fn filled(
         &mut self,
         kind: Option<&'static Kind>,
@@ -125,7 +125,7 @@ impl Filling<'_> {
         declared: &Value,
     ) -> Result<Option<Value>, String> {
         let is_taken = self.takes_references && is_text_of_env(declared);
-        if self.hidden.contains(at) || is_taken || is_nothing_for(shown, declared) {
+        if self.masked.contains(at) || is_taken || is_nothing_for(shown, declared) {
             let git = (self.value_of)(at, declared)?;
             let is_other = |live: &&Value| match (live.as_str(), git.as_str()) {
                 (Some(live), Some(git)) => hidden::is_masked_otherwise(live, git),
@@ -134,7 +134,7 @@ impl Filling<'_> {
             if let Some(other) = shown.filter(is_other) {
                 return Ok(Some(other.clone()));
             }
-            self.hidden.remove(at);
+            self.masked.remove(at);
             return Ok(Some(git));
         }
         Ok(match (shown, declared) {
@@ -184,7 +184,7 @@ impl Filling<'_> {
                         holds_env(&texts.of(kind, &declared[*git], item))
                     };
                     if left.iter().any(lacks_a_secret) {
-                        self.hidden.insert(at);
+                        self.masked.insert(at);
                     }
                     item.clone()
                 }
@@ -194,7 +194,7 @@ impl Filling<'_> {
     }
 
     /// Whether an element agrees with what git declares in all that is shown of it: a value of the environment
-    /// that is not known counts as hidden.
+    /// that is not known counts as masked.
     fn agrees(
         &self,
         kind: Option<&'static Kind>,
@@ -203,8 +203,9 @@ impl Filling<'_> {
         declared: &Value,
     ) -> bool {
         let git = (self.value_of)(at, declared).unwrap_or_else(|_| declared.clone());
-        let seen = Self::with_parts(self.hidden.clone(), true).filled(kind, at, Some(shown), &git);
-        seen.is_ok_and(|seen| seen.is_some_and(|seen| agrees(kind, &git, &seen)))
+        let filled =
+            Self::with_parts(self.masked.clone(), true).filled(kind, at, Some(shown), &git);
+        filled.is_ok_and(|filled| filled.is_some_and(|filled| agrees(kind, &git, &filled)))
     }
 }
 

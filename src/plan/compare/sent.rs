@@ -4,10 +4,10 @@
 //! | value | is | from |
 //! |---|---|---|
 //! | declared | git's value, with the parts that `x-gitops.ignore` names as live has them | `with_ignored_parts_of` |
-//! | seen | live's value, with git's parts where live hides them | `Sent::seen` |
+//! | unmasked | live's value, with git's parts where live masks them | `Sent::unmasked` |
 //! | sent | git's parts, and live's own beside them: of objects by their keys, of a list while it is in sync; one that differs is sent as git has it | `merged` |
-//! | in sync | what is sent says no more than what is seen | `is_as_sent` |
-//! | shown | the declared text where a reference stands in it, else what is sent, without live's secrets | `field.rs` |
+//! | in sync | what is sent says no more than live, unmasked | `is_as_sent` |
+//! | shown | the declared text where a reference stands in it, else what is sent, without the secrets of live that the catalog can tell; `Planned::redact` conceals the others | `field.rs` |
 //! | blocks | a secret that the PUT would take away, or a part that it could put into another element (rule 5) | `NotSent` |
 
 use std::borrow::Cow;
@@ -26,8 +26,8 @@ use crate::reference;
 /// The value that a PUT sends for a field.
 pub(crate) struct Sent<'v> {
     pub(crate) value: Cow<'v, Value>,
-    /// Live's value, with git's parts where live hides them.
-    pub(crate) seen: Option<Cow<'v, Value>>,
+    /// Live's value, with git's parts where live masks them.
+    pub(crate) unmasked: Option<Cow<'v, Value>>,
     /// Why it must not be sent.
     pub(crate) refused: Option<NotSent>,
 }
@@ -72,25 +72,26 @@ pub(crate) fn value_to_send<'v>(
         taken(&references_in(older), kind, &field.declared, older, "").map(takes)
     });
     let Some(live) = live.filter(|live| *live != value) else {
-        return Sent { value: Cow::Borrowed(value), seen: live.map(Cow::Borrowed), refused };
+        return Sent { value: Cow::Borrowed(value), unmasked: live.map(Cow::Borrowed), refused };
     };
     let own_type = desired.connection_type;
     let with_ignored = with_ignored_parts_of(desired, &field.path, value, Some(live));
     let own = with_ignored.as_ref().unwrap_or(value);
     let masked = masked_in(own_type, &field.path, live);
-    let seen = Filling::with_parts(masked, false).of(kind, own, live);
+    let unmasked = Filling::with_parts(masked, false).of(kind, own, live);
     let is_of_parts = (value.is_array() || value.is_object()) && !is_empty(live);
-    let elsewhere = is_of_parts.then(|| ignored_elsewhere(desired, field, own, &seen)).flatten();
+    let elsewhere =
+        is_of_parts.then(|| ignored_elsewhere(desired, field, own, &unmasked)).flatten();
     if !is_of_parts || elsewhere.is_some() {
         let refused = elsewhere.or(refused);
-        return Sent { value: Cow::Borrowed(value), seen: Some(Cow::Owned(seen)), refused };
+        return Sent { value: Cow::Borrowed(value), unmasked: Some(Cow::Owned(unmasked)), refused };
     }
-    let sent = merged(kind, own, older, &seen);
-    if refused.is_none() && sent != seen {
+    let sent = merged(kind, own, older, &unmasked);
+    if refused.is_none() && sent != unmasked {
         let places = secrets_in(own_type, &field.path, live);
-        refused = taken(&places, kind, &sent, &seen, "").map(takes);
+        refused = taken(&places, kind, &sent, &unmasked, "").map(takes);
     }
-    Sent { value: Cow::Owned(sent), seen: Some(Cow::Owned(seen)), refused }
+    Sent { value: Cow::Owned(sent), unmasked: Some(Cow::Owned(unmasked)), refused }
 }
 
 /// Whether live shows what would be sent, no less and no more.
@@ -282,7 +283,7 @@ pub(super) fn secrets_in(
     path: &str,
     live: &Value,
 ) -> BTreeSet<String> {
-    let parts = hidden::secret_parts(own_type, &alone(path, live));
+    let parts = hidden::secret_parts(own_type, &pointer::assemble([(path, live)]));
     let places = parts.iter().filter_map(|part| part.pointer.strip_prefix(path));
     places.map(str::to_owned).chain(masked_in(own_type, path, live)).collect()
 }
@@ -293,13 +294,6 @@ pub(super) fn masked_in(
     path: &str,
     live: &Value,
 ) -> BTreeSet<String> {
-    let masked = hidden::masked_parts(own_type, &alone(path, live));
+    let masked = hidden::masked_parts(own_type, &pointer::assemble([(path, live)]));
     masked.iter().filter_map(|place| place.strip_prefix(path).map(str::to_owned)).collect()
-}
-
-/// A connection that has one field alone.
-pub(super) fn alone(path: &str, value: &Value) -> Map<String, Value> {
-    let mut fields = Value::Object(Map::new());
-    pointer::set(&mut fields, path, value.clone());
-    fields.as_object().cloned().unwrap_or_default()
 }

@@ -8,8 +8,8 @@ use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{
-    CompareSettings, Comparison, LiveView, Remembered, Treatment, compare, moved_field,
-    show_desired,
+    CompareSettings, Comparison, LiveView, Remembered, Treatment, compare, desired_for_people,
+    moved_field,
 };
 use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lost_path_in_words};
 use crate::plan::row::{Claim, Row, Settings, Sight};
@@ -188,7 +188,7 @@ fn present(
 /// Shows the differences in which live is kept: drift that is only reported, and fields that the
 /// server rewrites. Fields that git dropped and that keep what live has are noted.
 pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
-    for path in &comparison.left {
+    for path in &comparison.dropped_secrets {
         let (name, field) = (&decision.entry.name, pointer::for_people(path));
         decision.notices.push(format!(
             "git no longer declares `{field}` of `{name}`, which held a secret: it stays as it is live; \
@@ -197,7 +197,7 @@ pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &C
     }
     let both = [
         (Treatment::Keep, ConnectionState::Drifted),
-        (Treatment::GiveUp, ConnectionState::NotConverging),
+        (Treatment::LeaveRewritten, ConnectionState::NotConverging),
     ];
     for (treatment, state) in both {
         let fields = comparison.treated(treatment);
@@ -205,7 +205,7 @@ pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &C
             continue;
         }
         let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
-        let reason = (treatment == Treatment::GiveUp).then(|| {
+        let reason = (treatment == Treatment::LeaveRewritten).then(|| {
             format!(
                 "not converging: after every write of {} live differs again, since the server or \
                  somebody else rewrites it; it is not written again until git has another value for \
@@ -333,7 +333,7 @@ pub(super) enum Wipes {
     Yes(String),
 }
 
-/// Tells of a secret that live shows whether it is proven to be shown in clear.
+/// Tells of a secret that live shows whether the plan expects that the apply can send it back.
 fn may_be_sent_back<'a>(
     type_name: &'a str,
     ours: Option<&'a Owned>,
@@ -439,7 +439,7 @@ pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec
     let shown = desired.fields.iter().map(|field| FieldChange {
         path: field.path.clone(),
         before: None,
-        after: Some(show_desired(desired, field, field.value().unwrap_or(&Value::Null)))
+        after: Some(desired_for_people(desired, field, field.value().unwrap_or(&Value::Null)))
             .filter(|after| !after.is_null()),
         base: None,
         sensitive: field.is_sensitive(),

@@ -98,7 +98,7 @@ fn arrange<'a>(rows: &Rows<'a>, settings: &Settings<'_>) -> Renames<'a> {
     }
     for (new, old) in open {
         let declared = rows.get(old).and_then(Row::wanted);
-        // The end of a chain: its old name is declared as what another connection is to become.
+        // The end of a chain: git declares the old name for a connection that is to be renamed too.
         let moves_on = declared
             .and_then(|document| document.options.renamed_from.as_ref())
             .is_some_and(|older| is_to_be_renamed(rows, settings, older));

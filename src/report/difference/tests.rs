@@ -47,7 +47,7 @@ fn draw(leaf: &Leaf) -> Vec<String> {
         LeafKind::Added(text) => vec![format!("+ {label}: {text}")],
         LeafKind::Removed(text) => vec![format!("- {label}: {text}")],
         LeafKind::Replaced(before, after) => vec![format!("~ {label}: {before} -> {after}")],
-        LeafKind::Hidden(text) => vec![format!("* {label}: {text}")],
+        LeafKind::Sensitive(text) => vec![format!("* {label}: {text}")],
         LeafKind::Base(text) => vec![format!("b {label}: {text}")],
         LeafKind::Lines(lines) => {
             let line = |line: &DiffLine| {

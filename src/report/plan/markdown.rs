@@ -9,9 +9,6 @@ use crate::report::groups::{self, Group, Named};
 use crate::report::style::Style;
 use crate::report::{diagnostics, escape, words};
 
-/// The hidden first line by which a comment is found again, to be updated in place.
-pub(crate) const MARKER: &str = "<!-- apinizer-gitops:plan -->";
-
 /// How many groups of a kind are called out above the differences.
 const CALLED_OUT: usize = 50;
 
@@ -21,7 +18,7 @@ const LINKED: usize = 20;
 /// The plan as a comment: summary first, deletes called out, differences folded. It is always
 /// under 65,000 characters; what gives way are the differences.
 pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
-    let mut comment = Comment::new(MARKER);
+    let mut comment = Comment::of("plan");
     comment.always(&format!("### {}\n", words::plan_line(plan)));
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));
     links(&mut comment, plan);
@@ -107,7 +104,7 @@ fn call_out(
         let is_short = changes.len() <= CALLED_OUT;
         for mut group in groups::of_plan(changes, is_short) {
             // A change that is alone with its reason is told as any other.
-            group.why = group.why.filter(|_| group.members.len() > 1);
+            group.heading = group.heading.filter(|_| group.members.len() > 1);
             let mut piece = heads(&group);
             if let Some(first) = piece.first_mut() {
                 first.push_str(&of);
@@ -180,7 +177,7 @@ fn fitted(groups: &[Group<&Change>], whole: Vec<Vec<String>>, room: usize) -> Ve
 /// The line of a change without its reason, marked as cut; of several with one reason their heads.
 fn short(group: &Group<&Change>) -> Vec<String> {
     let mut lines = heads(group);
-    if group.why.is_none() {
+    if group.heading.is_none() {
         lines.truncate(1);
     }
     let has_fields = group.members.iter().any(|change| !change.fields.is_empty());
@@ -197,7 +194,7 @@ pub(in crate::report) fn heads(group: &Group<&Change>) -> Vec<String> {
 
 fn with_fields(group: &Group<&Change>) -> Vec<String> {
     drawn(group, |change| {
-        if change.action == Action::Delete && group.why.is_some() {
+        if change.action == Action::Delete && group.heading.is_some() {
             return Vec::new();
         }
         // Of a connection that is created or deleted there is one side.
@@ -215,15 +212,15 @@ fn with_fields(group: &Group<&Change>) -> Vec<String> {
 
 fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(why) = &group.why {
-        lines.push(format!("# {}", why.reason));
-        lines.extend(why.advice.iter().map(|advice| format!("#     to proceed: {advice}")));
+    if let Some(heading) = &group.heading {
+        lines.push(format!("# {}", heading.reason));
+        lines.extend(heading.advice.iter().map(|advice| format!("#     to proceed: {advice}")));
     }
-    for named in group.named(group.why.is_none()) {
+    for named in group.named(group.heading.is_none()) {
         match named {
             Named::One(change) => {
                 lines.push(name_line(change));
-                if group.why.is_none() {
+                if group.heading.is_none() {
                     lines.extend(words::reason(change).map(|reason| format!("#     {reason}")));
                     let advice = change.advice.as_deref().map(escape::plain);
                     lines.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
@@ -244,10 +241,8 @@ fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<
 fn name_line(change: &Change) -> String {
     let sign = words::column(change.action);
     let held = if change.held { " (held)" } else { "" };
-    let type_name = escape::plain(&change.type_name);
     let place = change.place.as_ref().map(|place| format!("  {}", words::place(place)));
-    let place = place.unwrap_or_default();
-    format!("{sign} {} {type_name} {}{held}{place}", change.action.into_str(), words::name(change))
+    format!("{sign} {}{held}{}", words::named(change), place.unwrap_or_default())
 }
 
 /// A leaf as lines with their sign in column 0.
@@ -261,7 +256,7 @@ fn rows(leaf: &Leaf, origin: &str, is_named: bool) -> Vec<String> {
         LeafKind::Replaced(before, after) => {
             vec![format!("-     {label}: {live}{before}"), format!("+     {label}: {git}{after}")]
         }
-        LeafKind::Hidden(text) => vec![format!("!     {label}: {text} (another value)")],
+        LeafKind::Sensitive(text) => vec![format!("!     {label}: {text} (another value)")],
         LeafKind::Lines(lines) => std::iter::once(format!("      {label}:"))
             .chain(lines.iter().map(|line| {
                 let text: String = line.pieces.iter().map(|(_, piece)| piece.as_str()).collect();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
 use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
-use crate::report::groups::{self, Group, Named, Why};
+use crate::report::groups::{self, Group, Heading, Named};
 use crate::report::style::{Role, Style, pieces, sentence};
 use crate::report::{diagnostics, escape, line, words};
 
@@ -50,7 +50,7 @@ fn body(out: &mut String, target: &TargetPlan, style: &Style) {
     let mut is_apart = true;
     for group in groups::of_plan(changes, style.summary) {
         // With `--summary` the changes without a reason are lines of one list.
-        let is_line = style.summary && group.why.is_none();
+        let is_line = style.summary && group.heading.is_none();
         if !is_line || is_apart {
             line(out, "");
         }
@@ -75,13 +75,13 @@ pub(in crate::report) fn told(
     style: &Style,
     one: impl Fn(&mut String, &Change),
 ) {
-    if let Some(Why { reason, advice }) = &group.why {
+    if let Some(Heading { reason, advice }) = &group.heading {
         sentence(out, (0, 0), reason, Role::Attention, style);
         if let Some(advice) = advice {
             sentence(out, (0, 0), &format!("to proceed: {advice}"), Role::Aside, style);
         }
     }
-    let lists_all = style.verbose || group.why.is_none();
+    let lists_all = style.verbose || group.heading.is_none();
     let mut is_counted = false;
     for named in group.named(lists_all) {
         match named {
@@ -124,7 +124,8 @@ fn one(
     group: &Group<&Change>,
     style: &Style,
 ) {
-    let held = (change.held && group.why.is_none()).then(|| ("(held)".to_owned(), Role::Attention));
+    let held =
+        (change.held && group.heading.is_none()).then(|| ("(held)".to_owned(), Role::Attention));
     let place = change.place.as_ref().map(|place| (words::place(place), Role::Aside));
     let name = (words::name(change), words::role(change.action));
     // Below a summary no line says who moved what.
@@ -135,7 +136,7 @@ fn one(
     if style.summary {
         return;
     }
-    if group.why.is_none() {
+    if group.heading.is_none() {
         let role = match change.action {
             Action::Blocked => Role::Wrong,
             _ if change.held => Role::Attention,
@@ -154,7 +155,7 @@ fn one(
         sentence(out, (INDENT, INDENT), &edited, Role::Aside, style);
     }
     // Below one reason there may be hundreds of deletes.
-    if group.why.is_none() || style.verbose || change.action != Action::Delete {
+    if group.heading.is_none() || style.verbose || change.action != Action::Delete {
         write(out, change, style);
     }
 }
@@ -230,7 +231,7 @@ fn row(
         (LeafKind::Added(text), SidesTold::FromTo) => one(format!("+ {text}"), Role::Added),
         (LeafKind::Removed(text), SidesTold::FromTo) => one(format!("- {text}"), Role::Removed),
         (LeafKind::Base(text), _) => one(format!("base {text}"), Role::Aside),
-        (LeafKind::Hidden(text), _) => one(format!("{text} (another value)"), Role::Plain),
+        (LeafKind::Sensitive(text), _) => one(format!("{text} (another value)"), Role::Plain),
         (LeafKind::Added(_) | LeafKind::Removed(_) | LeafKind::Replaced(..), _) => {
             let (before, after) = match kind {
                 LeafKind::Added(text) => (UNSET, text.as_str()),

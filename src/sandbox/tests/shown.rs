@@ -47,7 +47,7 @@ async fn unset_fields_are_null_or_their_default_or_absent() {
     assert_eq!(trial.list("email").await[0]["enabled"], true);
     assert_eq!(trial.get("a").await["additionalProperties"], json!([]));
     control.alter(|options| {
-        options.read_unset_as(Unset::Absent);
+        options.read_unset_as(Unset::LeftOut);
         options.ids = Ids::Nowhere;
     });
     let expected = json!({"type": "email", "name": "a", "host": "h", "projectName": "demo"});

@@ -1,4 +1,4 @@
-use super::super::{Fault, Mask, Names, OnHidden, Rename, UnknownFields};
+use super::super::{Fault, Mask, Names, OnMasked, Rename, UnknownFields};
 use super::*;
 
 #[tokio::test]
@@ -177,17 +177,17 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
     control.alter(|options| options.mask("graylog", "tlsTrustCertChainFile", Mask::Nothing));
     let left = || control.get("demo", "logs").expect("logs")["tlsTrustCertChainFile"].clone();
     for is_null in [true, false] {
-        for (on_hidden, status, after) in [
-            (OnHidden::Keep, StatusCode::OK, json!("Y2VydA==")),
-            (OnHidden::Refuse, StatusCode::BAD_REQUEST, json!("Y2VydA==")),
-            (OnHidden::Clear, StatusCode::OK, Value::Null),
+        for (on_masked, status, after) in [
+            (OnMasked::Keep, StatusCode::OK, json!("Y2VydA==")),
+            (OnMasked::Refuse, StatusCode::BAD_REQUEST, json!("Y2VydA==")),
+            (OnMasked::Clear, StatusCode::OK, Value::Null),
         ] {
             control.put("demo", graylog.clone()).expect("a connection");
             control.alter(|options| {
                 let own = options.of_type("graylog");
                 (own.null_secret, own.omitted_secret) = (None, None);
                 let said = if is_null { &mut own.null_secret } else { &mut own.omitted_secret };
-                *said = Some(on_hidden);
+                *said = Some(on_masked);
             });
             let mut body = graylog.clone();
             body["tlsTrustCertChainFile"] = Value::Null;
@@ -195,11 +195,11 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
                 body.as_object_mut().expect("an object").remove("tlsTrustCertChainFile");
             }
             let (got, _) = trial.call("PUT", &one("logs"), Some(&body)).await;
-            assert_eq!(got, status, "{on_hidden:?} {is_null}");
-            if on_hidden == OnHidden::Clear && !is_null {
+            assert_eq!(got, status, "{on_masked:?} {is_null}");
+            if on_masked == OnMasked::Clear && !is_null {
                 assert_eq!(control.get("demo", "logs"), Some(body));
             } else {
-                assert_eq!(left(), after, "{on_hidden:?} {is_null}");
+                assert_eq!(left(), after, "{on_masked:?} {is_null}");
             }
         }
     }

@@ -161,7 +161,7 @@ impl Inner {
         self.follow(&fresh, tip, stop)?;
         // A commit that is kept in the mirror after that would go with it.
         let _keeping = MirrorLock::take(&self.folder, TO_KEEP, self.deadline, stop)?;
-        for (name, id) in kept_references(&self.folder, KEPT_REFERENCES) {
+        for (name, id) in kept_references(&self.folder) {
             if let Err(error) = self.bring_kept(&fresh, &name, &id, stop) {
                 tracing::warn!(
                     commit = %id, %error,

@@ -66,7 +66,7 @@ fn only_documents_are_listed_in_order() {
     assert_eq!(paths(&listing), expected);
     assert!(listing.folders[0].exists && !listing.folders[1].exists);
     let link = |path: &str| format!("{path} is skipped: symbolic links are not followed");
-    assert!(listing.unread.values().eq(&[link("c/link.yaml"), link("c/linked")]));
+    assert!(listing.unread_files.values().eq(&[link("c/link.yaml"), link("c/linked")]));
     assert_eq!(
         listing.skipped(),
         [
@@ -79,7 +79,10 @@ fn only_documents_are_listed_in_order() {
     let files = repository.worktree().unwrap();
     let on_disk = files.folders(&wanted, Some("c/custom.yaml")).unwrap();
     assert_eq!(on_disk.folders[0].files, listing.folders[0].files);
-    assert_eq!((&on_disk.unread, on_disk.skipped()), (&listing.unread, listing.skipped()));
+    assert_eq!(
+        (&on_disk.unread_files, on_disk.skipped()),
+        (&listing.unread_files, listing.skipped())
+    );
     assert!(!on_disk.folders[1].exists);
     assert_eq!(files.read(&on_disk.folders[0].files[0]).unwrap(), b"c/a-b.yaml");
 }
@@ -228,9 +231,9 @@ fn submodules_are_passed_over() {
     let listing = listed(&repository, &id, &["c"]);
     assert_eq!(paths(&listing), ["c/b.yaml"]);
     let told = "c/sub is skipped: it is a repository of its own, a submodule";
-    assert!(listing.unread.values().eq([told]));
+    assert!(listing.unread_files.values().eq([told]));
     let files = repository.worktree().unwrap();
-    assert!(files.folders(&["c".into()], None).unwrap().unread.values().eq([told]));
+    assert!(files.folders(&["c".into()], None).unwrap().unread_files.values().eq([told]));
     // A submodule is a repository of its own, and can be the source.
     assert_eq!(open(&git.at.join("c/sub")).head(None).unwrap().subject, "inner");
 }
@@ -245,9 +248,9 @@ fn a_name_that_is_not_utf8_is_told() {
     let id = git.commit("first");
     let repository = open(&git.at);
     let told = "c/\u{fffd}.yaml is skipped: its name is not UTF-8";
-    assert!(listed(&repository, &id, &["c"]).unread.values().eq([told]));
+    assert!(listed(&repository, &id, &["c"]).unread_files.values().eq([told]));
     let on_disk = repository.worktree().unwrap().folders(&["c".into()], None).unwrap();
-    assert!(on_disk.unread.values().eq([told]));
+    assert!(on_disk.unread_files.values().eq([told]));
 }
 
 #[test]

@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use strum::VariantArray as _;
 
-use super::{Shown, author, badge, commit_id, moment, seconds, words};
+use super::{PageQuery, author, badge, commit_id, moment, seconds, words};
 use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
-use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry};
+use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry, FieldChange, Origin};
 use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::words;
+use crate::secret::SENSITIVE;
 
 /// How many rows of a target are drawn, and how many names in one; the search finds the others.
 pub(super) const ROWS: usize = 200;
@@ -21,23 +22,23 @@ const FEW: usize = 25;
 /// Up to so many differences are shown in the open.
 const OPEN: usize = 10;
 
-pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
+pub(super) fn list(target: &TargetStatus, query: &PageQuery) -> Markup {
     let mut matching: Vec<_> =
-        target.connections.iter().filter(|one| is_shown(target, one, shown)).collect();
+        target.connections.iter().filter(|one| is_shown(target, one, query)).collect();
     matching.sort_by_key(|one| (urgency(one.state), why(one)));
     let calm_from = matching.iter().position(|one| !needs_attention(one.state));
     let calm_from = calm_from.unwrap_or(matching.len());
     let (wanting, calm) = matching.split_at(calm_from);
-    let is_filtered = shown.is_filter();
+    let is_filtered = query.is_filter();
     html! {
         h3 { "Connections" }
         (counts(target))
         @if matching.is_empty() {
             p.quiet { "None." }
         }
-        @if !wanting.is_empty() { (table(target, "that need attention", wanting, shown)) }
+        @if !wanting.is_empty() { (table(target, "that need attention", wanting, query)) }
         @if !calm.is_empty() && (is_filtered || wanting.is_empty() && calm.len() <= FEW) {
-            (table(target, "without trouble", calm, shown))
+            (table(target, "without trouble", calm, query))
         } @else if !calm.is_empty() {
             details data-key={ "calm-" (target.key.name) } {
                 summary {
@@ -45,7 +46,7 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
                         @if number > 0 { ", " } (count) " " (words(state.into_str()))
                     }
                 }
-                (table(target, "without trouble", calm, shown))
+                (table(target, "without trouble", calm, query))
             }
         }
     }
@@ -86,7 +87,7 @@ pub(super) fn signs(target: &TargetStatus) -> Markup {
     }
 }
 
-fn table(target: &TargetStatus, which: &str, rows: &[&Entry], shown: &Shown) -> Markup {
+fn table(target: &TargetStatus, which: &str, rows: &[&Entry], query: &PageQuery) -> Markup {
     let are_few = rows.len() <= OPEN;
     let groups: Vec<_> = rows.chunk_by(|one, other| is_alike(one, other)).collect();
     html! {
@@ -95,7 +96,7 @@ fn table(target: &TargetStatus, which: &str, rows: &[&Entry], shown: &Shown) -> 
             thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Why" } th scope="col" { "Written" } } }
             tbody {
                 @for alike in groups.iter().take(ROWS) {
-                    @if let [one] = *alike { (row(target, one, are_few, shown)) } @else { (together(target, alike, shown)) }
+                    @if let [one] = *alike { (row(target, one, are_few, query)) } @else { (together(target, alike, query)) }
                 }
             }
         }
@@ -115,14 +116,14 @@ fn is_alike(one: &Entry, other: &Entry) -> bool {
 }
 
 /// Connections that are held for one reason, in one row.
-fn together(target: &TargetStatus, alike: &[&Entry], shown: &Shown) -> Markup {
+fn together(target: &TargetStatus, alike: &[&Entry], query: &PageQuery) -> Markup {
     let [first, ..] = alike else { return html! {} };
     let key = format!("{}/{}", target.key.name, first.name);
     html! {
         tr data-key={ "alike-" (key) } {
             th scope="row" {
                 (alike.len()) " connections"
-                details data-key={ "names-" (key) } open[shown.is_filter()] {
+                details data-key={ "names-" (key) } open[query.is_filter()] {
                     summary { "Names" }
                     ul.names { @for one in alike.iter().take(ROWS) { li { (one.name.as_str()) " " span.quiet { (one.type_name) } } } }
                     @if alike.len() > ROWS { p.quiet { "And " (alike.len() - ROWS) " more." } }
@@ -141,7 +142,7 @@ fn together(target: &TargetStatus, alike: &[&Entry], shown: &Shown) -> Markup {
     }
 }
 
-fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Markup {
+fn row(target: &TargetStatus, one: &Entry, is_open: bool, query: &PageQuery) -> Markup {
     let key = format!("{}/{}", target.key.name, one.name);
     html! {
         tr data-key=(key) {
@@ -158,9 +159,9 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
                     (waiting(change, reason, &format!("{key}/{number}"), is_open))
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
-                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, shown)) } }
+                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, query)) } }
                 @if let Some(commit) = &one.last_commit {
-                    p.quiet { "last changed by commit " (commit_id(&commit.id, shown)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
+                    p.quiet { "last changed by commit " (commit_id(&commit.id, query)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
                 }
             }
             td data-label="Written" { @if let Some(time) = one.last_change { (seconds(time)) } @else { "never" } }
@@ -169,9 +170,9 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
 }
 
 /// A place in a file, with a link to its page where that is known.
-pub(super) fn file(target: &TargetStatus, file: &str, line: u32, shown: &Shown) -> Markup {
+pub(super) fn file(target: &TargetStatus, file: &str, line: u32, query: &PageQuery) -> Markup {
     let text = html! { code { (file) ":" (line) } };
-    match (&shown.links, &target.commit_seen) {
+    match (&query.links, &target.commit_seen) {
         (Some(links), Some(commit)) => {
             let page = links.to_line(&commit.id.0, file, line);
             html! { a href=(page) rel="noreferrer" { (text) } }
@@ -185,10 +186,10 @@ fn drifted_since(target: &TargetStatus, one: &Entry) -> Option<Timestamp> {
     target.past.drifting.get(&one.name).copied().filter(|_| one.state == ConnectionState::Drifted)
 }
 
-fn is_shown(target: &TargetStatus, one: &Entry, shown: &Shown) -> bool {
-    let wanted = shown.q.trim().to_lowercase();
+fn is_shown(target: &TargetStatus, one: &Entry, query: &PageQuery) -> bool {
+    let wanted = query.q.trim().to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
-    (shown.state.is_empty() || one.state.into_str() == shown.state)
+    (query.state.is_empty() || one.state.into_str() == query.state)
         && (wanted.is_empty()
             || has(one.name.as_str())
             || has(&one.type_name)
@@ -197,8 +198,8 @@ fn is_shown(target: &TargetStatus, one: &Entry, shown: &Shown) -> bool {
 }
 
 /// How many connections of a target the filter lets through.
-pub(super) fn matching(target: &TargetStatus, shown: &Shown) -> usize {
-    target.connections.iter().filter(|one| is_shown(target, one, shown)).count()
+pub(super) fn matching(target: &TargetStatus, query: &PageQuery) -> usize {
+    target.connections.iter().filter(|one| is_shown(target, one, query)).count()
 }
 
 /// Whether connections in this state need the attention of a person.
@@ -307,7 +308,7 @@ fn fields(change: &Change) -> Markup {
             @for field in &change.fields {
                 @for leaf in leaves(field) {
                     li {
-                        (difference(&leaf))
+                        (difference(field, &leaf))
                         @if !matches!(change.action, Action::Create | Action::Delete) { " " span.origin { (words::origin(field.origin)) } }
                     }
                 }
@@ -316,26 +317,28 @@ fn fields(change: &Change) -> Markup {
     }
 }
 
-fn difference(leaf: &Leaf) -> Markup {
+fn difference(field: &FieldChange, leaf: &Leaf) -> Markup {
+    // A change of git alone in a sensitive field is told by git's older text.
+    let is_text_of_git = field.sensitive
+        && field.origin == Origin::Git
+        && field.before.as_ref().is_some_and(|before| before != SENSITIVE);
+    let before = if is_text_of_git { "git before" } else { "live" };
+    let removed = |text: &str| html! { span.side { (before) " " } del { (text) } };
     html! {
         code { (leaf.label) } " "
         @match &leaf.kind {
             LeafKind::Added(text) => { (added(text)) }
             LeafKind::Removed(text) => { (removed(text)) }
             LeafKind::Base(text) => { span.side { "base " } (text) }
-            LeafKind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
-            LeafKind::Hidden(text) => { (text) " " span.quiet { "(another value)" } }
-            LeafKind::Lines(lines) => { span.side { "- live, + git" } pre tabindex="0" { @for line in lines { (line_of(line)) } } }
+            LeafKind::Replaced(old, new) => { (removed(old)) " " (added(new)) }
+            LeafKind::Sensitive(text) => { (text) " " span.quiet { "(another value)" } }
+            LeafKind::Lines(lines) => { span.side { "- " (before) ", + git" } pre tabindex="0" { @for line in lines { (line_of(line)) } } }
         }
     }
 }
 
 fn added(text: &str) -> Markup {
     html! { span.side { "git " } ins { (text) } }
-}
-
-fn removed(text: &str) -> Markup {
-    html! { span.side { "live " } del { (text) } }
 }
 
 fn line_of(line: &DiffLine) -> Markup {

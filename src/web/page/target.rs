@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use url::form_urlencoded::Serializer;
 
-use super::{Shown, badge, commit_id, commit_line, connections, moment, moment_to_come, words};
+use super::{PageQuery, badge, commit_id, commit_line, connections, moment, moment_to_come, words};
 use crate::audit::{PastReconcile, RecentEvent};
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
@@ -11,7 +11,7 @@ use crate::document::{Diagnostic, Severity};
 /// How many problems of documents are drawn; `validate` shows all of them.
 const PROBLEMS: usize = 20;
 
-pub(super) fn section(target: &TargetStatus, shown: &Shown) -> Markup {
+pub(super) fn section(target: &TargetStatus, query: &PageQuery) -> Markup {
     let id = format!("target-{}", target.key.name);
     html! {
         section.target id=(id) data-key=(id) aria-labelledby={ (id) "-name" } tabindex="-1" {
@@ -20,14 +20,14 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown) -> Markup {
                 (badge(target.state.into_str()))
                 @if target.suspended && target.state != TargetState::Suspended { (badge("suspended")) }
                 @if target.reconciling { span.badge.busy { "reconciling" } }
-                @if shown.may_change { (buttons(target)) }
+                @if query.may_change { (buttons(target)) }
             }
             p.where { "Project " strong { (target.key.project) } " at " (target.key.url) }
             dl {
                 dt { "Live" }
-                dd { @match &target.commit_applied { Some(commit) => { (commit_line(commit, shown)) } None => { "no commit has been applied whole yet" } } }
+                dd { @match &target.commit_applied { Some(commit) => { (commit_line(commit, query)) } None => { "no commit has been applied whole yet" } } }
                 @if target.commit_seen.as_ref().map(|c| &c.id) != target.commit_applied.as_ref().map(|c| &c.id) {
-                    @if let Some(commit) = &target.commit_seen { dt { "Seen" } dd { (commit_line(commit, shown)) } }
+                    @if let Some(commit) = &target.commit_seen { dt { "Seen" } dd { (commit_line(commit, query)) } }
                 }
                 @if let Some((wait, since)) = &target.trouble.wait {
                     dt { "Waits" } dd { "for " (wait.after) ", since " (moment(*since)) @if let Some(until) = wait.until { ", until " (moment_to_come(until, "now")) } }
@@ -47,11 +47,11 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown) -> Markup {
             }
             @if let Some(error) = &target.trouble.error { p.wrong { (error) } }
             @for notice in &target.trouble.notices { p.notice { (notice) } }
-            (problems(target, shown))
-            div.now { (connections::list(target, shown)) }
+            (problems(target, query))
+            div.now { (connections::list(target, query)) }
             div.past {
-                (reconciles(target, shown))
-                (events(target, shown))
+                (reconciles(target, query))
+                (events(target, query))
             }
         }
     }
@@ -69,7 +69,7 @@ fn buttons(target: &TargetStatus) -> Markup {
 }
 
 /// The problems of the documents, errors before warnings.
-fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
+fn problems(target: &TargetStatus, query: &PageQuery) -> Markup {
     let mut problems: Vec<&Diagnostic> = target.trouble.diagnostics.iter().collect();
     problems.sort_by_key(|one| one.severity);
     let count = problems.len();
@@ -79,7 +79,7 @@ fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
             ul.problems {
                 @for one in problems.into_iter().take(PROBLEMS) {
                     li {
-                        (connections::file(target, &one.mark.file, one.mark.line, shown)) " "
+                        (connections::file(target, &one.mark.file, one.mark.line, query)) " "
                         @if one.severity == Severity::Warning { "warning: " }
                         (one.message)
                         @if let Some(help) = &one.help { p.advice { (help) } }
@@ -91,7 +91,7 @@ fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
     }
 }
 
-fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
+fn reconciles(target: &TargetStatus, query: &PageQuery) -> Markup {
     let past = &target.past.reconciles;
     folded(
         target,
@@ -102,14 +102,14 @@ fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
             table.reconciles {
                 caption.hidden { "The last reconciles of " (target.key.name) }
                 thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                tbody { @for run in runs(past) { (reconcile_row(target, run, shown)) } }
+                tbody { @for run in runs(past) { (reconcile_row(target, run, query)) } }
             }
         },
     )
 }
 
 /// The last events of the audit trail, which outlive the daemon.
-fn events(target: &TargetStatus, shown: &Shown) -> Markup {
+fn events(target: &TargetStatus, query: &PageQuery) -> Markup {
     let events = &target.past.events;
     folded(
         target,
@@ -120,7 +120,7 @@ fn events(target: &TargetStatus, shown: &Shown) -> Markup {
             table.events {
                 caption.hidden { "The last events of " (target.key.name) }
                 thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
-                tbody { @for event in events { (event_row(event, shown)) } }
+                tbody { @for event in events { (event_row(event, query)) } }
             }
         },
     )
@@ -138,7 +138,7 @@ fn folded(target: &TargetStatus, key: &str, title: &str, count: usize, table: &M
     }
 }
 
-fn event_row(RecentEvent { event, more }: &RecentEvent, shown: &Shown) -> Markup {
+fn event_row(RecentEvent { event, more }: &RecentEvent, query: &PageQuery) -> Markup {
     html! {
         tr {
             th scope="row" { (moment(event.time)) }
@@ -146,7 +146,7 @@ fn event_row(RecentEvent { event, more }: &RecentEvent, shown: &Shown) -> Markup
                 (event)
                 @if *more > 0 { p.quiet { "and " (more) " more like it, which " code { "history" } " lists" } }
             }
-            td data-label="Commit" { @if let Some(id) = &event.commit { (commit_id(id, shown)) } }
+            td data-label="Commit" { @if let Some(id) = &event.commit { (commit_id(id, query)) } }
             td data-label="Cause" { (words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
         }
     }
@@ -159,7 +159,7 @@ fn runs(past: &[PastReconcile]) -> impl Iterator<Item = &[PastReconcile]> {
     })
 }
 
-fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], shown: &Shown) -> Markup {
+fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], query: &PageQuery) -> Markup {
     let [PastReconcile { ended, .. }, ..] = run else { return html! {} };
     // The oldest of them stays when another one joins them.
     let oldest = run.last().map_or(ended.time, |oldest| oldest.ended.time);
@@ -180,7 +180,7 @@ fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], shown: &Shown) ->
                 @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.ended.time)) } }
             }
             td data-label="Cause" { (words(&ended.cause)) }
-            td data-label="Commit" { @if let Some(id) = &ended.commit { (commit_id(id, shown)) } }
+            td data-label="Commit" { @if let Some(id) = &ended.commit { (commit_id(id, query)) } }
             td data-label="Outcome" {
                 (badge(&ended.outcome))
                 @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }
@@ -197,17 +197,17 @@ fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], shown: &Shown) ->
 const LONGEST_PROBLEM: usize = 200;
 
 /// The targets, each with how many of its connections match.
-pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown) -> Markup {
+pub(super) fn table(targets: &[(&TargetStatus, usize)], query: &PageQuery) -> Markup {
     html! {
         table.fleet data-key="fleet" {
             caption.hidden { "Targets" }
             thead { tr { th scope="col" { "Target" } th scope="col" { "Commit" } th scope="col" { "State" } th scope="col" { "Connections" } th scope="col" { "Last check" } } }
             tbody {
                 @for (target, matching) in targets {
-                    (fleet_row(target, *matching, shown))
-                    @if is_open(target, shown) {
+                    (fleet_row(target, *matching, query))
+                    @if is_open(target, query) {
                         tr.opened data-key={ "open-" (target.key.name) } {
-                            td colspan="5" { (section(target, shown)) }
+                            td colspan="5" { (section(target, query)) }
                         }
                     }
                 }
@@ -216,20 +216,20 @@ pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown) -> Markup
     }
 }
 
-fn fleet_row(target: &TargetStatus, matching: usize, shown: &Shown) -> Markup {
+fn fleet_row(target: &TargetStatus, matching: usize, query: &PageQuery) -> Markup {
     let name = &target.key.name;
-    let is_open = is_open(target, shown);
+    let is_open = is_open(target, query);
     let problem = target.trouble.error.as_deref().filter(|_| !is_open);
     html! {
         tr data-key={ "row-" (name) } {
-            th scope="row" { a href=(opening(name, shown)) data-open=(name) aria-expanded=(is_open) { (name) } }
-            td data-label="Commit" { @if let Some(commit) = &target.commit_applied { (commit_id(&commit.id, shown)) } @else { "none applied yet" } }
+            th scope="row" { a href=(opening(name, query)) data-open=(name) aria-expanded=(is_open) { (name) } }
+            td data-label="Commit" { @if let Some(commit) = &target.commit_applied { (commit_id(&commit.id, query)) } @else { "none applied yet" } }
             td data-label="State" {
                 (badge(target.state.into_str()))
                 @if target.reconciling { " " span.badge.busy { "reconciling" } }
             }
             td data-label="Connections" {
-                @if shown.is_filter() { (matching) @if matching == 1 { " matches" } @else { " match" } }
+                @if query.is_filter() { (matching) @if matching == 1 { " matches" } @else { " match" } }
                 @else { (connections::signs(target)) }
                 @if let Some(problem) = problem { p.wrong { (problem.chars().take(LONGEST_PROBLEM).collect::<String>()) } }
             }
@@ -238,13 +238,13 @@ fn fleet_row(target: &TargetStatus, matching: usize, shown: &Shown) -> Markup {
     }
 }
 
-fn is_open(target: &TargetStatus, shown: &Shown) -> bool {
-    target.key.name == shown.target
+fn is_open(target: &TargetStatus, query: &PageQuery) -> bool {
+    target.key.name == query.target
 }
 
 /// The page on which a target is opened, for a browser without a script.
-fn opening(name: &str, shown: &Shown) -> String {
-    let all = [("q", shown.q.as_str()), ("state", &shown.state), ("target", name)];
+fn opening(name: &str, query: &PageQuery) -> String {
+    let all = [("q", query.q.as_str()), ("state", &query.state), ("target", name)];
     let given = all.into_iter().filter(|(_, value)| !value.is_empty());
     format!("?{}", Serializer::new(String::new()).extend_pairs(given).finish())
 }

@@ -5,6 +5,7 @@ use crate::diagnostic::code;
 use crate::document::{Diagnostic, Mark};
 use crate::name::CommitId;
 use crate::plan::{Action, Change, Entry, FieldChange, Origin};
+use crate::secret::SENSITIVE;
 use crate::source::Commit;
 
 fn with_connections(count: usize) -> Status {
@@ -31,7 +32,7 @@ fn with_connections(count: usize) -> Status {
 
 #[test]
 fn thousands_are_bounded_and_what_needs_attention_is_first() {
-    let text = content(&with_connections(2000), &Shown::default()).into_string();
+    let text = content(&with_connections(2000), &PageQuery::default()).into_string();
     assert_eq!(text.matches("scope=\"row\"").count(), connections::ROWS + 1);
     let at = |name: &str| text.find(name);
     assert!(at("mail-1999").is_some() && at("mail-1999") < at("mail-0000"));
@@ -40,18 +41,18 @@ fn thousands_are_bounded_and_what_needs_attention_is_first() {
 
 #[test]
 fn the_search_finds_what_is_not_drawn() {
-    let shown = Shown { q: "MAIL-1500".to_owned(), ..Shown::default() };
-    let text = content(&with_connections(2000), &shown).into_string();
+    let query = PageQuery { q: "MAIL-1500".to_owned(), ..PageQuery::default() };
+    let text = content(&with_connections(2000), &query).into_string();
     assert_eq!(text.matches("scope=\"row\"").count(), 1);
-    let shown = Shown { state: "failed".to_owned(), ..Shown::default() };
-    let text = content(&with_connections(3), &shown).into_string();
+    let query = PageQuery { state: "failed".to_owned(), ..PageQuery::default() };
+    let text = content(&with_connections(3), &query).into_string();
     assert!(text.contains("0 connections match."));
 }
 
 #[test]
 fn a_check_that_is_late_is_due() {
     let mut status = with_connections(1);
-    let text = |status: &Status| content(status, &Shown::default()).into_string();
+    let text = |status: &Status| content(status, &PageQuery::default()).into_string();
     Arc::make_mut(&mut status.targets[0]).next_reconcile = Some(Timestamp::UNIX_EPOCH);
     assert!(text(&status).contains("data-over=\"is due\">is due</time>"), "{}", text(&status));
     Arc::make_mut(&mut status.targets[0]).next_reconcile = Some(Timestamp::MAX);
@@ -60,8 +61,8 @@ fn a_check_that_is_late_is_due() {
 
 #[test]
 fn nothing_inline_that_the_policy_forbids() {
-    let shown = Shown { may_change: true, ..Shown::default() };
-    for text in [content(&with_connections(3), &shown), filter(&shown)] {
+    let query = PageQuery { may_change: true, ..PageQuery::default() };
+    for text in [content(&with_connections(3), &query), filter(&query)] {
         let text = text.into_string();
         assert!(!text.contains("style=") && !text.contains("onclick"));
     }
@@ -74,12 +75,12 @@ fn connections_that_are_held_for_one_reason_share_a_row() {
     for entry in Arc::make_mut(&mut target.connections).iter_mut().skip(2) {
         (entry.state, entry.reason) = (ConnectionState::Held, Some("too many".to_owned()));
     }
-    let text = content(&status, &Shown::default()).into_string();
+    let text = content(&status, &PageQuery::default()).into_string();
     assert_eq!(text.matches("too many").count(), 1);
     assert!(text.contains("7 connections") && text.contains("mail-0008"), "{text}");
     let target = Arc::make_mut(&mut status.targets[0]);
     Arc::make_mut(&mut target.connections).truncate(4);
-    let text = content(&status, &Shown::default()).into_string();
+    let text = content(&status, &PageQuery::default()).into_string();
     assert!(text.contains("2 connections") && text.matches("too many").count() == 1, "{text}");
 }
 
@@ -92,11 +93,11 @@ fn a_source_that_fails_hides_no_count_of_the_verdict() {
         entry.state = ConnectionState::Held;
     }
     status.source.error = Some("timed out".to_owned());
-    let text = content(&status, &Shown::default()).into_string();
+    let text = content(&status, &PageQuery::default()).into_string();
     assert!(text.contains("The source is failing: 1 failing, 2 held"), "{text}");
     status.source.error = None;
     Arc::make_mut(&mut status.targets[0]).trouble.refused = true;
-    let text = content(&status, &Shown::default()).into_string();
+    let text = content(&status, &PageQuery::default()).into_string();
     assert!(text.contains("The newest commit is refused: 1 failing, 2 held"), "{text}");
 }
 
@@ -109,7 +110,7 @@ fn many_connections_of_one_reason_hide_no_other() {
         (entry.state, entry.reason) = (ConnectionState::Held, Some("too many".to_owned()));
     }
     entries[0].state = ConnectionState::Drifted;
-    let text = content(&status, &Shown::default()).into_string();
+    let text = content(&status, &PageQuery::default()).into_string();
     assert!(text.contains("800 connections") && text.contains("And 600 more."), "{text}");
     let held = text.find("too many").unwrap();
     let rest = &text[held..];
@@ -129,7 +130,7 @@ fn problems_link_to_their_lines_and_a_suspended_target_is_named() {
     let (id, text) = (CommitId("abc".to_owned()), String::new());
     target.commit_seen = Some(Commit { id, subject: text.clone(), author: text, time: 0 });
     let links = Links::of("https://github.com/team/config.git");
-    let text = content(&status, &Shown { links, ..Shown::default() }).into_string();
+    let text = content(&status, &PageQuery { links, ..PageQuery::default() }).into_string();
     assert!(text.contains("https://github.com/team/config/blob/abc/c/a.yaml#L7"), "{text}");
     assert!(text.contains("prod needs attention: 1 target suspended"), "{text}");
 }
@@ -148,8 +149,8 @@ fn a_search_hides_the_cards_of_targets_without_a_match() {
     };
     status.targets.extend([Arc::new(other("staging")), Arc::new(other("dev"))]);
     let cards = |q: &str| {
-        let shown = Shown { q: q.to_owned(), ..Shown::default() };
-        let text = content(&status, &shown).into_string();
+        let query = PageQuery { q: q.to_owned(), ..PageQuery::default() };
+        let text = content(&status, &query).into_string();
         text.matches("class=\"card\"").count()
     };
     assert_eq!(
@@ -159,17 +160,30 @@ fn a_search_hides_the_cards_of_targets_without_a_match() {
     );
 }
 
-#[test]
-fn the_lines_of_a_long_text_say_which_are_live() {
+/// The page of a connection with one field that a commit changes.
+fn page_of_a_change(before: &str, after: &str, sensitive: bool) -> String {
     let mut status = with_connections(1);
     let target = Arc::make_mut(&mut status.targets[0]);
     let entry = &mut Arc::make_mut(&mut target.connections)[0];
     let mut change = Change::bare(Action::Update, "email".to_owned(), entry.name.clone());
-    let (before, after) = (Some("a\nb\nc".into()), Some("a\nx\nc".into()));
+    let (before, after) = (Some(before.into()), Some(after.into()));
     let path = "/description".to_owned();
     let origin = Origin::Git;
-    change.fields = vec![FieldChange { path, before, after, base: None, sensitive: false, origin }];
+    change.fields = vec![FieldChange { path, before, after, base: None, sensitive, origin }];
     entry.change = Some(Box::new(change));
-    let text = content(&status, &Shown::default()).into_string();
+    content(&status, &PageQuery::default()).into_string()
+}
+
+#[test]
+fn the_lines_of_a_long_text_say_which_are_live() {
+    let text = page_of_a_change("a\nb\nc", "a\nx\nc", false);
     assert!(text.contains("- live, + git") && text.contains("line added"), "{text}");
+}
+
+#[test]
+fn an_older_reference_of_git_is_not_called_live() {
+    for (before, side) in [("${env:OLD}", "git before "), (SENSITIVE, "live ")] {
+        let text = page_of_a_change(before, "${env:NEW}", true);
+        assert!(text.contains(&format!(">{side}</span><del>{before}")), "{text}");
+    }
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use strum::IntoStaticStr;
 
 use super::connections::{by_state, needs_attention, urgency};
-use super::{Shown, commit_line, moment, words};
+use super::{PageQuery, commit_line, moment, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 
 /// How bad it is.
@@ -105,7 +105,7 @@ pub(super) fn by_urgency(status: &Status) -> Vec<&TargetStatus> {
 }
 
 /// The verdict and the newest commit.
-pub(super) fn banner(status: &Status, shown: &Shown) -> Markup {
+pub(super) fn banner(status: &Status, query: &PageQuery) -> Markup {
     let (mood, text) = verdict(status);
     html! {
         section.banner.(mood.into_str()) aria-label="Verdict" {
@@ -114,11 +114,11 @@ pub(super) fn banner(status: &Status, shown: &Shown) -> Markup {
                 p #verdict.verdict role="status" { (text) }
                 p.totals { (totals(status)) }
             }
-            @if shown.may_change {
+            @if query.may_change {
                 p.buttons { button type="button" data-verb="reconcile" { "Reconcile now" } }
             }
         }
-        (source(&status.source, shown))
+        (source(&status.source, query))
         (replicas(status))
     }
 }
@@ -149,12 +149,12 @@ fn replicas(status: &Status) -> Markup {
     }
 }
 
-fn source(source: &SourceStatus, shown: &Shown) -> Markup {
+fn source(source: &SourceStatus, query: &PageQuery) -> Markup {
     html! {
         section.source aria-label="Source" {
             @if let Some(error) = &source.error { p.wrong { (error) } }
             @if let Some(commit) = &source.commit {
-                p { "Newest commit " (commit_line(commit, shown)) }
+                p { "Newest commit " (commit_line(commit, query)) }
             }
             p.quiet {
                 code { (source.location) }

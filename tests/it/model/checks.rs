@@ -55,7 +55,8 @@ impl History {
             let reason = same.and_then(|c| c.reason.clone()).unwrap_or_default();
             let why = change.held.unwrap_or_default();
             // Where several rules hold a whole group, any of them may be told.
-            let by_group = ["max_deletes", "all ", "missing or empty", "not read now"];
+            let by_group =
+                ["max_deletes", "nothing would be left", "missing or empty", "not read now"];
             let is_told = reason.contains(why)
                 // A path that the config has no more and that was empty for a while may be known or not.
                 || (why == "commit" && reason.contains("that is not read"))

@@ -561,7 +561,7 @@ fn group(
         };
         let why = match hold {
             Some(Hold::Limit { .. }) => Some("max_deletes"),
-            Some(Hold::Whole) => Some("all "),
+            Some(Hold::Whole) => Some("nothing would be left"),
             None => emptied.then_some("missing or empty"),
         };
         held.extend(why.map(|why| (name.clone(), why)));

@@ -58,7 +58,7 @@ impl Setting {
             unset: random.of(&[
                 sandbox::Unset::Null,
                 sandbox::Unset::Default,
-                sandbox::Unset::Absent,
+                sandbox::Unset::LeftOut,
             ]),
             rewrites: false,
             settings,

@@ -75,13 +75,13 @@ proptest! {
         for (name, fields, secret) in plant(&raw) {
             let mut fields = object(fields);
             fields.insert("from".to_owned(), json!("someone@example.com"));
-            let shown = mask(of(name), &fields);
+            let shown = conceal(of(name), &fields);
             for text in texts(&Value::Object(shown.clone())) {
                 prop_assert!(!text.contains(&secret), "{} in {}", secret, text);
                 prop_assert!(!text.contains(&secret[1..secret.len() - 1]), "{} in {}", secret, text);
             }
             prop_assert_eq!(&shown["from"], &fields["from"]);
-            prop_assert_eq!(mask(of(name), &shown), shown);
+            prop_assert_eq!(conceal(of(name), &shown), shown);
         }
     }
 
@@ -104,8 +104,8 @@ proptest! {
             fields.insert("propertiesMap".into(), json!({
                 "sasl.jaas.config": {"value": texts[4]}, "auth.user.info": texts[5], &texts[0]: texts[1]}));
             fields.insert(texts[2].clone(), json!({&texts[3]: [texts[4]]}));
-            let shown = mask(connection_type, &fields);
-            prop_assert_eq!(&mask(connection_type, &shown), &shown);
+            let shown = conceal(connection_type, &fields);
+            prop_assert_eq!(&conceal(connection_type, &shown), &shown);
             prop_assert!(literal_secrets(connection_type, &fields).len() < 1000);
             for part in secret_parts(connection_type, &fields) {
                 let whole = Value::Object(fields.clone());
@@ -135,7 +135,7 @@ proptest! {
                 .enumerate()
                 .map(|(i, f)| (f.name.to_owned(), if i % 2 == 0 { json!(text) } else { json!(number) }))
                 .collect();
-            prop_assert_eq!(mask(connection_type, &fields), fields);
+            prop_assert_eq!(conceal(connection_type, &fields), fields);
         }
     }
 }

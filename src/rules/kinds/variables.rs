@@ -1,22 +1,22 @@
-//! The values that a rule sees, with their kinds: from the catalog and from the targets of the rule.
+//! The variables of a rule, with their kinds: from the catalog and from the targets of the rule.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{Object, SEEN, ValueKind, Words};
+use super::{Object, VARIABLES, ValueKind, Words};
 use crate::catalog::{self, ConnectionType, Field, IDENTITY, OPTIONS, OPTIONS_KEY};
 
-/// The values that a rule sees.
-pub(super) fn seen(targets: &[&Json]) -> Vec<(String, ValueKind)> {
-    let seen: [(&str, ValueKind); SEEN] = [
+/// The variables of a rule.
+pub(super) fn variables(targets: &[&Json]) -> Vec<(String, ValueKind)> {
+    let variables: [(&str, ValueKind); VARIABLES] = [
         ("connection", connection()),
         ("target", target(targets)),
         ("change", change()),
         ("now", ValueKind::Time),
     ];
-    seen.map(|(name, kind)| (name.to_owned(), kind)).into()
+    variables.map(|(name, kind)| (name.to_owned(), kind)).into()
 }
 
 fn connection() -> ValueKind {
