@@ -122,8 +122,13 @@ pub(super) async fn learn_ids(job: &Job<'_>, entries: &[Entry]) {
     let changes = entries.iter().filter_map(|entry| entry.change.as_ref());
     let created: BTreeSet<&ConnectionName> = changes
         .filter(|change| matches!(change.action, Action::Create | Action::Replace))
-        // A create that failed may have met somebody else's connection under the name.
-        .filter(|change| change.result.as_ref().is_some_and(ChangeResult::is_written))
+        // A create that failed may have met somebody else's connection under the name. A replace that failed
+        // may have made the old one again, whose id was known.
+        .filter(|change| {
+            let known = job.record_of_plan.owned(&change.name).and_then(|owned| owned.id.as_ref());
+            change.result.as_ref().is_some_and(ChangeResult::is_written)
+                || (change.action == Action::Replace && known.is_some())
+        })
         .map(|change| &change.name)
         .collect();
     let types: BTreeSet<String> = job.ledger.read(|record| {

@@ -31,10 +31,7 @@ pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
         WriteEnd::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
         WriteEnd::Over(result) => return result,
     };
-    job.ledger.edit(|record| {
-        record.forget(name);
-        record.leave(name);
-    });
+    job.ledger.edit(|record| record.forget(name));
     note_deployment(job, name, &deployment, Some(&owned.type_name))
 }
 

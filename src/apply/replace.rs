@@ -1,5 +1,7 @@
 //! DELETE, then POST: another type under the same name, with a way back.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +15,7 @@ use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
 use crate::plan::{attempt, body};
-use crate::record::Owned;
+use crate::record::{Intent, Owned};
 use crate::secret::SensitiveValue;
 
 /// The connection that the replace deletes.
@@ -136,6 +138,14 @@ async fn bring_back(
             ));
         }
     }
+    let intent = Intent {
+        type_name: owned.type_name.clone(),
+        from: None,
+        base: (*owned.base).clone(),
+        kept: BTreeSet::new(),
+        protect: owned.protect,
+    };
+    job.ledger.edit_memory(&desired.name, |memory| memory.intent = Some(intent));
     let restored = make_again(job, &live, &way_back).await.map(|deployment| {
         job.ledger.edit_memory(&desired.name, |memory| {
             memory.intent = None;

@@ -41,7 +41,8 @@ fn a_refused_replace_restores_the_old_connection_with_its_masked_secrets() {
         assert_eq!(world.live("a")["type"], json!("email"));
         assert_eq!(world.live("a")["password"], json!(CANARY));
         assert_eq!(world.live("a")["username"], json!("u"));
-        // It is still ours: the commit that takes it out deletes it.
+        // It is still ours, also once somebody edited it: the commit that takes it out deletes it.
+        world.edit("a", "port", json!(99));
         world.commit_without(&["a"]);
         world.apply().code(0);
         assert_eq!(world.names(), ["b"]);
@@ -128,6 +129,22 @@ fn a_create_whose_answer_was_lost_is_looked_after() {
         assert_eq!(world.live("a")["password"], json!("of-ftp"));
         world.plan().code(0);
     }
+}
+
+#[test]
+fn a_way_back_whose_answer_was_lost_leaves_no_orphan() {
+    let world = replacing(masked());
+    let control = world.control();
+    control.fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    control.fail_next(Some(Method::POST), "/a/", Fault::Lost, 1);
+    control.fail_next(Some(Method::GET), "/a/", Fault::Nothing, 2);
+    control.fail_next(Some(Method::GET), "/a/", refusal("not now"), 9);
+    world.apply().code(1);
+    control.clear_faults();
+    assert!(world.remembered("intent").get("a").is_some(), "whether it arrived is not known");
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
 }
 
 /// A failure that says nothing of the document is no refusal of it; but it is not tried for ever.
