@@ -102,14 +102,20 @@ impl OldDeclarations {
         self.names.into_iter().chain(self.renames.into_values()).collect()
     }
 
-    /// Whether a document has the name, or is to be renamed from it.
-    pub(crate) fn declares(&self, name: &ConnectionName) -> bool {
-        self.names.contains(name) || self.renames.values().any(|old| old == name)
+    /// Whether a document has the name, or is to be renamed from it; `done` are renames that were made.
+    pub(crate) fn declares(
+        &self,
+        name: &ConnectionName,
+        done: &BTreeMap<ConnectionName, ConnectionName>,
+    ) -> bool {
+        let is_open = |(new, old): (&ConnectionName, &ConnectionName)| done.get(new) != Some(old);
+        let mut renames = self.renames.iter().filter(|(_, old)| *old == name);
+        self.names.contains(name) || renames.any(is_open)
     }
 
     /// The same, or whether a document may that cannot be read.
     pub(crate) fn may_declare(&self, name: &ConnectionName) -> bool {
-        !self.unknown_files.is_empty() || self.declares(name)
+        !self.unknown_files.is_empty() || self.declares(name, &BTreeMap::new())
     }
 }
 

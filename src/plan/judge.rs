@@ -127,7 +127,11 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
             (None, None) => return,
         };
         let name = change.name.clone();
-        let given = |rule: &str| settings.earlier.consents.to_rule(rule, &name);
+        // A run that looks at a part does not remember that a commit consented.
+        let given = |rule: &str| {
+            let is_whole = settings.loaded_whole && !settings.run.filter.is_narrow();
+            settings.earlier.consents.to_rule(rule, &name).filter(|_| is_whole)
+        };
         (change.rules, kept) = settings.judge.matches_of(&connection, change, remembered, given);
         decision.entry.follow_rules();
     }

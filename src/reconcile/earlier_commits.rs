@@ -27,15 +27,18 @@ pub(super) struct CommitReader<'a> {
     pub(super) is_stateless: bool,
 }
 
-/// The valid documents of a commit: type, options and fields.
-type Declarations = BTreeMap<ConnectionName, (&'static str, Options, Arc<Map<String, Value>>)>;
+/// The valid documents of a commit: type, options and fields; and nothing for an old name of a rename,
+/// which is declared as what it is to become.
+type Declarations =
+    BTreeMap<ConnectionName, Option<(&'static str, Options, Arc<Map<String, Value>>)>>;
 
 fn declarations_of(documents: &[Document]) -> Declarations {
+    let old_names = documents.iter().filter_map(|document| document.options.renamed_from.clone());
     let declared = documents.iter().map(|document| {
         let Document { connection_type, name, options, fields, .. } = document.clone();
-        (name, (connection_type.name, options, fields))
+        (name, Some((connection_type.name, options, fields)))
     });
-    declared.collect()
+    old_names.map(|name| (name, None)).chain(declared).collect()
 }
 
 impl CommitReader<'_> {
@@ -300,10 +303,14 @@ impl CommitReader<'_> {
         let Snapshot::Commit { repository, commit } = self.snapshot else {
             return Ok(other_branch);
         };
+        let renamed = record
+            .inventory()
+            .filter_map(|(name, owned)| Some((name.clone(), owned.renamed_from.clone()?)));
         let mut lineage = Lineage {
             reader: self,
             repository,
             tip: &commit.id,
+            renamed: renamed.collect(),
             contained: BTreeMap::new(),
             read: BTreeMap::new(),
         };
@@ -336,6 +343,8 @@ struct Lineage<'a> {
     reader: &'a CommitReader<'a>,
     repository: &'a Arc<Repository>,
     tip: &'a CommitId,
+    /// The old names of the renames that are done, by the new ones.
+    renamed: BTreeMap<ConnectionName, ConnectionName>,
     /// Whether the tip comes from each commit that was asked for.
     contained: BTreeMap<CommitId, bool>,
     /// The declarations of the commits that were read.
@@ -421,7 +430,7 @@ impl Lineage<'_> {
         let Some(Some(then)) = self.read.get(id) else { return Ok(false) };
         Ok(match due.replaces_by() {
             Some(_) => then.types.get(name).copied() == owned_type,
-            None => then.declares(name),
+            None => then.declares(name, &self.renamed),
         })
     }
 }

@@ -242,6 +242,32 @@ fn the_trailer_consents_once_and_to_what_its_commit_changed() {
 }
 
 #[test]
+fn the_trailer_frees_nothing_in_a_run_that_looks_at_a_part() {
+    let mut world = World::settled(&["a", "b"]);
+    with_rules(&mut world, "on_invalid: isolate", &["r|hold|change.action == 'update'"]);
+    world.write_email("a", "port: 26\n");
+    consent(&world, "Allow-Rule: r");
+    world.run(&["apply", "--yes", "--name", "a"]).code(3).says("held by the rule `r`");
+    world.apply().code(0);
+    world.write_email("a", "port: 27\n");
+    world.write("connections/b.yaml", "type: emial\nname: b\n");
+    consent(&world, "Allow-Rule: r");
+    world.apply().code(1).says("held by the rule `r`");
+}
+
+#[test]
+fn consent_to_a_rename_is_no_consent_to_a_delete() {
+    let mut world = World::settled(&["a", "b"]);
+    with_rules(&mut world, "", &["r|hold|true"]);
+    world.remove("connections/a.yaml");
+    world.write_email("c", "x-gitops: {renamedFrom: a}\n");
+    consent(&world, "Allow-Rule: r");
+    world.commit_email("c", "");
+    world.apply().code(3).says("held by the rule `r`");
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
 fn a_rename_that_is_held_keeps_its_names() {
     let mut world = World::settled(&["a", "b"]);
     with_rules(&mut world, "", &["r|hold|change.action == 'rename'"]);
