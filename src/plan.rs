@@ -119,9 +119,10 @@ impl Planned {
             self.record.set(&entry.name, memory);
         }
         self.plan.notices.extend(notices);
-        if leaves {
+        if before.owned(&entry.name).is_some() && self.record.owned(&entry.name).is_none() {
             self.record.leave(&entry.name);
-        } else {
+        }
+        if !leaves {
             entry.tell_last_write(before.owned(&entry.name));
             self.plan.entries.push(entry);
         }

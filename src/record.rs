@@ -531,7 +531,8 @@ impl Record {
         self.edit(name, |known| *known = memory);
     }
 
-    /// Notes that the connection of a name is gone, since git asked for that.
+    /// Notes that the connection of a name left the inventory: another one that has the name later is of no
+    /// commit before that.
     pub(crate) fn leave(&mut self, name: &ConnectionName) {
         if let Some(good) = self.last_good.as_mut().filter(|good| good.declared.contains_key(name))
         {
@@ -541,6 +542,7 @@ impl Record {
 
     /// Forgets all that belongs to a name; whether it was in the inventory.
     pub fn forget(&mut self, name: &ConnectionName) -> bool {
+        self.leave(name);
         self.connections.remove(name).is_some_and(|memory| memory.owned.is_some())
     }
 

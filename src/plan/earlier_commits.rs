@@ -136,7 +136,7 @@ impl Noting<'_> {
     /// drops those of names that it declares again.
     pub(crate) fn note(&self, record: &mut Record) {
         let declared_in = record.last_good.as_ref().map(|good| good.commit.clone());
-        let open_renames = self.old_names_now(record);
+        let open_renames = open_renames(renames_of(self.desired), record, self.live);
         let renamed_then = self.old_names_then(record);
         let names: Vec<ConnectionName> = record.connections.keys().cloned().collect();
         for name in names {
@@ -161,20 +161,12 @@ impl Noting<'_> {
         }
     }
 
-    /// Old names of renames that are declared now and not done, with the new ones.
-    fn old_names_now(&self, record: &Record) -> BTreeMap<&ConnectionName, &ConnectionName> {
-        let pairs = self.desired.values();
-        let pairs = pairs.filter_map(|d| Some((d.options.renamed_from.as_ref()?, &d.name)));
-        pairs.filter(|(_, new)| !is_renamed(record, self.live, new)).collect()
-    }
-
     /// Old names of renames that the last good commit declared and that are not done.
     fn old_names_then(&self, record: &Record) -> BTreeSet<ConnectionName> {
         let LastGood::Declared(declared) = &self.earlier.last_good else { return BTreeSet::new() };
         let pairs =
             declared.iter().filter_map(|(new, then)| Some((new, then.renamed_from.as_ref()?)));
-        let open = pairs.filter(|(new, _)| !is_renamed(record, self.live, new));
-        open.map(|(_, old)| old.clone()).collect()
+        open_renames(pairs, record, self.live).into_keys().cloned().collect()
     }
 
     /// The delete that is due of a name that the commit does not declare.
@@ -301,11 +293,40 @@ impl Noting<'_> {
     }
 }
 
-/// Whether a rename is done. While it is not, its commit counts as declaring the old name; after
-/// that it does not, so that no commit removed a connection that is made later under the old name.
-pub(crate) fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> bool {
-    let is_live = live.connections.contains_key(new) || !live.is_complete();
-    record.owned(new).is_some() && is_live
+/// The old names of those of the renames (new and old name) that are not done, with the new ones. While a
+/// rename is not done, its commit counts as declaring the old name; after that it does not, so that no
+/// commit removed a connection that is made later under the old name.
+pub(crate) fn open_renames<'n>(
+    renames: impl IntoIterator<Item = (&'n ConnectionName, &'n ConnectionName)>,
+    record: &Record,
+    live: &Live,
+) -> BTreeMap<&'n ConnectionName, &'n ConnectionName> {
+    let is_there = |new: &ConnectionName| {
+        let is_live = live.connections.contains_key(new) || !live.is_complete();
+        record.owned(new).is_some() && is_live
+    };
+    let (mut open, mut others) = (BTreeMap::new(), renames.into_iter().collect::<Vec<_>>());
+    loop {
+        let before = others.len();
+        others.retain(|(new, old)| {
+            // What has the new name may be what another rename is still to move on.
+            let is_open = !is_there(new) || open.contains_key(new);
+            if is_open {
+                open.entry(*old).or_insert(*new);
+            }
+            !is_open
+        });
+        if others.len() == before {
+            return open;
+        }
+    }
+}
+
+/// The renames that are declared: new and old name.
+pub(crate) fn renames_of(
+    desired: &Desired,
+) -> impl Iterator<Item = (&ConnectionName, &ConnectionName)> {
+    desired.values().filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)))
 }
 
 /// Keeps the due steps of before after a run that asks for none: no commit removed the names that a

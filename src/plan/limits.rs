@@ -141,14 +141,9 @@ fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
 pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
     let mut is_raised = false;
     for connection in desired.values().filter(|connection| connection.options.protect) {
-        let own_type = connection.connection_type.name;
-        let old = connection.options.renamed_from.as_ref().filter(|old| {
-            let is_done = record
-                .owned(&connection.name)
-                .is_some_and(|owned| owned.renamed_from.as_ref() == Some(old));
-            !is_done && record.owned(old).is_some_and(|owned| owned.type_name == own_type)
-        });
-        for name in std::iter::once(&connection.name).chain(old.cloned().as_ref()) {
+        let (name, old) = (&connection.name, connection.options.renamed_from.as_ref());
+        let done = record.owned(name).and_then(|owned| owned.renamed_from.clone());
+        for name in std::iter::once(name).chain(old.filter(|old| done.as_ref() != Some(old))) {
             let Some(memory) = record.memory(name) else { continue };
             let owned = memory.owned.iter().map(|owned| owned.protect);
             let intent = memory.intent.iter().map(|intent| intent.protect);

@@ -1,5 +1,6 @@
 //! Settles creates, replaces and renames whose answer never came.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::compare::{Keys, LiveView};
@@ -17,25 +18,33 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
     // Renames first: what they free may have been taken anew.
     let (renames, creates): (Vec<_>, Vec<_>) =
         intents.partition(|(_, intent)| intent.from.is_some());
+    // Names that a rename may not have freed: what has them may be as it was before.
+    let mut not_freed = BTreeSet::new();
     for (name, intent) in renames.into_iter().chain(creates) {
         // A list that shows a part of it, or the name twice, proves nothing.
         let has_failed = |name: &ConnectionName| {
             observed.failed.contains_key(name) || observed.live.repeated.contains_key(name)
         };
         if has_failed(&name) || intent.from.as_ref().is_some_and(has_failed) {
+            not_freed.extend(intent.from);
             continue;
         }
         let view = observed.shown(&name);
+        let known_id = record.owned(&name).and_then(|owned| owned.id.as_ref());
+        let is_freed = !not_freed.contains(&name);
         if let Some(view) = &view
+            && is_freed
+            && (known_id.is_none() || known_id != view.id())
             && is_ours(record, observed, &intent, view, keys)
         {
             own_it(record, &name, intent, view);
             continue;
         }
+        not_freed.extend(intent.from.clone());
         // Ours, which a replace may have deleted.
-        let replaced = record
-            .owned(&name)
-            .filter(|owned| intent.from.is_none() && owned.type_name != intent.type_name);
+        let replaced = record.owned(&name).filter(|owned| {
+            is_freed && intent.from.is_none() && owned.type_name != intent.type_name
+        });
         let is_gone = match &view {
             // Not as it was sent: ours is gone where no ids are shown and it is not as ours was either.
             Some(view) => replaced.is_some_and(|owned| {
@@ -75,6 +84,7 @@ fn is_ours(
 fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &LiveView<'_>) {
     let previous = intent.from.as_ref().and_then(|from| {
         let previous = record.owned(from).cloned();
+        record.leave(from);
         record.free(from);
         previous
     });

@@ -23,7 +23,7 @@ use crate::name::{CommitId, ConnectionName};
 use crate::observe::{self, Singles};
 use crate::plan::compare::{CompareSettings, Keys};
 use crate::plan::earlier_commits::{
-    EarlierCommits, Noting, forget_path, is_renamed, keep_beside, keep_due,
+    EarlierCommits, Noting, forget_path, keep_beside, keep_due, open_renames, renames_of,
 };
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
@@ -494,15 +494,13 @@ fn with_old_names(
     record: &Record,
     live: &Live,
 ) -> BTreeMap<ConnectionName, Invalid> {
-    for (new, old) in loaded.renames_of_blocked(&blocked, record.last_good.as_ref()) {
-        let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
-        let is_known = is_declared || record.owned(&old).is_some();
-        // What has the new name may be another connection, which a rename moves on.
-        let is_of_old =
-            record.owned(&new).is_some_and(|owned| owned.renamed_from.as_ref() == Some(&old));
-        if is_known && !(is_of_old && is_renamed(record, live, &new)) {
+    let of_blocked = loaded.renames_of_blocked(&blocked, record.last_good.as_ref());
+    let open = open_renames(renames_of(desired).chain(&of_blocked), record, live);
+    for (old, new) in open.into_iter().filter(|(_, new)| of_blocked.contains_key(*new)) {
+        let is_declared = live.connections.contains_key(old) && desired.contains_key(old);
+        if is_declared || record.owned(old).is_some() {
             let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
-            blocked.entry(old).or_insert_with(|| reason.into());
+            blocked.entry(old.clone()).or_insert_with(|| reason.into());
         }
     }
     blocked

@@ -3,6 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 
+use crate::renames::refusing_renames;
 use crate::world::{World, refusal};
 
 #[test]
@@ -44,6 +45,21 @@ fn a_trailer_below_the_tip_consents_to_the_names_that_its_commit_removed() {
     world.commit_without(&["b"]);
     world.apply().code(3);
     assert_eq!(world.names(), ["b", "c"]);
+}
+
+#[test]
+fn a_trailer_does_not_consent_to_a_later_removal_of_what_was_to_be_renamed() {
+    let mut world = World::with(refusing_renames());
+    world.target("max_deletes: 0");
+    world.settle(&["a", "b", "c"]);
+    world.remove("connections/a.yaml");
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.write_email("d", "x-gitops: {renamedFrom: b}\n");
+    world.commit("a chain that the server refuses\n\nAllow-Deletes: true");
+    world.apply().code(1);
+    world.commit_without(&["b", "d"]);
+    world.apply().code(3);
+    assert_eq!(world.names(), ["a", "b", "c"]);
 }
 
 #[test]

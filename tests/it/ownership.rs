@@ -96,6 +96,25 @@ fn a_forgotten_connection_is_left_alone() {
 }
 
 #[test]
+fn a_name_that_left_the_inventory_was_removed_by_no_earlier_commit() {
+    for is_forgotten in [true, false] {
+        let mut world = World::settled(&["a", "b"]);
+        world.git(&["branch", "feature"]);
+        world.commit_without(&["a"]);
+        if is_forgotten {
+            world.run(&["forget", "a"]).code(0);
+        } else {
+            world.target("prune: false");
+            world.run(&["apply", "--yes", "--name", "a"]).code(0);
+            world.target("");
+        }
+        world.run(&["apply", "--yes", "--rev", "feature", "--name", "a"]).code(0).says("adopted");
+        world.apply().code(3).says("no commit removed it");
+        assert_eq!(world.names(), ["a", "b"]);
+    }
+}
+
+#[test]
 fn forgetting_a_declared_name_says_that_the_next_pass_adopts_it() {
     let world = World::settled(&["a", "b"]);
     world.commit_without(&["b"]);

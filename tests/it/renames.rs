@@ -5,7 +5,8 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
-use crate::faults::Fault;
+use crate::faults::{Fault, Moment};
+use crate::running::Applying;
 use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
 
@@ -421,6 +422,49 @@ fn protect_of_a_rename_that_waits_outlives_another_document_of_the_old_name() {
         world.apply().code(3).says("protected");
         assert_eq!(world.names(), ["old", "other"]);
     }
+}
+
+#[test]
+fn protect_of_a_rename_that_cannot_be_made_is_of_the_old_name() {
+    let chain = |world: &World| {
+        world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+        world.write_email("b", "x-gitops: {renamedFrom: a, protect: true}\n");
+        world.write_email("a", "port: 9\n");
+    };
+    let of_another_type = |world: &World| {
+        world.remove("connections/a.yaml");
+        world.write("connections/c.yaml", &ftp("c", "x-gitops: {renamedFrom: a, protect: true}\n"));
+    };
+    for change in [&chain as &dyn Fn(&World), &of_another_type] {
+        let world = World::with(refusing_renames());
+        world.settle(&["a", "b", "other"]);
+        change(&world);
+        world.commit("a rename that cannot be made");
+        world.apply().code(1);
+        let documents = ["a", "b", "c"].map(|name| format!("connections/{name}.yaml"));
+        for document in documents.iter().filter(|path| world.repo().join(path).exists()) {
+            world.remove(document);
+        }
+        world.commit("take them out");
+        world.run(&["apply", "--yes", "--allow-deletes"]).code(3).says("protected");
+        assert!(world.names().contains(&"a".to_owned()));
+    }
+}
+
+#[test]
+fn a_copy_under_the_old_name_is_not_ours_before_the_rename_was_made() {
+    let world = World::settled(&["other"]);
+    world.commit_email("old", "x-gitops: {protect: true}\n");
+    world.apply().code(0);
+    world.write_email("old", "");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.control().fail_next(Some(Method::PUT), "/old/", Fault::Reset, 1);
+    let gate = world.control().gate(Some(Method::PUT), "/connections/", Moment::Before);
+    assert!(Applying::until(&world, &gate).kill());
+    drop(gate);
+    world.commit_without(&["new", "old"]);
+    world.apply().code(3).says("protected");
+    assert_eq!(world.names(), ["old", "other"]);
 }
 
 #[test]

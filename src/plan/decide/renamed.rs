@@ -176,10 +176,6 @@ fn decide_rename(
     decision.proven_readable = comparison.proven_readable;
     // A list may leave out a secret that the PUT would wipe.
     decision.needs_reading = view.own.is_none();
-    if matches!(row.sight, Sight::Gone) && row.owned().is_some() {
-        // The connection that had the new name before is gone: what comes is another one.
-        decision.memory(row).owned = None;
-    }
     if let Some(path) = row.absent_layer.filter(|_| !settings.consents_to_absent_layers()) {
         decision.entry.hold(absent_layer_in_words(path, settings));
     }

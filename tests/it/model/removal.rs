@@ -139,10 +139,10 @@ fn declared(run: &Run<'_>) -> BTreeSet<String> {
 
 fn declared_in(run: &Run<'_>, loaded: &Loaded) -> BTreeSet<String> {
     let mut names = loaded.names();
-    for (new, document) in &loaded.documents {
-        let is_done = run.before.owned.contains_key(new) && run.sight.live.contains_key(new);
-        names.extend(document.renamed_from.clone().filter(|_| !is_done));
-    }
+    let documents = loaded.documents.iter();
+    let renames =
+        documents.filter_map(|(new, document)| Some((new, document.renamed_from.as_ref()?)));
+    names.extend(run.open_renames(renames).into_iter().map(|(_, old)| old));
     names
 }
 

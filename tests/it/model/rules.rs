@@ -265,16 +265,41 @@ impl Run<'_> {
     fn old_names_of(&self, blocked: &BTreeSet<String>) -> BTreeSet<String> {
         let then = self.before.good.iter().flat_map(|good| &good.loaded.documents);
         let then = then.filter_map(|(new, document)| Some((new, document.renamed_from.as_ref()?)));
-        let renames = then.filter(|(new, _)| blocked.contains(*new));
-        let renames = renames.chain(&self.loaded.renames_of_invalid);
-        let is_open = |(new, old): &(&String, &String)| {
-            let is_live = |name: &String| self.sight.live.contains_key(name);
-            let is_owned = |name: &String| self.before.owned.contains_key(name);
-            let is_declared = is_live(old) && self.loaded.documents.contains_key(*old);
-            let known = self.before.owned.get(*new).and_then(|owned| owned.renamed_from.as_ref());
-            (is_declared || is_owned(old)) && !(known == Some(*old) && is_live(new))
+        let of_blocked = then.filter(|(new, _)| blocked.contains(*new));
+        let of_blocked: BTreeMap<&String, &String> =
+            of_blocked.chain(&self.loaded.renames_of_invalid).collect();
+        let valid = self.loaded.documents.iter();
+        let valid =
+            valid.filter_map(|(new, document)| Some((new, document.renamed_from.as_ref()?)));
+        let open = self.open_renames(valid.chain(of_blocked.clone()));
+        let is_known = |old: &String| {
+            let is_live = self.sight.live.contains_key(old);
+            (is_live && self.loaded.documents.contains_key(old))
+                || self.before.owned.contains_key(old)
         };
-        renames.filter(is_open).map(|(_, old)| old.clone()).collect()
+        let old_names =
+            open.into_iter().filter(|(new, old)| of_blocked.contains_key(new) && is_known(old));
+        old_names.map(|(_, old)| old).collect()
+    }
+
+    /// Of the renames those that are not done: the new name is not ours and live, or what has it is itself
+    /// to be renamed.
+    pub(crate) fn open_renames<'n>(
+        &self,
+        renames: impl Iterator<Item = (&'n String, &'n String)>,
+    ) -> BTreeSet<(String, String)> {
+        let renames: Vec<(&String, &String)> = renames.collect();
+        let mut open = BTreeSet::new();
+        for _ in 0..=renames.len() {
+            for (new, old) in &renames {
+                let is_there =
+                    self.before.owned.contains_key(*new) && self.sight.live.contains_key(*new);
+                if !is_there || open.iter().any(|(_, other)| other == *new) {
+                    open.insert(((*new).clone(), (*old).clone()));
+                }
+            }
+        }
+        open
     }
 
     pub(crate) fn plan(&mut self, action: &'static str, name: &str) {
@@ -345,7 +370,7 @@ impl Run<'_> {
                 let owned = self.before.owned.get(*old);
                 let known = self.before.owned.get(name);
                 let is_done = known.is_some_and(|known| known.renamed_from.as_ref() == Some(old));
-                !is_done && owned.is_some_and(|owned| owned.kind == document.kind)
+                !is_done && owned.is_some()
             });
             for name in old.chain([name]) {
                 self.raised.insert(name.clone());
