@@ -309,7 +309,7 @@ pub(crate) fn open_renames<'n>(
     loop {
         let before = others.len();
         others.retain(|(new, old)| {
-            // What has the new name may be what another rename is still to move on.
+            // The connection of the new name may be one that another rename is still to move on.
             let is_open = !is_there(new) || open.contains_key(new);
             if is_open {
                 open.entry(*old).or_insert(*new);
