@@ -231,7 +231,7 @@ impl History {
             let name = name_of(call);
             let mut updates = expected.changes.iter().filter(|c| c.action == "update");
             call.method == "PUT"
-                && updates.any(|c| c.name == name)
+                && (expected.asked.contains(&name) || updates.any(|c| c.name == name))
                 && !self.declares_its_secret(&name)
         };
         let is_quiet = |c: &&LoggedCall| c.method == "GET" || is_refused(c) || is_proven_since(c);

@@ -256,7 +256,8 @@ fn links_of(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     let old_names: Vec<String> = documents.filter_map(|d| d.renamed_from.clone()).collect();
     hidden.extend(old_names);
     if !hidden.is_empty() {
-        hidden.extend(good.hidden.iter().cloned());
+        let is_read = |name: &String| tree.base.contains_key(name) && !tree.is_link(name);
+        hidden.extend(good.hidden.iter().filter(|name| !is_read(name)).cloned());
     }
     hidden
 }
