@@ -13,6 +13,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -318,13 +320,17 @@ impl HistoryFile {
     }
 
     /// Opens the file for one process at a time: a line that is appended while it is shortened would be lost.
+    /// After a second it is taken unlocked, since a process that stands still must stop no reconcile.
     fn locked(&self) -> io::Result<File> {
+        let mut tries = 0..100;
         loop {
             let file = private().read(true).append(true).open(&self.0)?;
-            file.lock()?;
+            while file.try_lock().is_err() && tries.next().is_some() {
+                thread::sleep(Duration::from_millis(10));
+            }
             // While this waited a shorter file may have taken its place.
             let number = file.metadata()?.ino();
-            if fs::metadata(&self.0).is_ok_and(|now| now.ino() == number) {
+            if tries.is_empty() || fs::metadata(&self.0).is_ok_and(|now| now.ino() == number) {
                 return Ok(file);
             }
         }
