@@ -246,3 +246,20 @@ fn paths_that_are_split_or_moved_hold_nothing_that_today_s_paths_read() {
         assert_eq!(world.names(), ["a", "c", "d", "z"]);
     }
 }
+
+#[test]
+fn a_broken_file_of_a_path_that_the_config_lost_holds_the_delete_of_any_name() {
+    let mut world = World::new();
+    world.target("max_deletes: 0");
+    world.settle(&["a", "b"]);
+    world.commit_without(&["b"]);
+    world.apply().code(3);
+    world.target("max_deletes: 0\npaths: [conections]");
+    world.apply().code(3);
+    world.commit_email("b", "");
+    world.apply().code(3);
+    world.write("connections/b.yaml", "type: [\n");
+    world.commit("break the document that declares b again");
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
+    assert_eq!(world.names(), ["a", "b"]);
+}

@@ -429,8 +429,12 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         } else {
             None
         };
+        let (owned, live) = (&run.memory.owned[&name], &run.sight.live[&name]);
         let Some(why) = why else {
-            due.insert(name);
+            match run.could_be_restored(owned, live) {
+                true => _ = due.insert(name),
+                false => run.block(&name),
+            }
             continue;
         };
         run.changes.push(Planned { action: "replace", name, held: Some(why) });
@@ -439,7 +443,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         let owned = &run.memory.owned[*name];
         let is_its_base = !run.before.stateless || shows_its_base(owned, &run.sight.live[*name]);
         let is_due = is_due(run, name) && run.sight.settings.prune;
-        run.loaded.is_whole() && !owned.protect && is_its_base && is_due
+        let can_come_back = run.could_be_restored(owned, &run.sight.live[*name]);
+        run.loaded.is_whole() && !owned.protect && is_its_base && is_due && can_come_back
     });
     let outside = outside.count();
     let holds = group(run, &due, outside, &gone);

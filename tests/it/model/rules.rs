@@ -249,7 +249,8 @@ impl Run<'_> {
             asked: self.freed,
             replacing: self.replacing,
             raised: self.raised,
-            lifts_next: self.lost.is_empty() && !self.partial.is_empty(),
+            lifts_next: removal::consents_to_lost_paths(self.sight, self.before)
+                && !(self.partial.is_empty() && self.lost_paths.is_empty()),
         }
     }
 
@@ -566,11 +567,11 @@ impl Run<'_> {
         let asked = Asked::of(document, self.sight.settings, self.sight.env);
         let is_exact = self.sight.flags.allow_delete.iter().any(|asked| asked == name);
         let is_refused = !is_exact && self.before.refused.get(name) == Some(&asked);
-        ours.is_some_and(|owned| !is_refused && self.could_be_restored(&owned, live))
+        ours.is_some() && !is_refused
     }
 
     /// Whether the old connection could be made again: its secret is in the base, is shown, or has no use.
-    fn could_be_restored(&self, owned: &Owned, live: &Live) -> bool {
+    pub(crate) fn could_be_restored(&self, owned: &Owned, live: &Live) -> bool {
         let mut body = live.body.clone();
         !owned.kind.has_secret()
             || owned.base.contains_key(SECRET)
