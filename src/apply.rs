@@ -18,7 +18,7 @@ use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
 use crate::plan::compare::{CompareSettings, Comparison, LiveView, Remembered, compare};
 use crate::plan::{
-    Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, all_declared, attempt,
+    Action, Change, ChangeResult, Entry, Judge, Observed, Origin, TargetPlan, all_declared, attempt,
 };
 use crate::record::{LastCommit, Owned, Record};
 use crate::state::{Ledger, StateError};
@@ -143,7 +143,7 @@ fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
     if sent.is_empty() {
         return;
     }
-    let intents = sent.into_iter().filter_map(|change| {
+    let intents = sent.iter().filter_map(|change| {
         let desired = job.desired.get(&change.name)?;
         match change.action {
             Action::Create | Action::Replace => {
@@ -158,7 +158,30 @@ fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
         for (desired, intent) in intents {
             record.edit(&desired.name, |memory| memory.intent = Some(intent));
         }
+        forget_what_may_change(record, &sent);
     });
+}
+
+/// Forgets the fingerprints of the values that a PUT is to replace: whether it arrived may never be known, and
+/// what was sent before it is then no longer what live has.
+fn forget_what_may_change(record: &mut Record, sent: &[&Change]) {
+    let puts =
+        sent.iter().filter(|change| matches!(change.action, Action::Update | Action::Rename));
+    for change in puts {
+        let name = change.previous_name.as_ref().unwrap_or(&change.name);
+        let is_carried = |path: &String| {
+            let mut fields = change.fields.iter().filter(|field| field.origin != Origin::Drift);
+            fields.any(|field| field.sensitive && field.path == *path)
+        };
+        let owned = record.owned(name);
+        if owned.is_some_and(|owned| owned.base.keys().any(is_carried)) {
+            record.edit(name, |memory| {
+                if let Some(owned) = &mut memory.owned {
+                    Arc::make_mut(&mut owned.base).retain(|path, _| !is_carried(path));
+                }
+            });
+        }
+    }
 }
 
 impl Job<'_> {
@@ -174,13 +197,10 @@ impl Job<'_> {
         compare(desired, live, remembered, &settings)
     }
 
-    /// The memory that a comparison looks at, with the base of an entry of the inventory.
-    fn remembered<'r>(
-        &'r self,
-        desired: &DesiredConnection,
-        owned: Option<&'r Owned>,
-    ) -> Remembered<'r> {
-        let unstable = self.record_of_plan.memory(&desired.name).map(|memory| &memory.unstable);
+    /// The memory that a comparison looks at, of the name that live has, with the base of an entry of the
+    /// inventory.
+    fn remembered<'r>(&'r self, name: &ConnectionName, owned: Option<&'r Owned>) -> Remembered<'r> {
+        let unstable = self.record_of_plan.memory(name).map(|memory| &memory.unstable);
         Remembered { base: owned.map(|owned| &owned.base), unstable }
     }
 

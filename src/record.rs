@@ -543,7 +543,7 @@ impl Record {
     /// Forgets all that belongs to a name; whether it was in the inventory.
     pub fn forget(&mut self, name: &ConnectionName) -> bool {
         self.leave(name);
-        self.connections.remove(name).is_some_and(|memory| memory.owned.is_some())
+        self.edit(name, |memory| std::mem::take(memory).owned.is_some())
     }
 
     /// Forgets the connection that had a name which a rename frees. A call that takes the name anew

@@ -42,7 +42,7 @@ pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection
     if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
         let owned = job.record_of_plan.owned(old);
         let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
-        let comparison = job.compare(desired, &view, job.remembered(desired, owned));
+        let comparison = job.compare(desired, &view, job.remembered(&view.listed.name, owned));
         intent.kept = comparison.kept().map(str::to_owned).collect();
         intent.base = base_after_put(desired, &comparison, &job.compare_by);
     }

@@ -1,6 +1,6 @@
 //! DELETE, then POST: another type under the same name, with a way back.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +14,9 @@ use crate::api::{Deployment, ErrorKind};
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
+use crate::plan::compare::LiveView;
 use crate::plan::{attempt, body};
-use crate::record::{Intent, Owned};
+use crate::record::{Base, BaseField, Intent, Owned};
 use crate::secret::SensitiveValue;
 
 /// The connection that the replace deletes.
@@ -138,18 +139,14 @@ async fn bring_back(
             ));
         }
     }
-    let intent = Intent {
-        type_name: owned.type_name.clone(),
-        from: None,
-        base: (*owned.base).clone(),
-        kept: BTreeSet::new(),
-        protect: owned.protect,
-    };
-    job.ledger.edit_memory(&desired.name, |memory| memory.intent = Some(intent));
-    let restored = make_again(job, &live, &way_back).await.map(|deployment| {
+    // A POST of the new one that is still on its way keeps its note where this one comes to nothing.
+    let intent = intent_of_way_back(job, &owned, &live, &way_back);
+    let base = Arc::new(intent.base.clone());
+    let noted = job.ledger.edit_memory(&desired.name, |memory| memory.intent.replace(intent));
+    let restored = make_again(job, &live, &way_back, noted).await.map(|deployment| {
         job.ledger.edit_memory(&desired.name, |memory| {
             memory.intent = None;
-            memory.owned = Some(Owned { id: None, ..owned });
+            memory.owned = Some(Owned { id: None, base, ..owned });
         });
         match note_deployment(job, &desired.name, &deployment, None) {
             ChangeResult::Degraded(reason) => format!("{why}; saved but not deployed: {reason}"),
@@ -175,17 +172,52 @@ async fn bring_back(
     }
 }
 
+/// The note of the way back: what git declared of the old connection, with the values that are sent, and
+/// apart from what live had otherwise.
+fn intent_of_way_back(
+    job: &Job<'_>,
+    owned: &Owned,
+    old: &LiveConnection,
+    way_back: &SensitiveValue,
+) -> Intent {
+    let keys = job.compare_by.keys;
+    let fields = owned.base.iter().map(|(path, field)| {
+        let sent = way_back.expose().pointer(path).filter(|_| field.print.is_some());
+        let print = sent.map(|sent| keys.key.of(path, sent));
+        (path.clone(), BaseField { print, ..field.clone() })
+    });
+    let base: Base = fields.collect();
+    let is_otherwise = |(path, field): &(&String, &BaseField)| {
+        let alone = Base::from([((*path).clone(), (*field).clone())]);
+        !LiveView::of(old).shows(&owned.type_name, &alone, keys)
+    };
+    let kept = base.iter().filter(is_otherwise).map(|(path, _)| path.clone()).collect();
+    let (type_name, protect) = (owned.type_name.clone(), owned.protect);
+    Intent { type_name, from: None, base, kept, protect }
+}
+
+/// Sends the way back; `noted` is the note of the new connection, which stays where nothing was done.
 async fn make_again(
     job: &Job<'_>,
     old: &LiveConnection,
     way_back: &SensitiveValue,
+    noted: Option<Intent>,
 ) -> Result<Deployment, String> {
     let call = || job.client.create(&old.name, way_back);
     let look = |_| look_after(job, &old.name);
     match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
         WriteEnd::Acknowledged(deployment) => Ok(deployment),
-        WriteEnd::Arrived(_) => Ok(Deployment::Done),
-        WriteEnd::Failed { error, .. } => Err(error.to_string()),
+        WriteEnd::Arrived(live) if live.type_name == old.type_name => Ok(Deployment::Done),
+        WriteEnd::Arrived(live) => {
+            job.ledger.edit_memory(&old.name, |memory| memory.intent = noted);
+            Err(format!("a connection of type {} is live", live.type_name))
+        }
+        WriteEnd::Failed { error, nothing_was_done } => {
+            if nothing_was_done {
+                job.ledger.edit_memory(&old.name, |memory| memory.intent = noted);
+            }
+            Err(error.to_string())
+        }
         WriteEnd::Over(ChangeResult::Failed(why)) => Err(why),
         WriteEnd::Over(_) => Err("the run is ending".to_owned()),
     }

@@ -205,7 +205,7 @@ pub(super) async fn ready_put(
     if job.control.strict && !again && has_moved() {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
-    let comparison = job.compare(desired, &view, job.remembered(desired, owned.as_ref()));
+    let comparison = job.compare(desired, &view, job.remembered(name, owned.as_ref()));
     let is_degraded = || job.ledger.read(|r| r.memory(name).is_some_and(|m| m.degraded.is_some()));
     if !is_rename && !again && !comparison.writes() && !is_degraded() {
         agree(job, desired, owned, &fresh, comparison);

@@ -91,10 +91,12 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
     };
     if !settings.policy.prune {
-        // A commit that did not load whole, a lost path and a working tree prove nothing: it stays known.
+        // What was not read whole, a lost path and a working tree prove nothing: it stays known.
         if !settings.loaded_whole
             || settings.is_worktree()
             || !settings.earlier.lost_paths.is_empty()
+            || !settings.unread_files.is_empty()
+            || settings.earlier.still_declared.contains_key(row.name)
         {
             return None;
         }

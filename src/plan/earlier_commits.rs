@@ -161,12 +161,14 @@ impl Noting<'_> {
         }
     }
 
-    /// Old names of renames that the last good commit declared and that are not done.
+    /// Old names of renames that the last good commit declared and that were surely not made.
     fn old_names_then(&self, record: &Record) -> BTreeSet<ConnectionName> {
         let LastGood::Declared(declared) = &self.earlier.last_good else { return BTreeSet::new() };
         let pairs =
             declared.iter().filter_map(|(new, then)| Some((new, then.renamed_from.as_ref()?)));
-        open_renames(pairs, record, self.live).into_keys().cloned().collect()
+        let open = open_renames(pairs, record, self.live).into_iter();
+        let made = |new: &ConnectionName| record.owned(new)?.renamed_from.as_ref();
+        open.filter(|(old, new)| made(new) != Some(old)).map(|(old, _)| old.clone()).collect()
     }
 
     /// The delete that is due of a name that the commit does not declare.
@@ -342,7 +344,9 @@ pub(crate) fn keep_due(record: &mut Record, before: &Record, is_worktree: bool, 
         let known = before.memory(&name).and_then(|memory| memory.due.as_ref());
         let now = record.memory(&name).and_then(|memory| memory.due.as_ref());
         let kept = if is_worktree {
-            known.cloned()
+            let memory = record.memory(&name);
+            let is_ours = memory.is_some_and(|m| m.owned.is_some() || m.intent.is_some());
+            known.cloned().filter(|_| is_ours)
         } else {
             let type_name = before.owned(&name).map_or("", |owned| &owned.type_name);
             now.and_then(|now| due_after_narrow_run(now, known, filter.admits(type_name, &name)))

@@ -2,10 +2,14 @@
 //! paths. And `protect`, which the inventory remembers as it was last declared, so that it outlives its
 //! document.
 
+use std::collections::BTreeSet;
+
+use super::earlier_commits::{open_renames, renames_of};
 use super::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words};
 use super::row::{Claim, Row, Rows, Settings};
 use crate::config::MaxDeletes;
 use crate::desired::{Desired, DesiredConnection};
+use crate::live::Live;
 use crate::name::ConnectionName;
 use crate::record::{Due, OverLimit, Record};
 
@@ -135,28 +139,45 @@ fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
     Some(Why::new(reason).advice(format!("{ALLOW_DELETES}, or raise max_deletes")))
 }
 
-/// Raises `protect` where a document declares it, also of the old name of a rename that is not done, and of
-/// what may have been created: it counts from the first reconcile that saw it, whatever its lists gave. Says
-/// whether any was raised.
-pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
-    let mut is_raised = false;
+/// Raises `protect` where a document declares it, also of the old name of its rename, and of what may have
+/// been created: it counts from the first reconcile that saw it, whatever its lists gave. Gives the names.
+pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> BTreeSet<ConnectionName> {
+    let mut raised = BTreeSet::new();
     for connection in desired.values().filter(|connection| connection.options.protect) {
-        let (name, old) = (&connection.name, connection.options.renamed_from.as_ref());
-        let done = record.owned(name).and_then(|owned| owned.renamed_from.clone());
-        for name in std::iter::once(name).chain(old.filter(|old| done.as_ref() != Some(old))) {
+        for name in connection.options.renamed_from.iter().chain([&connection.name]) {
             let Some(memory) = record.memory(name) else { continue };
             let owned = memory.owned.iter().map(|owned| owned.protect);
             let intent = memory.intent.iter().map(|intent| intent.protect);
             if owned.chain(intent).any(|protect| !protect) {
-                is_raised = true;
-                record.edit(name, |memory| {
-                    memory.owned.iter_mut().for_each(|owned| owned.protect = true);
-                    memory.intent.iter_mut().for_each(|intent| intent.protect = true);
-                });
+                raised.insert(name.clone());
+                set_protection(record, name, true);
             }
         }
     }
-    is_raised
+    raised
+}
+
+fn set_protection(record: &mut Record, name: &ConnectionName, protect: bool) {
+    record.edit(name, |memory| {
+        memory.owned.iter_mut().for_each(|owned| owned.protect = protect);
+        memory.intent.iter_mut().for_each(|intent| intent.protect = protect);
+    });
+}
+
+/// Takes back what was raised of old names whose renames are done, which only lists tell.
+pub(crate) fn take_back_protection(
+    record: &mut Record,
+    raised: &BTreeSet<ConnectionName>,
+    desired: &Desired,
+    live: &Live,
+) {
+    let open: BTreeSet<ConnectionName> =
+        open_renames(renames_of(desired), record, live).into_keys().cloned().collect();
+    let is_declared =
+        |name: &ConnectionName| desired.get(name).is_some_and(|desired| desired.options.protect);
+    for name in raised.iter().filter(|name| !open.contains(*name) && !is_declared(name)) {
+        set_protection(record, name, false);
+    }
 }
 
 /// Counts connections of the inventory as protected as long as they are so there, where this run may
@@ -166,7 +187,12 @@ pub(crate) fn keep_protection(
     record: &Record,
     is_kept: impl Fn(&DesiredConnection) -> bool,
 ) {
-    let is_protected = |name: &ConnectionName| record.owned(name).is_some_and(|o| o.protect);
+    let is_protected = |name: &ConnectionName| {
+        let memory = record.memory(name);
+        let owned = memory.and_then(|memory| memory.owned.as_ref());
+        let intent = memory.and_then(|memory| memory.intent.as_ref());
+        owned.is_some_and(|owned| owned.protect) || intent.is_some_and(|intent| intent.protect)
+    };
     for connection in desired.values_mut().filter(|connection| is_kept(connection)) {
         let mut names = std::iter::once(&connection.name).chain(&connection.options.renamed_from);
         if names.any(is_protected) {

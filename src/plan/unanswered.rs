@@ -6,57 +6,107 @@ use std::sync::Arc;
 use super::compare::{Keys, LiveView};
 use super::row::Observed;
 use crate::name::ConnectionName;
-use crate::record::{Base, Intent, Memory, Owned, Record};
+use crate::record::{Base, Intent, Owned, Record};
+
+/// What became of a call whose answer was never seen.
+enum Outcome {
+    /// It arrived; the id that live shows.
+    Arrived(Option<String>),
+    NotMade,
+    NotKnown,
+}
 
 /// Settles the intents of earlier runs: a connection that live shows as it was sent is owned, one
 /// that is not there is forgotten, and one that differs is not ours.
 pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
-    let intents = record
+    let before = record.clone();
+    let intents = before
         .connections
         .iter()
-        .filter_map(|(name, memory)| Some((name.clone(), memory.intent.clone()?)));
+        .filter_map(|(name, memory)| Some((name, memory.intent.as_ref()?)));
     // Renames first: what they free may have been taken anew.
     let (renames, creates): (Vec<_>, Vec<_>) =
         intents.partition(|(_, intent)| intent.from.is_some());
-    // Names that a rename may not have freed: what has them may be as it was before.
-    let mut not_freed = BTreeSet::new();
-    for (name, intent) in renames.into_iter().chain(creates) {
-        // A list that shows a part of it, or the name twice, proves nothing.
-        let has_failed = |name: &ConnectionName| {
-            observed.failed.contains_key(name) || observed.live.repeated.contains_key(name)
-        };
-        if has_failed(&name) || intent.from.as_ref().is_some_and(has_failed) {
-            not_freed.extend(intent.from);
-            continue;
+    let (mut arrived, mut not_freed, mut not_known) =
+        (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for (name, intent) in renames {
+        match outcome(&before, observed, name, intent, keys) {
+            Outcome::Arrived(id) => arrived.push((name, intent, id)),
+            Outcome::NotMade => {
+                not_freed.extend(&intent.from);
+                drop_intent(record, name, false);
+            }
+            Outcome::NotKnown => not_known.extend(&intent.from),
         }
-        let view = observed.shown(&name);
-        let known_id = record.owned(&name).and_then(|owned| owned.id.as_ref());
-        let is_freed = !not_freed.contains(&name);
-        if let Some(view) = &view
-            && is_freed
-            && (known_id.is_none() || known_id != view.id())
-            && is_ours(record, observed, &intent, view, keys)
-        {
-            own_it(record, &name, intent, view);
-            continue;
-        }
-        not_freed.extend(intent.from.clone());
-        // Ours, which a replace may have deleted.
-        let replaced = record.owned(&name).filter(|owned| {
-            is_freed && intent.from.is_none() && owned.type_name != intent.type_name
-        });
-        let is_gone = match &view {
-            // Not as it was sent: ours is gone where no ids are shown and it is not as ours was either.
-            Some(view) => replaced.is_some_and(|owned| {
-                let shows_ids = owned.id.is_some() && view.id().is_some();
-                !shows_ids && !view.shows(&owned.type_name, &owned.base, keys)
-            }),
-            // The POST never arrived. The name is forgotten, so that the create is not told as drift.
-            None if observed.live.is_complete() => replaced.is_some(),
-            None => continue,
-        };
-        drop_intent(record, &name, is_gone);
     }
+    for (name, intent, _) in &arrived {
+        let Some(old) = &intent.from else { continue };
+        record.free(old);
+        // What the last good commit declares under the old name of its own rename is another connection.
+        let good = record.last_good.as_ref().and_then(|good| good.declared.get(*name));
+        if good.and_then(|then| then.renamed_from.as_ref()) != Some(old) {
+            record.leave(old);
+        }
+    }
+    for (name, intent, id) in arrived {
+        own_it(record, name, intent, id, &before);
+    }
+    for (name, intent) in creates.into_iter().filter(|(name, _)| !not_known.contains(name)) {
+        let is_freed = !not_freed.contains(name);
+        let known_id = record.owned(name).and_then(|owned| owned.id.as_ref());
+        match outcome(record, observed, name, intent, keys) {
+            // With the id that is known it is what was there before the call.
+            Outcome::Arrived(id) if is_freed && (id.is_none() || id.as_ref() != known_id) => {
+                own_it(record, name, intent, id, &before);
+            }
+            Outcome::Arrived(_) | Outcome::NotMade => {
+                let is_gone = is_freed && was_replaced(record, observed, name, intent, keys);
+                drop_intent(record, name, is_gone);
+            }
+            Outcome::NotKnown => {}
+        }
+    }
+}
+
+fn outcome(
+    record: &Record,
+    observed: &Observed,
+    name: &ConnectionName,
+    intent: &Intent,
+    keys: Keys<'_>,
+) -> Outcome {
+    // A list that shows a part of it, or the name twice, proves nothing.
+    let has_failed = |name: &ConnectionName| {
+        observed.failed.contains_key(name) || observed.live.repeated.contains_key(name)
+    };
+    if has_failed(name) || intent.from.as_ref().is_some_and(has_failed) {
+        return Outcome::NotKnown;
+    }
+    match observed.shown(name) {
+        Some(view) if is_ours(record, observed, intent, &view, keys) => {
+            Outcome::Arrived(view.id().cloned())
+        }
+        None if !observed.live.is_complete() => Outcome::NotKnown,
+        _ => Outcome::NotMade,
+    }
+}
+
+/// Whether the replace that noted an intent deleted the old connection, and its POST came to nothing.
+fn was_replaced(
+    record: &Record,
+    observed: &Observed,
+    name: &ConnectionName,
+    intent: &Intent,
+    keys: Keys<'_>,
+) -> bool {
+    let Some(owned) = record.owned(name).filter(|owned| owned.type_name != intent.type_name) else {
+        return false;
+    };
+    // The name is forgotten, so that the create is not told as drift.
+    let Some(view) = observed.shown(name) else { return true };
+    // Not as it was sent: ours is gone where no ids are shown and it is not as ours was either.
+    let shows_ids = owned.id.is_some() && view.id().is_some();
+    !shows_ids && !view.shows(&owned.type_name, &owned.base, keys)
 }
 
 fn is_ours(
@@ -81,14 +131,15 @@ fn is_ours(
     is_as_sent() && !is_still_there && observed.live.is_complete()
 }
 
-fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &LiveView<'_>) {
-    let previous = intent.from.as_ref().and_then(|from| {
-        let previous = record.owned(from).cloned();
-        record.leave(from);
-        record.free(from);
-        previous
-    });
-    let Intent { type_name, from, mut base, protect, .. } = intent;
+fn own_it(
+    record: &mut Record,
+    name: &ConnectionName,
+    intent: &Intent,
+    id: Option<String>,
+    before: &Record,
+) {
+    let previous = intent.from.as_ref().and_then(|from| before.owned(from)).cloned();
+    let Intent { type_name, from, mut base, protect, .. } = intent.clone();
     // Whether a masked secret arrived is not known, so it does not count as sent.
     if let Some(own_type) = crate::catalog::find(&type_name) {
         for secret in own_type.secrets() {
@@ -97,9 +148,9 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
     }
     let owned = Owned {
         type_name,
-        id: view.id().cloned(),
+        id,
         base: Arc::new(base),
-        protect: protect || previous.as_ref().is_some_and(|owned| owned.protect),
+        protect,
         renamed_from: from,
         last_change: previous.as_ref().and_then(|owned| owned.last_change),
         last_commit: previous.and_then(|owned| owned.last_commit),
@@ -111,15 +162,16 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
     });
 }
 
-fn drop_intent(record: &mut Record, name: &ConnectionName, forgets: bool) {
+fn drop_intent(record: &mut Record, name: &ConnectionName, is_gone: bool) {
+    if is_gone {
+        record.forget(name);
+        return;
+    }
     record.edit(name, |memory| {
         memory.intent = None;
         // An intent that came to nothing leaves no delete that is due.
         if memory.owned.is_none() {
             memory.due = None;
-        }
-        if forgets {
-            *memory = Memory::default();
         }
     });
 }

@@ -28,7 +28,7 @@ use crate::plan::earlier_commits::{
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
-    raise_protection, unanswered,
+    raise_protection, take_back_protection, unanswered,
 };
 use crate::record::{GoodCommit, ReadableSecrets, Record};
 use crate::source::{Snapshot, SourceError};
@@ -76,6 +76,8 @@ pub(crate) struct Opened {
     pub(super) key_is_known: bool,
     /// The record as it was read, with the protection that the commit raises.
     pub(super) before: Record,
+    /// The names whose protection it raised.
+    raised: BTreeSet<ConnectionName>,
     /// Of a run that writes the state: it holds the lock until the outcome of the plan is remembered.
     pub(super) ledger: Option<Ledger>,
 }
@@ -115,15 +117,14 @@ impl Reconcile<'_> {
         let (mut before, ledger) = recalled.map_err(|problem| (Step::State, problem))?;
         let desired = self.resolve(&loaded, prepared);
         // It counts at once, also where the lists fail later or the target is suspended.
-        if raise_protection(&mut before, &desired)
-            && let Some(ledger) = &ledger
-        {
+        let raised = raise_protection(&mut before, &desired);
+        if let Some(ledger) = ledger.as_ref().filter(|_| !raised.is_empty()) {
             ledger.edit(|known| raise_protection(known, &desired));
             ledger.save().await.map_err(|error| (Step::State, error.to_string()))?;
         }
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
-        Ok((Opened { loaded, desired, connection, key_is_known, before, ledger }, record))
+        Ok((Opened { loaded, desired, connection, key_is_known, before, raised, ledger }, record))
     }
 
     /// Asks the API for the lists, and git for the earlier commits meanwhile. Both come after the state
@@ -210,6 +211,7 @@ impl Reconcile<'_> {
         let blocked = loaded.blocked(record.last_good.as_ref());
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
         unanswered::settle(&mut record, observed, keys);
+        take_back_protection(&mut record, &opened.raised, desired, &observed.live);
         let invalid = with_old_names(blocked, loaded, desired, &record, &observed.live);
         let loaded_whole = !loaded.contents.has_errors();
         let filter = &self.options.requests.filter;
@@ -496,12 +498,16 @@ fn with_old_names(
 ) -> BTreeMap<ConnectionName, Invalid> {
     let of_blocked = loaded.renames_of_blocked(&blocked, record.last_good.as_ref());
     let open = open_renames(renames_of(desired).chain(&of_blocked), record, live);
-    for (old, new) in open.into_iter().filter(|(_, new)| of_blocked.contains_key(*new)) {
+    let is_known = |old: &ConnectionName| {
         let is_declared = live.connections.contains_key(old) && desired.contains_key(old);
-        if is_declared || record.owned(old).is_some() {
-            let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
-            blocked.entry(old.clone()).or_insert_with(|| reason.into());
-        }
+        is_declared || record.owned(old).is_some()
+    };
+    // What is blocked so blocks what is to be renamed to it.
+    while let Some((old, new)) = open.iter().find(|(old, new)| {
+        blocked.contains_key(**new) && !blocked.contains_key(**old) && is_known(old)
+    }) {
+        let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
+        blocked.insert((*old).clone(), reason.into());
     }
     blocked
 }

@@ -4,6 +4,7 @@ use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, SecretsOnGet};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::crashes::kill_at_first_write;
 use crate::faults::Fault;
 use crate::world::{CANARY, World, ftp};
 
@@ -103,4 +104,17 @@ fn a_deployment_whose_answer_was_lost_is_asked_for_again() {
     world.apply().code(1);
     // Live is as git has it before this PUT, so finding it so afterwards proves nothing.
     struck(&world, Method::PUT, "/plain/", &Fault::Lost, &["PUT plain", "PUT plain"]);
+}
+
+#[test]
+fn a_rotated_secret_that_was_taken_back_is_sent_again_after_a_kill() {
+    let mut world = World::with(Options::showing(SecretsOnGet::Masked));
+    world.settle(&["a", "b"]);
+    let before = world.env.insert("SMTP_PASSWORD".into(), "rotated".into()).unwrap();
+    assert!(kill_at_first_write(&world, true));
+    world.env.insert("SMTP_PASSWORD".into(), before);
+    world.apply().code(0);
+    for name in ["a", "b"] {
+        assert_eq!(world.live(name)["password"], json!(CANARY), "{name}");
+    }
 }

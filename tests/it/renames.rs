@@ -468,6 +468,39 @@ fn a_copy_under_the_old_name_is_not_ours_before_the_rename_was_made() {
 }
 
 #[test]
+fn protect_of_a_rename_counts_though_the_same_names_were_renamed_before() {
+    let world = World::settled(&["a", "other"]);
+    world.commit_rename("a", "b");
+    world.apply().code(0);
+    world.commit_email("a", "");
+    world.apply().code(0);
+    // The names rotate, and the server refuses from now on.
+    world.remove("connections/a.yaml");
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+    world.commit_email("b", "x-gitops: {renamedFrom: a, protect: true}\n");
+    world.control().fail_next(Some(Method::PUT), "/connections/", refusal("no renames"), 9);
+    world.apply().code(1);
+    world.commit_without(&["b", "c"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3).says("protected");
+    assert!(world.names().contains(&"a".to_owned()));
+}
+
+#[test]
+fn an_old_rename_that_is_taken_out_removes_nothing_of_the_old_name() {
+    let world = World::settled(&["x", "other"]);
+    world.commit_rename("x", "y");
+    world.apply().code(0);
+    world.git(&["checkout", "-qb", "feature"]);
+    world.commit_email("x", "description: another\n");
+    world.run(&["apply", "--yes", "--name", "x"]).code(0);
+    world.git(&["checkout", "-q", "main"]);
+    assert!(world.control().remove(PROJECT, "y"));
+    world.commit_email("y", "");
+    world.apply().code(3).says("no commit removed it");
+    assert_eq!(world.live("x")["description"], json!("another"));
+}
+
+#[test]
 fn protect_of_a_rename_that_is_done_is_not_of_the_old_name() {
     let world = World::settled(&["old", "other"]);
     world.remove("connections/old.yaml");

@@ -147,6 +147,20 @@ fn a_way_back_whose_answer_was_lost_leaves_no_orphan() {
     assert_eq!(world.names(), ["b"]);
 }
 
+#[test]
+fn a_way_back_that_is_refused_too_claims_nothing() {
+    let world = replacing(masked());
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("not now"), 2);
+    world.apply().code(1).says("could not be made again");
+    let mut by_hand = email_body("a");
+    by_hand["username"] = json!("u");
+    by_hand["password"] = json!(CANARY);
+    world.make(by_hand);
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
 /// A failure that says nothing of the document is no refusal of it; but it is not tried for ever.
 #[test]
 fn a_replace_that_only_failed_is_tried_once_more() {

@@ -25,7 +25,7 @@ pub(crate) fn note(run: &mut Run<'_>) {
         notes.insert(name.clone(), note.clone());
     }
     if let (Some(good), Some(loaded)) = (&run.before.good, &good) {
-        let mut then = declared_in(run, loaded);
+        let mut then = declared_in(run, loaded, true);
         then.retain(|name| {
             !declared_by_an_unread_path(run).contains(name) && !good.left.contains(name)
         });
@@ -132,17 +132,23 @@ pub(crate) fn keep_narrowly(run: &mut Run<'_>) {
 
 /// The names that count as declared: the old name of a rename that is not done is one.
 fn declared(run: &Run<'_>) -> BTreeSet<String> {
-    let mut names = declared_in(run, &run.loaded);
+    let mut names = declared_in(run, &run.loaded, false);
     names.extend(run.blocked_names());
     names
 }
 
-fn declared_in(run: &Run<'_>, loaded: &Loaded) -> BTreeSet<String> {
+/// Of a commit of before, renames count only as long as they were surely not made.
+fn declared_in(run: &Run<'_>, loaded: &Loaded, is_before: bool) -> BTreeSet<String> {
     let mut names = loaded.names();
     let documents = loaded.documents.iter();
     let renames =
         documents.filter_map(|(new, document)| Some((new, document.renamed_from.as_ref()?)));
-    names.extend(run.open_renames(renames).into_iter().map(|(_, old)| old));
+    let was_made = |new: &String, old: &String| {
+        let known = run.before.owned.get(new).and_then(|owned| owned.renamed_from.as_ref());
+        is_before && known == Some(old)
+    };
+    let open = run.open_renames(renames).into_iter().filter(|(new, old)| !was_made(new, old));
+    names.extend(open.map(|(_, old)| old));
     names
 }
 
@@ -371,7 +377,10 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         };
         if !run.sight.settings.prune {
             // What did not load whole, and a lost path, prove nothing.
-            if admitted && run.loaded.is_whole() && run.lost_paths.is_empty() {
+            let tree = &run.sight.commits.last().unwrap().tree;
+            let is_read = !run.sight.settings.paths.iter().any(|path| tree.has_links(path))
+                && !declared_by_an_unread_path(run).contains(&name);
+            if admitted && run.loaded.is_whole() && run.lost_paths.is_empty() && is_read {
                 forget(run, &name);
             }
             continue;

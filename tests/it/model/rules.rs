@@ -272,15 +272,21 @@ impl Run<'_> {
         let valid = self.loaded.documents.iter();
         let valid =
             valid.filter_map(|(new, document)| Some((new, document.renamed_from.as_ref()?)));
-        let open = self.open_renames(valid.chain(of_blocked.clone()));
+        let open = self.open_renames(valid.chain(of_blocked));
         let is_known = |old: &String| {
             let is_live = self.sight.live.contains_key(old);
             (is_live && self.loaded.documents.contains_key(old))
                 || self.before.owned.contains_key(old)
         };
-        let old_names =
-            open.into_iter().filter(|(new, old)| of_blocked.contains_key(new) && is_known(old));
-        old_names.map(|(_, old)| old).collect()
+        let mut old_names = BTreeSet::new();
+        for _ in 0..=open.len() {
+            for (new, old) in open.iter().filter(|(_, old)| is_known(old)) {
+                if blocked.contains(new) || old_names.contains(new) {
+                    old_names.insert(old.clone());
+                }
+            }
+        }
+        old_names
     }
 
     /// Of the renames those that are not done: the new name is not ours and live, or what has it is itself
@@ -366,15 +372,18 @@ impl Run<'_> {
     /// A connection that a document protects is protected from the first pass that sees it, and so is what it
     /// is to be renamed from.
     fn raise_protection(&mut self) {
+        let renames = self.loaded.documents.iter();
+        let renames = renames.filter_map(|(new, d)| Some((new, d.renamed_from.as_ref()?)));
+        let open = self.open_renames(renames);
         for (name, document) in self.loaded.documents.iter().filter(|(_, d)| d.protect) {
-            let old = document.renamed_from.iter().filter(|old| {
-                let owned = self.before.owned.get(*old);
-                let known = self.before.owned.get(name);
-                let is_done = known.is_some_and(|known| known.renamed_from.as_ref() == Some(old));
-                !is_done && owned.is_some()
-            });
+            // Only live tells that a rename is done: a run that reads nothing of it protects the old name.
+            self.raised.extend(document.renamed_from.clone());
+            self.raised.insert(name.clone());
+            let old = document
+                .renamed_from
+                .iter()
+                .filter(|old| open.contains(&(name.clone(), (*old).clone())));
             for name in old.chain([name]) {
-                self.raised.insert(name.clone());
                 self.memory.owned.entry(name.clone()).and_modify(|owned| owned.protect = true);
             }
         }
