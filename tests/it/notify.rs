@@ -1,5 +1,6 @@
 //! Notifications, received over HTTP.
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
@@ -148,4 +149,20 @@ fn a_source_that_fails_is_told_of_and_so_is_its_return() {
         "{message}"
     );
     eventually("shown", || daemon.get(&world, "/").1.contains("The newest commit is refused"));
+}
+
+/// The path of a chat's URL is all that is needed to write to the chat.
+#[test]
+fn a_receiver_that_repeats_the_path_of_its_url_shows_no_secret() {
+    let mut world = World::new();
+    let got = Received::start(&world);
+    got.answers(StatusCode::NOT_FOUND);
+    let url = format!("{}/services/T000/B000/c4naryOfTheChat", got.address);
+    world.env.insert("CHAT_URL".to_owned(), url);
+    let target = one_target(CHECKOUT, "");
+    world.config(&format!("{target}notify: [{{kind: slack, url: '${{env:CHAT_URL}}'}}]\n"));
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("it is refused", || daemon.logs().contains("a notification did not arrive"));
+    assert!(!daemon.logs().contains("c4nary"), "{}", daemon.logs());
 }
