@@ -186,6 +186,13 @@ pub struct Target {
     pub profile: Option<Arc<Profile>>,
 }
 
+impl Target {
+    /// The project at its URL, of which no two targets are, and which has one state.
+    pub(crate) fn project_at_url(&self) -> String {
+        format!("{} at {}", self.project, self.manager.url)
+    }
+}
+
 /// The identity of a target: one that is pointed elsewhere is another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TargetKey {

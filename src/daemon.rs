@@ -41,8 +41,9 @@ use crate::state::KnownStates;
 use news::NewsMemory;
 use source_loop::SourceLoop;
 
-pub(crate) use event::{Events, RequestError, Trigger};
+pub(crate) use event::{Events, Trigger};
 pub(crate) use log::LogThrottle;
+pub(crate) use mailbox::RequestError;
 pub(crate) use outcome::Cause;
 pub(crate) use status::Board;
 pub(crate) use target_reconcile::once;
@@ -114,12 +115,15 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
         info!("the config was read again");
         let next = SourceLoop::start(&daemon, opened, &memory, Some(&current));
         // A target that hangs holds up neither the others nor the next config.
-        leaving.spawn(std::mem::replace(&mut current, next).end(true));
+        leaving.spawn(std::mem::replace(&mut current, next).end());
         while leaving.try_join_next().is_some() {}
         daemon.trigger.wake(Cause::Reload);
     }
-    leaving.spawn(current.end(false));
+    leaving.spawn(current.end());
     leaving.join_all().await;
+    for target in daemon.trigger.mailboxes.unsaved() {
+        warn!(target, "a suspension was not saved before the end: ask again");
+    }
     Ok(())
 }
 

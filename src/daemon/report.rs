@@ -8,9 +8,8 @@ use strum::VariantArray as _;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::event::Suspension;
 use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, retried};
-use super::mailbox::Awaited;
+use super::mailbox::{Awaited, Suspension};
 use super::news::{self, News, NewsMemory};
 use super::outcome::Cause;
 use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble};

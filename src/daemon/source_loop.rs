@@ -129,7 +129,7 @@ impl SourceLoop {
             ending: CancellationToken::new(),
             source,
         };
-        started.start_targets(daemon, &engine, memory, &notifier, previous);
+        started.start_targets(daemon, &engine, memory, &notifier);
         match started.source.mirror().cloned() {
             Some(mirror) => started.start_fetching(daemon, mirror, config.source.poll),
             // The mirror of a url is only changed by our own fetches.
@@ -145,19 +145,14 @@ impl SourceLoop {
         engine: &Arc<Engine>,
         memory: &NewsMemory,
         notifier: &Notifier,
-        previous: Option<&Self>,
     ) {
         let location = &engine.config.source.as_written;
         // A process that writes nothing needs no right to.
         let leadership: Arc<dyn Leadership> =
             if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
-        // A target keeps its mailbox: the older loop may end before it serves what was ordered.
-        let mailbox_of = |target| {
-            let known = previous.and_then(|previous| previous.mailbox_of(&TargetKey::of(target)));
-            (target, known.unwrap_or_default())
-        };
-        let mailboxes: Vec<(&Target, Arc<Mailbox>)> =
-            engine.config.targets.iter().map(mailbox_of).collect();
+        let targets = &engine.config.targets;
+        let mailboxes = daemon.trigger.mailboxes.set_targets(targets);
+        let mailboxes: Vec<(&Target, Arc<Mailbox>)> = targets.iter().zip(mailboxes).collect();
         let slots = Arc::new(Slots::default());
         for (target, mailbox) in &mailboxes {
             let key = TargetKey::of(target);
@@ -183,8 +178,7 @@ impl SourceLoop {
                 leadership,
                 ending: self.ending.clone(),
             };
-            let works_on = format!("{} at {}", target.project, target.manager.url);
-            self.tasks.spawn(works_on, target_loop.run());
+            self.tasks.spawn(target.project_at_url(), target_loop.run());
             let (paths, mailbox) = (target.paths.clone(), Arc::clone(mailbox));
             self.targets.push(Addressee { key, paths, mailbox });
         }
@@ -200,11 +194,6 @@ impl SourceLoop {
         self.changes = SourceChanges::Fetched(fetches);
     }
 
-    fn mailbox_of(&self, key: &TargetKey) -> Option<Arc<Mailbox>> {
-        let target = self.targets.iter().find(|target| target.key == *key);
-        target.map(|target| Arc::clone(&target.mailbox))
-    }
-
     /// Serves events until the shutdown (`None`) or until there is a new config.
     pub(super) async fn run(
         &mut self,
@@ -212,14 +201,14 @@ impl SourceLoop {
         redactor: &Redactor,
     ) -> Option<EngineAndSource> {
         let watched = daemon.board.watchdog().watch("the source loop");
-        let new_config = loop {
+        loop {
             watched.expect(LOOK_AGAIN);
             let again = if self.unreadable { LOOK_AGAIN_SOON } else { LOOK_AGAIN };
             let first = tokio::select! {
                 biased;
                 () = daemon.shutdown.cancelled() => {
-                    // A suspension that was accepted outlives the end.
-                    self.post_suspensions(&daemon.events.last());
+                    // The loops of the targets save at their end what was taken before.
+                    daemon.trigger.mailboxes.close();
                     break None;
                 }
                 event = daemon.events.next() => event,
@@ -227,7 +216,6 @@ impl SourceLoop {
             };
             watched.expect(LONGEST_LOOK);
             let mut batch = gather(first, &mut daemon.events).await;
-            self.post_suspensions(&batch);
             if batch.reload {
                 batch.fetch.insert(Cause::Reload);
                 match reload(daemon, redactor) {
@@ -241,30 +229,16 @@ impl SourceLoop {
                 }
             }
             self.serve(batch);
-        };
+        }
+    }
+
+    /// Has the tasks finish what they began, and waits for them. The next config is in force by then, so that
+    /// no suspension is taken that none of their last saves sees.
+    pub(super) async fn end(mut self) {
         self.ending.cancel();
         self.changes = SourceChanges::Unwatched;
-        new_config
-    }
-
-    /// Waits for the tasks, which finish what they began.
-    pub(super) async fn end(self, is_reload: bool) {
         self.tasks.end().await;
-        // After a reload the loops of the next config save it: they share the mailboxes.
-        for Addressee { key, mailbox, .. } in self.targets.iter().filter(|_| !is_reload) {
-            if mailbox.suspension().is_some() {
-                warn!(target = key.name, "a suspension was not saved before the end: ask again");
-            }
-        }
         self.senders.end().await;
-    }
-
-    fn post_suspensions(&self, batch: &Batch) {
-        for (name, suspension) in &batch.suspensions {
-            for target in self.targets.iter().filter(|target| target.key.name == *name) {
-                target.mailbox.suspend(*suspension);
-            }
-        }
     }
 
     /// Asks for the fetches of a batch, and reads the source for the rest of it.

@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use crate::faults::Moment;
-use crate::running::{Running, eventually};
+use crate::running::{Applying, Running, eventually};
 use crate::world::{CHECKOUT, World, one_target, refusal};
 
 #[test]
@@ -106,7 +106,7 @@ fn a_request_beside_a_reload_is_answered() {
 #[test]
 fn a_request_to_a_daemon_that_is_started_again_ends_with_an_error() {
     let world = World::new();
-    let asked = json!({"request": 1, "started": "2026-11-30T10:00:00Z"});
+    let asked = json!({"request": 1, "targets": ["default"], "started": "2026-11-30T10:00:00Z"});
     let status = json!({"started": "2026-11-30T10:00:01Z", "targets": [{"name": "default"}]});
     let routes = Router::new()
         .route("/api/v1/reconcile", post(Json(asked)))
@@ -119,4 +119,47 @@ fn a_request_to_a_daemon_that_is_started_again_ends_with_an_error() {
     });
     let waits = world.run(&["reconcile", "--wait", "--server", &address]);
     waits.code(1).says("the daemon was started again before the reconcile ended");
+}
+
+/// Reads the config that the world has now.
+fn reload(daemon: &Running) {
+    let reloads = || daemon.logs().matches("the config was read again").count();
+    let before = reloads();
+    daemon.signal("-HUP");
+    eventually("a new config", || reloads() > before);
+}
+
+#[test]
+fn a_request_that_is_waited_for_ends_though_a_reload_changes_the_targets() {
+    let renamed = ("name: default", "name: renamed");
+    let added = (
+        "targets:\n",
+        "targets:\n  - {name: new, url: '{url}', project: other, token: '${env:APINIZER_TOKEN}'}\n",
+    );
+    let gone = "the config no longer has the target `default`";
+    for (more, (from, to), code, says) in [
+        (&[][..], renamed, 1, gone),
+        (&["--target", "default"], renamed, 1, gone),
+        (&[], added, 0, "default: in sync"),
+        (&[], ("project: demo", "project: other"), 0, "default: applied"),
+    ] {
+        let mut world = World::settled(&["a"]);
+        world.alter_projects(&["demo", "other"]);
+        world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+        let config = format!("server: {{token: '${{env:ADMIN}}'}}\n{}", one_target(CHECKOUT, ""));
+        world.config(&config);
+        let daemon = Running::start(&world, &[]);
+        eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+        let gate =
+            world.control().gate(Some(Method::GET), "demo/connections/?type=email", Moment::Before);
+        world.config(&config.replace(from, to));
+        let arguments = [&["reconcile", "--wait", "--server", &daemon.address], more].concat();
+        let mut waiting = Applying::command(&world, &arguments).come_to(&gate);
+        reload(&daemon);
+        if code == 0 {
+            gate.open();
+        }
+        eventually("the command ends", || waiting.has_ended());
+        waiting.ends().code(code).says(says);
+    }
 }
