@@ -15,6 +15,7 @@ use crate::name::{CommitId, ConnectionName};
 use crate::plan::{
     Action, Change, ChangeResult, ConnectionState, Entry, Filter, RunRequests, TargetPlan,
 };
+use crate::record::Record;
 use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
@@ -295,6 +296,40 @@ impl RunTrail {
                 let why = change.edited.as_ref().map(|edit| format!("last {edit}"));
                 self.tell(Event { fields, why, ..self.of_change(EventKind::Drift, change) });
             }
+        }
+    }
+
+    /// Tells the writes of earlier runs that this one finds done: their answer was not seen. `before` is the
+    /// record that the run began with, and `now` the one that its plan leaves.
+    pub(crate) fn found_done(&self, plan: &TargetPlan, before: &Record, now: &Record) {
+        let adopted = plan.entries.iter().filter(|entry| entry.adopted);
+        let adopted: BTreeSet<_> = adopted.map(|entry| &entry.name).collect();
+        let all = before.connections.iter().filter(|(name, _)| !adopted.contains(name));
+        for (name, memory) in all {
+            let left = now.connections.get(name);
+            let own =
+                left.filter(|left| left.intent.is_none()).and_then(|left| left.owned.as_ref());
+            let due = memory.owned.as_ref().filter(|_| left.is_none() && memory.due.is_some());
+            let (kind, type_name, from) = match (&memory.intent, own, due) {
+                (Some(sent), Some(own), _) if sent.type_name == own.type_name => {
+                    let kind = match &memory.owned {
+                        _ if sent.from.is_some() => EventKind::Rename,
+                        Some(_) => EventKind::Replace,
+                        None => EventKind::Create,
+                    };
+                    (kind, &sent.type_name, sent.from.as_ref())
+                }
+                // One that was held was not sent.
+                (None, _, Some(gone)) if !self.trail.refreshed().standing.is_kept_back(name) => {
+                    (EventKind::Delete, &gone.type_name, None)
+                }
+                _ => continue,
+            };
+            let from = from.map(|from| format!(", renamed from `{from}`")).unwrap_or_default();
+            let why = Some(format!("found done: no run saw the answer to the call{from}"));
+            let (type_name, connection) = (Some(type_name.clone()), Some(name.clone()));
+            let result = Some(WriteResult::Done);
+            self.tell(Event { type_name, connection, result, why, ..self.event(kind) });
         }
     }
 
