@@ -113,9 +113,9 @@ impl Standing {
         since.collect()
     }
 
-    /// Forgets the refusal of a commit that loads now.
-    pub(super) fn accept(&mut self, commit: Option<&CommitId>) {
-        self.refused.take_if(|(refused, _)| refused.as_ref() == commit);
+    /// Forgets the refusal: the newest commit loads now. One that comes back is told again.
+    pub(super) fn accept(&mut self) {
+        self.refused = None;
     }
 
     /// Forgets the warnings that are not among those of the newest look.
@@ -251,7 +251,7 @@ mod tests {
         };
         let mut standing = Standing::after([&refused("a")]);
         assert!(standing.has(&refused("a")) && !standing.has(&refused("b")));
-        standing.accept(Some(&CommitId("a".to_owned())));
+        standing.accept();
         assert!(!standing.has(&refused("a")));
     }
 }

@@ -418,7 +418,6 @@ impl RunTrail {
             plan.entries.iter().map(|entry| (&entry.name, Stands::of(entry))).collect();
         let settled = {
             let mut inner = self.trail.refreshed();
-            inner.standing.accept(self.commit.as_ref());
             inner.standing.forget_trouble(|type_name, name| {
                 let is_seen = filter.admits(type_name, name);
                 is_seen.then(|| stands.get(name).copied().unwrap_or_default())
@@ -454,6 +453,11 @@ impl RunTrail {
             self.trail.refreshed().standing.warn(&warnings);
         }
         warnings.into_iter().for_each(|event| self.trail.tell(event));
+    }
+
+    /// The newest commit loads.
+    pub(crate) fn accepted(&self) {
+        self.trail.refreshed().standing.accept();
     }
 
     /// Tells that the commit is refused.

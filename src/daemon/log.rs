@@ -85,6 +85,10 @@ impl TargetLog<'_> {
         if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
             return;
         }
+        if result.refused.is_none() {
+            // A refused commit that comes back is told at once: somebody moved the branch.
+            self.throttle.forget_kinds(|(_, kind)| *kind == FailureKind::Refused);
+        }
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
@@ -293,6 +297,11 @@ impl<K: Ord> LogThrottle<K> {
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.forget(EVERY, now);
         std::mem::take(&mut self.logged.lock().in_trouble)
+    }
+
+    /// Forgets these kinds, so that a failure of them is logged at once.
+    pub(super) fn forget_kinds(&self, is_one: impl Fn(&K) -> bool) {
+        self.logged.lock().by_kind.retain(|kind, _| !is_one(kind));
     }
 
     /// Forgets the kinds that were last logged longer ago than this.

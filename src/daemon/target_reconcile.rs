@@ -154,6 +154,7 @@ async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
         None => {
             let newest = reconcile::prepare(engine, target, &checked.snapshot, options).await;
             if !newest.refused {
+                engine.trail(target, options.writes).of_run(None, &options.asked).accepted();
                 return finish(reconcile, newest).await;
             }
             (newest.plan.errors.join("; "), newest.plan.diagnostics)

@@ -274,3 +274,24 @@ fn a_write_whose_answer_a_killed_run_did_not_see_is_told_by_the_next() {
         assert_eq!(told(&world, &[]).len(), before, "it is told once");
     }
 }
+
+#[test]
+fn a_refused_commit_that_comes_back_is_told_again() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("it is made", || world.names() == ["a"]);
+    world.write("connections/b.yaml", "type: nothing\nname: b\n");
+    let bad = world.commit("a mistake");
+    let state = || daemon.status(&world)["targets"][0]["state"].clone();
+    eventually("it is refused", || state() == json!("refused"));
+    world.remove("connections/b.yaml");
+    world.commit("without the mistake");
+    eventually("the next one is applied", || state() == json!("in_sync"));
+    world.git(&["reset", "-q", "--hard", &bad]);
+    eventually("it is refused again", || state() == json!("refused"));
+    let told = told(&world, &[]).into_iter().filter(|one| one == "refused -").count();
+    // The problem of the document has a line, and the refusal has one.
+    let logged = daemon.logs().matches("event=\"refused\"").count();
+    assert_eq!((told, logged), (2, 4), "{}", daemon.logs());
+}
