@@ -337,7 +337,7 @@ pub struct Kubernetes {
 }
 
 /// One receiver of notifications.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Notify {
     /// Who is told, and in which form.
     pub kind: NotifyKind,

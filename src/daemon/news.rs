@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use super::log::{LogThrottle, TargetThrottle};
 use super::status::ReconcileOutcome;
 use super::target_reconcile::TargetResult;
 use crate::config::{NotifyEvent, TargetKey};
@@ -16,12 +17,15 @@ use crate::notify::{Notice, NoticeSubject};
 use crate::plan::{Change, ConnectionState, Entry};
 use crate::source::Commit;
 
-/// The news that were told of each target and of the source. They outlive a config that is read
-/// again.
+/// The news that were told of each target and of the source, and what the log said of them. They outlive
+/// a config that is read again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewsMemory {
     targets: Arc<Mutex<BTreeMap<TargetKey, ToldNews>>>,
     is_source_failing: Arc<AtomicBool>,
+    throttles: Arc<Mutex<BTreeMap<TargetKey, Arc<TargetThrottle>>>>,
+    reading: Arc<LogThrottle<()>>,
+    fetching: Arc<LogThrottle<()>>,
 }
 
 /// The news that were told of one target.
@@ -64,6 +68,21 @@ impl NewsMemory {
     ) -> News {
         let mut memories = self.targets.lock();
         memories.entry(target.clone()).or_default().learn(result, commit)
+    }
+
+    /// How often the log repeats failures of a target under the config that comes into force.
+    pub(super) fn throttle(&self, target: &TargetKey) -> Arc<TargetThrottle> {
+        let mut throttles = self.throttles.lock();
+        let throttle = throttles.entry(target.clone()).or_default();
+        throttle.forget_kinds(|_| true);
+        Arc::clone(throttle)
+    }
+
+    /// The same of failures to read the source, and to fetch it.
+    pub(super) fn source_throttles(&self) -> [Arc<LogThrottle<()>>; 2] {
+        let throttles = [&self.reading, &self.fetching];
+        throttles.iter().for_each(|throttle| throttle.forget_kinds(|()| true));
+        throttles.map(Arc::clone)
     }
 
     /// The news in how the source stands, remembered as told.

@@ -32,7 +32,7 @@ pub(super) struct Reporter {
     memory: NewsMemory,
     notifier: Notifier,
     trail: Arc<Trail>,
-    throttle: TargetThrottle,
+    throttle: Arc<TargetThrottle>,
     suspension_throttle: LogThrottle<()>,
 }
 
@@ -61,14 +61,14 @@ impl Reporter {
         trail: Arc<Trail>,
     ) -> Self {
         let reporter = Self {
-            key,
             source: source.to_owned(),
             board: board.clone(),
             memory: memory.clone(),
             notifier: notifier.clone(),
             trail,
-            throttle: LogThrottle::default(),
+            throttle: memory.throttle(&key),
             suspension_throttle: LogThrottle::default(),
+            key,
         };
         reporter.show_past(|_| ());
         reporter

@@ -7,6 +7,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
+use apinizer_gitops::testing::secret::Sensitive;
+
 use crate::faults::Moment;
 use crate::running::{Applying, Running, eventually};
 use crate::world::{CHECKOUT, World, one_target, refusal};
@@ -162,4 +164,42 @@ fn a_request_that_is_waited_for_ends_though_a_reload_changes_the_targets() {
         eventually("the command ends", || waiting.has_ended());
         waiting.ends().code(code).says(says);
     }
+}
+
+#[test]
+fn the_end_of_trouble_is_logged_though_a_reload_brought_it() {
+    let mut world = World::new();
+    world.env.insert("WRONG".to_owned(), "wrong".to_owned());
+    world.commit_email("a", "");
+    let good = one_target("url: 'file://{repo}'", "");
+    let wrong_token = good.replace("APINIZER_TOKEN", "WRONG");
+    let tokens = vec![Sensitive::new("a-token-for-tests".to_owned())];
+    world.control().alter(|options| options.access.tokens = tokens);
+    world.config(&good.replace("{repo}", "{repo}-wrong"));
+    let daemon = Running::start(&world, &[]);
+    let says = |text: &str| eventually(text, || daemon.logs().contains(text));
+    says("the source cannot be fetched");
+    says("the source cannot be read");
+    world.config(&wrong_token);
+    reload(&daemon);
+    says("the source can be fetched again");
+    says("the source can be read again");
+    says("401");
+    world.config(&good);
+    reload(&daemon);
+    says("recovered");
+}
+
+#[test]
+fn a_reload_while_the_source_cannot_be_read_leaves_the_last_commit_in_force() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.commit_email("a", "port: 1\n");
+    let daemon = Running::start(&world, &[]);
+    eventually("it is made", || world.names() == ["a"]);
+    std::fs::rename(world.repo(), world.path("aside")).unwrap();
+    eventually("it is said", || daemon.logs().contains("the source cannot be read"));
+    reload(&daemon);
+    world.edit("a", "port", json!(9));
+    eventually("drift is corrected", || world.live("a")["port"] == json!(1));
 }
