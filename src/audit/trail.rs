@@ -400,19 +400,15 @@ impl RunTrail {
             return;
         }
         for entry in &plan.entries {
-            let why = entry.reason.clone();
-            match entry.state {
-                ConnectionState::Held => {
-                    self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) });
-                }
-                ConnectionState::Blocked => {
-                    self.tell(Event { why, ..self.of_entry(EventKind::Blocked, entry) });
-                }
-                _ if entry.adopted && carried_out => {
-                    self.tell(self.of_entry(EventKind::Adopt, entry));
-                }
-                _ => {}
-            }
+            let kind = match entry.state {
+                ConnectionState::Held => EventKind::Held,
+                ConnectionState::Blocked => EventKind::Blocked,
+                ConnectionState::NotConverging => EventKind::NotConverging,
+                _ if entry.adopted && carried_out => EventKind::Adopt,
+                _ => continue,
+            };
+            let why = entry.reason.clone().filter(|_| kind != EventKind::Adopt);
+            self.tell(Event { why, ..self.of_entry(kind, entry) });
         }
         let stands: BTreeMap<&ConnectionName, Stands> =
             plan.entries.iter().map(|entry| (&entry.name, Stands::of(entry))).collect();
@@ -554,8 +550,10 @@ fn log(event: &Event) {
     let type_name = event.type_name.as_deref();
     let connection = event.connection.as_ref().map(ConnectionName::as_str);
     let (cause, by) = (event.cause.as_str(), event.by.as_deref());
-    let the_run_warns =
-        matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused);
+    let the_run_warns = matches!(
+        event.event,
+        EventKind::Held | EventKind::Blocked | EventKind::NotConverging | EventKind::Refused
+    );
     if event.event == EventKind::LostState {
         warn!(target, event = kind, commit, cause, by, "{event}");
     } else if the_run_warns {

@@ -92,10 +92,13 @@ impl TargetLog<'_> {
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
+        for (state, words) in TROUBLE {
+            self.connections(result, state, words);
+        }
         if !result.went_well() {
             return self.failures(result);
         }
-        if self.throttle.is_over(now) {
+        if !result.plan.has(ConnectionState::NotConverging) && self.throttle.is_over(now) {
             info!(target, commit, "recovered");
         }
         let count = pending(&result.plan.entries);
@@ -157,9 +160,6 @@ impl TargetLog<'_> {
 
     fn failures(&self, result: &TargetResult) {
         let (target, commit) = (self.target, self.short());
-        for (state, words) in TROUBLE {
-            self.connections(result, state, words);
-        }
         let (kind, text) = if !result.plan.errors.is_empty() {
             (FailureKind::of(result), result.plan.errors.join("; "))
         } else if result.gets_nothing_yet()
@@ -240,11 +240,12 @@ impl FailureKind {
 }
 
 /// The states in which a connection is not as git declares it, and their words.
-const TROUBLE: [(ConnectionState, &str); 4] = [
+const TROUBLE: [(ConnectionState, &str); 5] = [
     (ConnectionState::Failed, "failed"),
     (ConnectionState::Blocked, "is blocked"),
     (ConnectionState::Held, "is held"),
     (ConnectionState::Degraded, "is saved but not deployed"),
+    (ConnectionState::NotConverging, "does not converge"),
 ];
 
 /// How often a failure of one kind is logged while it lasts.

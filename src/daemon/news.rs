@@ -40,6 +40,7 @@ struct ToldNews {
     /// The commit of the failure that was told.
     failed: Option<Option<CommitId>>,
     held: BTreeSet<ConnectionName>,
+    not_converging: BTreeSet<ConnectionName>,
     /// The fields that drifted and were not put right yet.
     drifted: BTreeMap<ConnectionName, BTreeSet<String>>,
 }
@@ -112,10 +113,14 @@ impl ToldNews {
         if result.outcome == Interrupted {
             return news;
         }
+        let mut is_rewritten = false;
         if result.was_looked_at() {
             news.drifted = self.newly_drifted(result);
+            let now = names_in(result, ConnectionState::NotConverging);
+            is_rewritten = !now.is_subset(&self.not_converging);
+            self.not_converging = now;
         }
-        if !news.drifted.is_empty() {
+        if is_rewritten || !news.drifted.is_empty() {
             news.events.push(NotifyEvent::Drift);
         }
         if result.applied && commit.is_some() && self.applied.as_ref() != commit {
@@ -133,9 +138,7 @@ impl ToldNews {
             self.failed = None;
         }
         if result.was_looked_at() {
-            let held =
-                result.plan.entries.iter().filter(|entry| entry.state == ConnectionState::Held);
-            let held: BTreeSet<_> = held.map(|entry| entry.name.clone()).collect();
+            let held = names_in(result, ConnectionState::Held);
             if !held.is_subset(&self.held) {
                 news.events.push(NotifyEvent::Held);
             }
@@ -168,6 +171,11 @@ impl ToldNews {
     }
 }
 
+fn names_in(result: &TargetResult, state: ConnectionState) -> BTreeSet<ConnectionName> {
+    let entries = result.plan.entries.iter().filter(|entry| entry.state == state);
+    entries.map(|entry| entry.name.clone()).collect()
+}
+
 /// Puts an event into words for the receivers.
 pub(super) fn notice(
     event: NotifyEvent,
@@ -197,7 +205,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
         what,
         why,
     };
-    let in_state = |wanted: &[ConnectionState]| {
+    let in_state = |wanted: &[ConnectionState]| -> Vec<NoticeSubject> {
         let entries = result.plan.entries.iter().filter(|entry| wanted.contains(&entry.state));
         let subject = |entry: &Entry| NoticeSubject {
             type_name: entry.type_name.clone(),
@@ -227,7 +235,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
                 let what = if change.is_made() { "put right" } else { "drifted" };
                 subject(change, what, Some(fields.collect::<Vec<_>>().join(", ")))
             });
-            drifted.collect()
+            drifted.chain(in_state(&[ConnectionState::NotConverging])).collect()
         }
         NotifyEvent::Recovered | NotifyEvent::SourceFailed => Vec::new(),
     }
