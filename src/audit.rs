@@ -60,6 +60,8 @@ pub(crate) enum EventKind {
     Held,
     /// It cannot be written as git declares it, or a rule of the user denies it.
     Blocked,
+    /// The server or somebody else rewrites it.
+    NotConverging,
     /// A rule of the user warns of it.
     Warned,
     /// A hold, a block or drift ended without a write of the tool.
@@ -173,6 +175,7 @@ impl EventKind {
             Self::Drift => "drifted",
             Self::Held => "is held",
             Self::Blocked => "is blocked",
+            Self::NotConverging => "does not converge",
             Self::Warned => "is warned of",
             Self::Settled => "is settled without a write",
             Self::Refused => "is refused",

@@ -186,6 +186,13 @@ pub struct Target {
     pub profile: Option<Arc<Profile>>,
 }
 
+impl Target {
+    /// The project at its URL, of which no two targets are, and which has one state.
+    pub(crate) fn project_at_url(&self) -> String {
+        format!("{} at {}", self.project, self.manager.url)
+    }
+}
+
 /// The identity of a target: one that is pointed elsewhere is another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TargetKey {
@@ -330,7 +337,7 @@ pub struct Kubernetes {
 }
 
 /// One receiver of notifications.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Notify {
     /// Who is told, and in which form.
     pub kind: NotifyKind,

@@ -4,7 +4,8 @@
 //! receives the events, debounces them (`gather`), reads the source and posts orders. One task for each
 //! target, its `TargetLoop`, has a `Mailbox` for these orders and reconciles. A `Reporter` tells board,
 //! log, metrics and receivers how each reconcile ended. So a target that is down holds no other back, and
-//! an event only says that there is something to look at.
+//! an event only says that there is something to look at. A suspension is no event: it is in the mailbox of
+//! its target before it is accepted.
 
 mod after;
 mod event;
@@ -32,7 +33,9 @@ use tracing::{info, warn};
 
 use crate::audit::Asked;
 use crate::config::Config;
+use crate::document::ParseCache;
 use crate::environment::Environment;
+use crate::notify::Senders;
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
 use crate::source::{Source, SourceError};
@@ -41,8 +44,9 @@ use crate::state::KnownStates;
 use news::NewsMemory;
 use source_loop::SourceLoop;
 
-pub(crate) use event::{Events, RequestError, Trigger};
+pub(crate) use event::{Events, Trigger};
 pub(crate) use log::LogThrottle;
+pub(crate) use mailbox::RequestError;
 pub(crate) use outcome::Cause;
 pub(crate) use status::Board;
 pub(crate) use target_reconcile::once;
@@ -79,6 +83,17 @@ pub(crate) struct Daemon {
     pub shutdown: CancellationToken,
 }
 
+/// The parts of the daemon that outlive a config.
+#[derive(Default)]
+struct Lasting {
+    /// A server may repeat a secret that was rotated since.
+    redactor: Redactor,
+    /// While the source cannot be read, the files of the commit in force are still known.
+    cache: Arc<ParseCache>,
+    news: NewsMemory,
+    senders: Senders,
+}
+
 /// The engine that reconciles under one config, and the source that they read.
 struct EngineAndSource {
     engine: Engine,
@@ -86,11 +101,11 @@ struct EngineAndSource {
 }
 
 impl Daemon {
-    /// Makes engine and source of a config. The redactor outlives the config: a server may repeat a
-    /// secret that was rotated since.
-    fn open(&self, config: Config, redactor: &Redactor) -> Result<EngineAndSource, SourceError> {
+    /// Makes engine and source of a config.
+    fn open(&self, config: Config, lasting: &Lasting) -> Result<EngineAndSource, SourceError> {
         let engine = Engine::new(config, self.environment.clone());
-        let mut engine = engine.with_redactor(redactor.clone());
+        let mut engine = engine.with_redactor(lasting.redactor.clone());
+        engine.cache = Arc::clone(&lasting.cache);
         engine.states = self.states.clone();
         let mut source = engine.source()?;
         source.worktree = self.worktree;
@@ -104,22 +119,25 @@ impl Daemon {
 /// # Errors
 /// The source of the config cannot be followed.
 pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
-    let memory = NewsMemory::default();
-    let redactor = Redactor::default();
+    let mut lasting = Lasting::default();
     daemon.trigger.wake(Cause::Start);
-    let opened = daemon.open(daemon.config.clone(), &redactor)?;
-    let mut current = SourceLoop::start(&daemon, opened, &memory, None);
+    let opened = daemon.open(daemon.config.clone(), &lasting)?;
+    let mut current = SourceLoop::start(&daemon, opened, &mut lasting, None);
     let mut leaving = JoinSet::new();
-    while let Some(opened) = current.run(&mut daemon, &redactor).await {
+    while let Some(opened) = current.run(&mut daemon, &lasting).await {
         info!("the config was read again");
-        let next = SourceLoop::start(&daemon, opened, &memory, Some(&current));
+        let next = SourceLoop::start(&daemon, opened, &mut lasting, Some(&current));
         // A target that hangs holds up neither the others nor the next config.
-        leaving.spawn(std::mem::replace(&mut current, next).end(true));
+        leaving.spawn(std::mem::replace(&mut current, next).end());
         while leaving.try_join_next().is_some() {}
         daemon.trigger.wake(Cause::Reload);
     }
-    leaving.spawn(current.end(false));
+    leaving.spawn(current.end());
     leaving.join_all().await;
+    lasting.senders.end().await;
+    for target in daemon.trigger.mailboxes.unsaved() {
+        warn!(target, "a suspension was not saved before the end: ask again");
+    }
     Ok(())
 }
 

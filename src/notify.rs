@@ -37,23 +37,31 @@ pub(crate) struct Notifier {
     receivers: Arc<Vec<(Notify, mpsc::Sender<Arc<Notice>>)>>,
 }
 
-/// The tasks that send.
-#[derive(Debug)]
+/// The tasks that send. They outlive a config: what a receiver did not get yet is tried again.
+#[derive(Debug, Default)]
 pub(crate) struct Senders {
     tasks: JoinSet<()>,
     ending: CancellationToken,
+    /// A task ends once it has sent everything and no config has its receiver.
+    queues: Vec<(Notify, mpsc::WeakSender<Arc<Notice>>)>,
 }
 
-impl Notifier {
-    /// Starts a task for each receiver.
+impl Senders {
+    /// Starts a task for each receiver of a config that has none.
     pub(crate) fn start(
+        &mut self,
         receivers: &[Notify],
         environment: &Environment,
         redactor: &Redactor,
-    ) -> (Self, Senders) {
-        let mut senders = Senders { tasks: JoinSet::new(), ending: CancellationToken::new() };
+    ) -> Notifier {
+        while self.tasks.try_join_next().is_some() {}
         let mut queues = Vec::new();
         for receiver in receivers {
+            let mut known = self.queues.iter().filter(|(known, _)| known == receiver);
+            if let Some(queue) = known.find_map(|(_, queue)| queue.upgrade()) {
+                queues.push((receiver.clone(), queue));
+                continue;
+            }
             let kind = receiver.kind.into_str();
             let client = match client(environment) {
                 Ok(client) => client,
@@ -68,17 +76,29 @@ impl Notifier {
                 receiver: receiver.clone(),
                 environment: environment.clone(),
                 redactor: redactor.clone(),
-                ending: senders.ending.clone(),
+                ending: self.ending.clone(),
             };
             if let Err(problem) = delivery.address() {
                 warn!(kind, "a notification will not arrive: {problem}");
             }
-            senders.tasks.spawn(delivery.run(waiting));
+            self.tasks.spawn(delivery.run(waiting));
             queues.push((receiver.clone(), queue));
         }
-        (Self { receivers: Arc::new(queues) }, senders)
+        self.queues = queues.iter().map(|(one, queue)| (one.clone(), queue.downgrade())).collect();
+        Notifier { receivers: Arc::new(queues) }
     }
 
+    /// Sends the waiting notices once each and ends.
+    pub(crate) async fn end(mut self) {
+        self.ending.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, all).await.is_err() {
+            warn!("some notifications were not sent before the end");
+        }
+    }
+}
+
+impl Notifier {
     /// Hands a notice to the receivers that want it. Never waits.
     pub(crate) fn tell(&self, notice: Notice) {
         let notice = Arc::new(notice);
@@ -111,17 +131,6 @@ fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
         }
     };
     is_of_interest && receiver.events.contains(&notice.event)
-}
-
-impl Senders {
-    /// Sends the waiting notices once each and ends.
-    pub(crate) async fn end(mut self) {
-        self.ending.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, all).await.is_err() {
-            warn!("some notifications were not sent before the end");
-        }
-    }
 }
 
 /// How long one call may take.

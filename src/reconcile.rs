@@ -50,7 +50,7 @@ pub struct Engine {
     /// Learns every secret that is resolved or read.
     pub redactor: Redactor,
     /// The documents of blobs that were parsed.
-    pub cache: ParseCache,
+    pub cache: Arc<ParseCache>,
     /// The documents of the last commit of each target.
     loaded: LastLoaded,
     /// The config file relative to the root of the repository, if it lies in it.
@@ -78,7 +78,7 @@ impl Engine {
             config,
             environment,
             redactor,
-            cache: ParseCache::default(),
+            cache: Arc::default(),
             loaded: LastLoaded::default(),
             mirror: None,
             clients: Clients::default(),

@@ -160,6 +160,23 @@ pub(crate) fn without_user_info(text: &str, instead: &str) -> String {
     shown
 }
 
+/// A text without the query of each URL in it, which may hold a token.
+pub(crate) fn without_queries(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c: char| matches!(c, '\'' | '"') || c.is_whitespace()) {
+        let is_url = word.contains("://") || word.contains('}');
+        match word.find('?').filter(|_| is_url) {
+            Some(at) => {
+                let end =
+                    word.trim_end_matches(|c: char| matches!(c, '\'' | '"') || c.is_whitespace());
+                shown.extend([&word[..=at], SENSITIVE, &word[end.len()..]]);
+            }
+            None => shown.push_str(word),
+        }
+    }
+    shown
+}
+
 /// JSON with sorted keys, so that equal values give equal text.
 pub(crate) fn canonical(value: &Value) -> String {
     match value {

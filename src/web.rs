@@ -147,9 +147,9 @@ async fn reconcile(
     Query(which): Query<Which>,
 ) -> Response {
     match served.site.trigger.reconcile(which.target.as_deref(), from) {
-        Ok(asked) => {
+        Ok((request, targets)) => {
             let started = served.site.board.status().started;
-            let answer = json!({"request": asked, "started": started});
+            let answer = json!({"request": request, "started": started, "targets": targets});
             (StatusCode::ACCEPTED, Json(answer)).into_response()
         }
         Err(error) => refused_request(&error),

@@ -103,7 +103,10 @@ impl Exchange {
             call = call.name,
             http.response.status_code = tracing::field::Empty,
         );
+        let unanswered =
+            Unanswered(call.is_write().then_some((self.target.as_str(), call.name.as_str())));
         let answer = self.exchange(call, authorization).instrument(span.clone()).await;
+        unanswered.ends();
         let lost = matches!(&answer, Err(_) | Ok(Answer { body: Err(_), .. }));
         let status = match &answer {
             Ok(answer) if !lost => answer.status.as_str().to_owned(),
@@ -203,6 +206,27 @@ impl Exchange {
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "API call"
         );
+    }
+}
+
+/// A write that is on its way; a run that drops it without an answer tells so.
+struct Unanswered<'a>(Option<(&'a str, &'a str)>);
+
+impl Unanswered<'_> {
+    fn ends(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some((target, call)) = self.0 {
+            tracing::warn!(
+                target,
+                call,
+                "the run ends before it is answered: whether it was carried out is not known"
+            );
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct StandingEvents {
     type_name: String,
-    /// The reasons for which it is held or blocked; one that comes and goes is told once.
+    /// The reasons for which it is held, blocked or does not converge; one that comes and goes is told once.
     kept_back: BTreeSet<String>,
     drifted: BTreeSet<String>,
     /// Since when it drifts.
@@ -55,7 +55,7 @@ impl Standing {
         let told = event.connection.as_ref().and_then(|name| self.connections.get(name));
         let Some(told) = told else { return false };
         match event.event {
-            EventKind::Held | EventKind::Blocked => {
+            EventKind::Held | EventKind::Blocked | EventKind::NotConverging => {
                 event.why.as_ref().is_some_and(|why| told.kept_back.contains(why))
             }
             EventKind::Drift => event.fields.iter().all(|path| told.drifted.contains(path)),
@@ -82,7 +82,9 @@ impl Standing {
         let told = self.connections.entry(name.clone()).or_default();
         told.type_name = type_name;
         match event.event {
-            EventKind::Held | EventKind::Blocked => told.kept_back.extend(event.why.clone()),
+            EventKind::Held | EventKind::Blocked | EventKind::NotConverging => {
+                told.kept_back.extend(event.why.clone());
+            }
             EventKind::Drift => {
                 told.drifted.extend(event.fields.iter().cloned());
                 told.since.get_or_insert(event.time);
@@ -101,6 +103,11 @@ impl Standing {
         self.connections.retain(|_, told| !told.is_empty());
     }
 
+    /// Whether a connection is not written as git declares it, as far as was told.
+    pub(super) fn is_kept_back(&self, name: &ConnectionName) -> bool {
+        self.connections.get(name).is_some_and(|told| !told.kept_back.is_empty())
+    }
+
     /// Since when connections drift.
     pub(super) fn drifting(&self) -> BTreeMap<ConnectionName, Timestamp> {
         let since =
@@ -108,9 +115,9 @@ impl Standing {
         since.collect()
     }
 
-    /// Forgets the refusal of a commit that loads now.
-    pub(super) fn accept(&mut self, commit: Option<&CommitId>) {
-        self.refused.take_if(|(refused, _)| refused.as_ref() == commit);
+    /// Forgets the refusal: the newest commit loads now. One that comes back is told again.
+    pub(super) fn accept(&mut self) {
+        self.refused = None;
     }
 
     /// Forgets the warnings that are not among those of the newest look.
@@ -164,7 +171,10 @@ impl Stands {
     /// The trouble that an entry shows.
     pub(super) fn of(entry: &Entry) -> Self {
         Self {
-            kept_back: matches!(entry.state, ConnectionState::Held | ConnectionState::Blocked),
+            kept_back: matches!(
+                entry.state,
+                ConnectionState::Held | ConnectionState::Blocked | ConnectionState::NotConverging
+            ),
             drifted: entry.changes().any(|change| change.drifted_fields().next().is_some()),
             failing: entry.change.as_ref().is_some_and(|change| !change.is_made()),
         }
@@ -246,7 +256,7 @@ mod tests {
         };
         let mut standing = Standing::after([&refused("a")]);
         assert!(standing.has(&refused("a")) && !standing.has(&refused("b")));
-        standing.accept(Some(&CommitId("a".to_owned())));
+        standing.accept();
         assert!(!standing.has(&refused("a")));
     }
 }

@@ -15,6 +15,7 @@ use crate::name::{CommitId, ConnectionName};
 use crate::plan::{
     Action, Change, ChangeResult, ConnectionState, Entry, Filter, RunRequests, TargetPlan,
 };
+use crate::record::Record;
 use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
@@ -298,6 +299,40 @@ impl RunTrail {
         }
     }
 
+    /// Tells the writes of earlier runs that this one finds done: their answer was not seen. `before` is the
+    /// record that the run began with, and `now` the one that its plan leaves.
+    pub(crate) fn found_done(&self, plan: &TargetPlan, before: &Record, now: &Record) {
+        let adopted = plan.entries.iter().filter(|entry| entry.adopted);
+        let adopted: BTreeSet<_> = adopted.map(|entry| &entry.name).collect();
+        let all = before.connections.iter().filter(|(name, _)| !adopted.contains(name));
+        for (name, memory) in all {
+            let left = now.connections.get(name);
+            let own =
+                left.filter(|left| left.intent.is_none()).and_then(|left| left.owned.as_ref());
+            let due = memory.owned.as_ref().filter(|_| left.is_none() && memory.due.is_some());
+            let (kind, type_name, from) = match (&memory.intent, own, due) {
+                (Some(sent), Some(own), _) if sent.type_name == own.type_name => {
+                    let kind = match &memory.owned {
+                        _ if sent.from.is_some() => EventKind::Rename,
+                        Some(_) => EventKind::Replace,
+                        None => EventKind::Create,
+                    };
+                    (kind, &sent.type_name, sent.from.as_ref())
+                }
+                // One that was held was not sent.
+                (None, _, Some(gone)) if !self.trail.refreshed().standing.is_kept_back(name) => {
+                    (EventKind::Delete, &gone.type_name, None)
+                }
+                _ => continue,
+            };
+            let from = from.map(|from| format!(", renamed from `{from}`")).unwrap_or_default();
+            let why = Some(format!("found done: no run saw the answer to the call{from}"));
+            let (type_name, connection) = (Some(type_name.clone()), Some(name.clone()));
+            let result = Some(WriteResult::Done);
+            self.tell(Event { type_name, connection, result, why, ..self.event(kind) });
+        }
+    }
+
     /// Tells the consents that a run was given by its flags.
     pub(crate) fn consented_by_flags(&self, requests: &RunRequests) {
         if requests.allow_deletes {
@@ -365,25 +400,20 @@ impl RunTrail {
             return;
         }
         for entry in &plan.entries {
-            let why = entry.reason.clone();
-            match entry.state {
-                ConnectionState::Held => {
-                    self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) });
-                }
-                ConnectionState::Blocked => {
-                    self.tell(Event { why, ..self.of_entry(EventKind::Blocked, entry) });
-                }
-                _ if entry.adopted && carried_out => {
-                    self.tell(self.of_entry(EventKind::Adopt, entry));
-                }
-                _ => {}
-            }
+            let kind = match entry.state {
+                ConnectionState::Held => EventKind::Held,
+                ConnectionState::Blocked => EventKind::Blocked,
+                ConnectionState::NotConverging => EventKind::NotConverging,
+                _ if entry.adopted && carried_out => EventKind::Adopt,
+                _ => continue,
+            };
+            let why = entry.reason.clone().filter(|_| kind != EventKind::Adopt);
+            self.tell(Event { why, ..self.of_entry(kind, entry) });
         }
         let stands: BTreeMap<&ConnectionName, Stands> =
             plan.entries.iter().map(|entry| (&entry.name, Stands::of(entry))).collect();
         let settled = {
             let mut inner = self.trail.refreshed();
-            inner.standing.accept(self.commit.as_ref());
             inner.standing.forget_trouble(|type_name, name| {
                 let is_seen = filter.admits(type_name, name);
                 is_seen.then(|| stands.get(name).copied().unwrap_or_default())
@@ -419,6 +449,11 @@ impl RunTrail {
             self.trail.refreshed().standing.warn(&warnings);
         }
         warnings.into_iter().for_each(|event| self.trail.tell(event));
+    }
+
+    /// The newest commit loads.
+    pub(crate) fn accepted(&self) {
+        self.trail.refreshed().standing.accept();
     }
 
     /// Tells that the commit is refused.
@@ -515,8 +550,10 @@ fn log(event: &Event) {
     let type_name = event.type_name.as_deref();
     let connection = event.connection.as_ref().map(ConnectionName::as_str);
     let (cause, by) = (event.cause.as_str(), event.by.as_deref());
-    let the_run_warns =
-        matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused);
+    let the_run_warns = matches!(
+        event.event,
+        EventKind::Held | EventKind::Blocked | EventKind::NotConverging | EventKind::Refused
+    );
     if event.event == EventKind::LostState {
         warn!(target, event = kind, commit, cause, by, "{event}");
     } else if the_run_warns {

@@ -34,7 +34,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
     let ending = if args.once { EndSignals::of_command() } else { EndSignals::of_daemon() };
     cancel_on(ending, &shutdown, || info!("ending: calls in flight are finished"));
     let board = Board::default();
-    let (trigger, events) = Trigger::channel(board.clone(), !args.dry_run);
+    let (trigger, events) = Trigger::channel(&config.targets, !args.dry_run);
     let metrics = if args.once { None } else { web::metrics::install().ok() };
     if let Some(metrics) = metrics.clone() {
         tokio::spawn(web::metrics::upkeep(metrics, shutdown.clone()));

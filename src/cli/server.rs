@@ -183,7 +183,8 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
         say_taken("reconciles", &args.daemon, context);
         return Ok(DONE);
     }
-    let Some(request) = answer["request"].as_i64() else {
+    let (Some(request), Some(names)) = (answer["request"].as_i64(), answer["targets"].as_array())
+    else {
         let problem =
             "the daemon does not say when a reconcile has ended: it is of another version";
         return Err(CommandError::Failed(problem.to_owned()));
@@ -196,26 +197,29 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
                 "`apinizer-gitops status` shows how its targets stand now".to_owned(),
             ));
         }
-        let targets = status["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut outcomes = Vec::new();
-        for one in targets {
-            if target.as_deref().is_none_or(|name| one["name"] == name) {
-                outcomes.push(outcome(one, request)?);
-            }
-        }
+        let outcomes = names.iter().map(|name| outcome(&status["targets"], name, request));
+        let outcomes: Vec<_> = outcomes.collect::<Result<_, _>>()?;
         if let Some(outcomes) = outcomes.into_iter().collect::<Option<Vec<_>>>() {
             outcomes.iter().for_each(|(line, _)| context.print(&escape::plain(line)));
-            let is_success = !outcomes.is_empty() && outcomes.iter().all(|(_, success)| *success);
-            return Ok(failed_if(!is_success));
+            return Ok(failed_if(!outcomes.iter().all(|(_, success)| *success)));
         }
         tokio::time::sleep(WAIT_PAUSE).await;
     }
 }
 
 /// The outcome of one target's reconcile in a line, and whether it is a success; `None`: it has not
-/// ended yet.
-fn outcome(target: &Value, request: i64) -> Result<Option<(String, bool)>, CommandError> {
-    let name = target["name"].as_str().unwrap_or_default();
+/// ended yet. The config may have changed since the request was taken.
+fn outcome(
+    targets: &Value,
+    name: &Value,
+    request: i64,
+) -> Result<Option<(String, bool)>, CommandError> {
+    let target = targets.as_array().and_then(|all| all.iter().find(|one| one["name"] == *name));
+    let name = name.as_str().unwrap_or_default();
+    let Some(target) = target else {
+        let problem = format!("the config no longer has the target `{name}`");
+        return Err(CommandError::Failed(problem));
+    };
     if target["state"] == "standby" {
         return Err(CommandError::WithHint(
             format!("another replica of the daemon acts for the target `{name}`"),

@@ -9,7 +9,7 @@ use std::hash::Hash;
 use super::Target;
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{At, Diagnostic, Excerpt, Finding, Mark, Part, Severity};
-use crate::secret::{SENSITIVE, without_user_info};
+use crate::secret::{SENSITIVE, without_queries, without_user_info};
 
 /// The problems of one config so far.
 #[derive(Debug)]
@@ -81,7 +81,8 @@ impl Problems {
         let mark = |pointer: &str, part: &Part| {
             let excerpt = self.excerpt.as_ref();
             let mark = excerpt.map_or_else(Mark::whole_file, |text| text.mark(pointer, part));
-            Mark { file: self.file.clone(), text: without_user_info(&mark.text, &hidden), ..mark }
+            let text = without_queries(&without_user_info(&mark.text, &hidden));
+            Mark { file: self.file.clone(), text, ..mark }
         };
         let place = |finding: Finding| {
             let related = finding.related.iter();

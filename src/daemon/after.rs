@@ -220,6 +220,11 @@ fn stand(
 ) -> bool {
     let open = soaks.last_mut().filter(|soak| !soak.is_over);
     if let Some(open) = open {
+        let was_set_back = open.since > now;
+        if was_set_back {
+            // Until the clock is there again nothing would count.
+            (open.since, open.until) = (now, now);
+        }
         if is_whole && open.commit == *commit {
             let so_far = Soak { until: now, ..open.clone() };
             let is_enough = |wanted: &Duration| so_far.lasted() >= *wanted;
@@ -228,7 +233,7 @@ fn stand(
             if is_long_enough {
                 *open = so_far;
             }
-            return is_long_enough;
+            return is_long_enough || was_set_back;
         }
         open.is_over = true;
     } else if !is_whole {
@@ -365,6 +370,18 @@ mod tests {
                 good = given;
             }
         }
+    }
+
+    #[test]
+    fn a_commit_soaks_anew_when_the_clock_is_set_back() {
+        let (day, wanted) = (86_400, [Duration::from_secs(SOAK.unsigned_abs())]);
+        let mut soaks = Vec::new();
+        let mut look = |now| stand(&mut soaks, &id(1), true, now, &wanted);
+        assert!(look(day), "it stands");
+        assert!(look(5), "that is saved");
+        assert!(!look(6));
+        assert!(look(5 + SOAK), "it has stood for long enough");
+        assert_eq!(soaks[0].lasted(), wanted[0]);
     }
 
     #[test]

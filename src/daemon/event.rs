@@ -1,9 +1,9 @@
 //! The events of the daemon, the one channel through which it receives them, and the wait that makes
 //! one reconcile of a burst of events.
 //!
-//! Most events only say that there is something to look at; `Reconcile` and `Suspend` name targets.
-//! No event waits for a reconcile: the source loop takes it at once, and what it asks of a target waits in
-//! that target's mailbox and causes another reconcile.
+//! Most events only say that there is something to look at; `Reconcile` names targets. No event waits for a
+//! reconcile: the source loop takes it at once, and what it asks of a target waits in that target's mailbox
+//! and causes another reconcile. A suspension is no event: it is in the mailbox once it is accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
+use super::mailbox::{Mailboxes, RequestError, Suspension};
 use super::outcome::Cause;
-use super::status::Board;
+use crate::config::Target;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,6 @@ pub(super) enum DaemonEvent {
     Reload,
     /// Targets are to be reconciled. The url of the source is fetched first.
     Reconcile { targets: Vec<String>, request: Request },
-    /// Targets are to be suspended or resumed.
-    Suspend { targets: Vec<String>, suspension: Suspension },
 }
 
 /// A request to reconcile.
@@ -44,37 +43,14 @@ pub(super) struct Request {
     pub(super) from: IpAddr,
 }
 
-/// A request to suspend or resume a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Suspension {
-    /// Whether it is suspended from now on.
-    pub(super) suspended: bool,
-    /// Where it came from.
-    pub(super) from: IpAddr,
-}
-
-/// Why a request is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RequestError {
-    /// The config has no target of that name.
-    #[error("the config has no target `{0}`")]
-    UnknownTarget(String),
-    /// The daemon ends.
-    #[error("the daemon is ending")]
-    Ending,
-    /// The daemon writes nothing.
-    #[error("a dry run suspends and resumes nothing")]
-    DryRun,
-}
-
 /// Sends events to the daemon; clones send to the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Trigger {
-    board: Board,
     /// Whether the daemon writes anything.
     writes: bool,
     last_request: Arc<Mutex<u64>>,
     events: UnboundedSender<DaemonEvent>,
+    pub(super) mailboxes: Mailboxes,
 }
 
 /// Receives the events of a [`Trigger`].
@@ -82,15 +58,16 @@ pub(crate) struct Trigger {
 pub(crate) struct Events(UnboundedReceiver<DaemonEvent>);
 
 impl Trigger {
-    /// Makes the channel of a daemon that shows itself on this board.
+    /// Makes the channel of a daemon that begins with these targets.
     ///
     /// It has no bound, since a watcher of the file system cannot wait. An event is a few bytes,
     /// and the daemon takes them out before it reads the source.
     #[must_use]
-    pub(crate) fn channel(board: Board, writes: bool) -> (Self, Events) {
+    pub(crate) fn channel(targets: &[Target], writes: bool) -> (Self, Events) {
         let (events, receiver) = unbounded_channel();
-        let last_request = Arc::default();
-        (Self { board, writes, last_request, events }, Events(receiver))
+        let (last_request, mailboxes) = (Arc::default(), Mailboxes::default());
+        mailboxes.set_targets(targets);
+        (Self { writes, last_request, events, mailboxes }, Events(receiver))
     }
 
     /// Says that there may be something new to read.
@@ -122,12 +99,11 @@ impl Trigger {
         if !self.writes {
             return Err(RequestError::DryRun);
         }
-        let suspension = Suspension { suspended, from };
-        self.send(DaemonEvent::Suspend { targets: self.named(target)?, suspension })
+        self.mailboxes.suspend(target, Suspension { suspended, from })
     }
 
     /// Asks for a reconcile of a target, or of all of them, after a fetch; the number by which its
-    /// outcome is found on the board.
+    /// outcome is found on the board, and the names of the targets that it was taken for.
     ///
     /// # Errors
     /// There is no such target, or the daemon is ending.
@@ -135,25 +111,14 @@ impl Trigger {
         &self,
         target: Option<&str>,
         from: IpAddr,
-    ) -> Result<u64, RequestError> {
-        let targets = self.named(target)?;
+    ) -> Result<(u64, Vec<String>), RequestError> {
+        let targets = self.mailboxes.names(target)?;
         // Locked until it is sent, so that they come in the order of their numbers.
         let mut number = self.last_request.lock();
         *number += 1;
         let request = Request { number: *number, at: Instant::now(), from };
-        self.send(DaemonEvent::Reconcile { targets, request })?;
-        Ok(*number)
-    }
-
-    fn named(&self, target: Option<&str>) -> Result<Vec<String>, RequestError> {
-        let status = self.board.status();
-        match target {
-            Some(name) if status.target(name).is_none() => {
-                Err(RequestError::UnknownTarget(name.to_owned()))
-            }
-            Some(name) => Ok(vec![name.to_owned()]),
-            None => Ok(status.targets.iter().map(|target| target.key.name.clone()).collect()),
-        }
+        self.send(DaemonEvent::Reconcile { targets: targets.clone(), request })?;
+        Ok((*number, targets))
     }
 
     /// Sends an event; without a receiver the daemon has ended.
@@ -170,14 +135,6 @@ impl Events {
             // The daemon itself holds a trigger, so this is not reached while it runs.
             None => std::future::pending().await,
         }
-    }
-
-    /// The last events: those that are there already. No more are taken.
-    pub(super) fn last(&mut self) -> Batch {
-        self.0.close();
-        let mut last = Batch::default();
-        std::iter::from_fn(|| self.0.try_recv().ok()).for_each(|event| last.add(event));
-        last
     }
 }
 
@@ -200,8 +157,6 @@ pub(super) struct Batch {
     pub(super) requests: BTreeMap<String, Request>,
     /// Whether the config is to be read again.
     pub(super) reload: bool,
-    /// The targets to suspend or resume, by name, in the order in which that was asked for.
-    pub(super) suspensions: Vec<(String, Suspension)>,
 }
 
 /// The debounce: gathers the events of a burst, from its first one until it is over.
@@ -236,9 +191,6 @@ impl Batch {
                 self.fetch.insert(Cause::Request(request.from));
                 self.requests.extend(targets.into_iter().map(|name| (name, request)));
             }
-            DaemonEvent::Suspend { targets, suspension } => {
-                self.suspensions.extend(targets.into_iter().map(|name| (name, suspension)));
-            }
         }
     }
 }
@@ -246,11 +198,10 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::{Board, Trigger};
 
     #[test]
     fn unknown_targets_are_refused() {
-        let (trigger, _events) = Trigger::channel(Board::default(), true);
+        let (trigger, _events) = Trigger::channel(&[], true);
         let from = IpAddr::from([127, 0, 0, 1]);
         let unknown = RequestError::UnknownTarget("x".to_owned());
         assert_eq!(trigger.suspend(Some("x"), true, from), Err(unknown.clone()));
@@ -260,24 +211,14 @@ mod tests {
 
     #[test]
     fn requests_are_numbered_whatever_the_clock_says() {
-        let (trigger, _events) = Trigger::channel(Board::default(), true);
+        let (trigger, _events) = Trigger::channel(&[], true);
         let numbers = [(); 3].map(|()| trigger.reconcile(None, [127, 0, 0, 1].into()));
-        assert_eq!(numbers, [Ok(1), Ok(2), Ok(3)]);
-    }
-
-    #[test]
-    fn requests_that_come_too_late_are_refused_and_earlier_ones_are_there() {
-        let (trigger, mut events) = Trigger::channel(Board::default(), true);
-        let from = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(trigger.suspend(None, true, from), Ok(()));
-        trigger.reload();
-        assert!(events.last().reload);
-        assert_eq!(trigger.suspend(None, false, from), Err(RequestError::Ending));
+        assert_eq!(numbers.map(|taken| taken.unwrap().0), [1, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_ends_after_a_pause_or_after_the_longest_wait() {
-        let (trigger, mut events) = Trigger::channel(Board::default(), true);
+        let (trigger, mut events) = Trigger::channel(&[], true);
         for (pause, ends_after) in [(8, 100), (60, 10)] {
             let sender = trigger.clone();
             let burst = tokio::spawn(async move {
@@ -297,7 +238,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_one_batch_and_no_event_is_lost() {
-        let (trigger, mut events) = Trigger::channel(Board::default(), true);
+        let (trigger, mut events) = Trigger::channel(&[], true);
         for _ in 0..100 {
             trigger.wake(Cause::Repository);
         }

@@ -1,6 +1,7 @@
 //! The task that fetches the url of the source.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -25,13 +26,13 @@ pub(super) struct FetchLoop {
     pub(super) wanted: UnboundedReceiver<Cause>,
     pub(super) trigger: Trigger,
     pub(super) board: Board,
+    pub(super) throttle: Arc<LogThrottle<()>>,
     pub(super) ending: CancellationToken,
 }
 
 impl FetchLoop {
     /// Fetches until the task is to end.
     pub(super) async fn run(mut self) {
-        let throttle = LogThrottle::default();
         let mut causes = BTreeSet::from([Cause::Fetch]);
         loop {
             while let Ok(cause) = self.wanted.try_recv() {
@@ -46,7 +47,7 @@ impl FetchLoop {
                 Ok(_) => fetched_now(),
                 Err(_) => count_failures(1),
             }
-            log_fetch(fetched.err(), &throttle);
+            log_fetch(fetched.err(), &self.throttle);
             let FetchStatus { fetched_at, error, branch, .. } = self.mirror.status();
             self.board.edit_source(|shown| {
                 shown.fetched_at = fetched_at;

@@ -85,13 +85,20 @@ impl TargetLog<'_> {
         if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
             return;
         }
+        if result.refused.is_none() {
+            // A refused commit that comes back is told at once: somebody moved the branch.
+            self.throttle.forget_kinds(|(_, kind)| *kind == FailureKind::Refused);
+        }
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
+        }
+        for (state, words) in TROUBLE {
+            self.connections(result, state, words);
         }
         if !result.went_well() {
             return self.failures(result);
         }
-        if self.throttle.is_over(now) {
+        if !result.plan.has(ConnectionState::NotConverging) && self.throttle.is_over(now) {
             info!(target, commit, "recovered");
         }
         let count = pending(&result.plan.entries);
@@ -153,9 +160,6 @@ impl TargetLog<'_> {
 
     fn failures(&self, result: &TargetResult) {
         let (target, commit) = (self.target, self.short());
-        for (state, words) in TROUBLE {
-            self.connections(result, state, words);
-        }
         let (kind, text) = if !result.plan.errors.is_empty() {
             (FailureKind::of(result), result.plan.errors.join("; "))
         } else if result.gets_nothing_yet()
@@ -236,11 +240,12 @@ impl FailureKind {
 }
 
 /// The states in which a connection is not as git declares it, and their words.
-const TROUBLE: [(ConnectionState, &str); 4] = [
+const TROUBLE: [(ConnectionState, &str); 5] = [
     (ConnectionState::Failed, "failed"),
     (ConnectionState::Blocked, "is blocked"),
     (ConnectionState::Held, "is held"),
     (ConnectionState::Degraded, "is saved but not deployed"),
+    (ConnectionState::NotConverging, "does not converge"),
 ];
 
 /// How often a failure of one kind is logged while it lasts.
@@ -293,6 +298,11 @@ impl<K: Ord> LogThrottle<K> {
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.forget(EVERY, now);
         std::mem::take(&mut self.logged.lock().in_trouble)
+    }
+
+    /// Forgets these kinds, so that a failure of them is logged at once.
+    pub(super) fn forget_kinds(&self, is_one: impl Fn(&K) -> bool) {
+        self.logged.lock().by_kind.retain(|kind, _| !is_one(kind));
     }
 
     /// Forgets the kinds that were last logged longer ago than this.

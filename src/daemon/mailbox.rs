@@ -3,19 +3,124 @@
 //! Orders that come while a reconcile is under way are kept for the next one, so nothing is lost
 //! and many become one. A newer commit also ends the reconcile of an older one.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::event::Suspension;
 use super::outcome::Cause;
+use crate::config::Target;
 use crate::name::CommitId;
 
 /// How many reconciles in a row may be ended by newer commits. One more is left to finish, or a
 /// branch that moves all the time would never be applied.
 const MOST_ENDED_EARLY: u32 = 3;
+
+/// A request to suspend or resume a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Suspension {
+    /// Whether it is suspended from now on.
+    pub(super) suspended: bool,
+    /// Where it came from.
+    pub(super) from: IpAddr,
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// The config has no target of that name.
+    #[error("the config has no target `{0}`")]
+    UnknownTarget(String),
+    /// The daemon ends.
+    #[error("the daemon is ending")]
+    Ending,
+    /// The daemon writes nothing.
+    #[error("a dry run suspends and resumes nothing")]
+    DryRun,
+}
+
+/// The mailboxes of the targets; clones are the same. An order belongs to a project at its URL, as the state
+/// does: it outlives the loop that serves it, and a config that calls the target otherwise or lacks it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mailboxes {
+    inner: Arc<Mutex<MailboxesInner>>,
+}
+
+#[derive(Debug, Default)]
+struct MailboxesInner {
+    /// By the project at its URL, each with the last name of its target.
+    by_project: BTreeMap<String, (String, Arc<Mailbox>)>,
+    /// The projects of the config in force.
+    current: Vec<String>,
+    /// No suspension is taken any more: no loop would save it.
+    is_closed: bool,
+}
+
+impl Mailboxes {
+    /// The mailboxes of the targets of a config, which is in force from now on.
+    pub(super) fn set_targets(&self, targets: &[Target]) -> Vec<Arc<Mailbox>> {
+        let mut inner = self.inner.lock();
+        let mut all = Vec::with_capacity(targets.len());
+        for target in targets {
+            let before = inner.current(Some(&target.name)).ok();
+            let awaited = before.and_then(|found| found.first()?.1.awaited());
+            let (name, mailbox) = inner.by_project.entry(target.project_at_url()).or_default();
+            name.clone_from(&target.name);
+            // A request is for a name, wherever the config points it by now.
+            mailbox.wait_for(awaited);
+            all.push(Arc::clone(mailbox));
+        }
+        inner.current = targets.iter().map(Target::project_at_url).collect();
+        all
+    }
+
+    /// The names of the targets: of the one that is named, or of all.
+    pub(super) fn names(&self, named: Option<&str>) -> Result<Vec<String>, RequestError> {
+        let inner = self.inner.lock();
+        Ok(inner.current(named)?.into_iter().map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Has the target of a name, or all, suspended or resumed.
+    pub(super) fn suspend(
+        &self,
+        named: Option<&str>,
+        suspension: Suspension,
+    ) -> Result<(), RequestError> {
+        let inner = self.inner.lock();
+        if inner.is_closed {
+            return Err(RequestError::Ending);
+        }
+        let targets = inner.current(named)?;
+        targets.into_iter().for_each(|(_, mailbox)| mailbox.suspend(suspension));
+        Ok(())
+    }
+
+    /// Takes no more suspensions: the loops are to end, and save those that were taken.
+    pub(super) fn close(&self) {
+        self.inner.lock().is_closed = true;
+    }
+
+    /// The names of the targets with a suspension that the state does not show yet.
+    pub(super) fn unsaved(&self) -> Vec<String> {
+        let inner = self.inner.lock();
+        let all = inner.by_project.values().filter(|(_, mailbox)| mailbox.suspension().is_some());
+        all.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+impl MailboxesInner {
+    fn current(&self, named: Option<&str>) -> Result<Vec<&(String, Arc<Mailbox>)>, RequestError> {
+        let all = self.current.iter().filter_map(|project| self.by_project.get(project));
+        let found: Vec<_> = all.filter(|(name, _)| named.is_none_or(|one| name == one)).collect();
+        match named {
+            Some(name) if found.is_empty() => Err(RequestError::UnknownTarget(name.to_owned())),
+            _ => Ok(found),
+        }
+    }
+}
 
 /// The mailbox of one target.
 #[derive(Debug, Default)]
@@ -158,6 +263,12 @@ impl Mailbox {
     /// The last request for a reconcile that is not answered yet.
     pub(super) fn awaited(&self) -> Option<Awaited> {
         self.inner.lock().awaited.clone()
+    }
+
+    /// The next reconcile answers this request too.
+    fn wait_for(&self, request: Option<Awaited>) {
+        let mut inner = self.inner.lock();
+        inner.awaited = inner.awaited.take().max(request);
     }
 
     /// A reconcile answers this request; a newer one still waits.

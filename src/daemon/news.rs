@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use super::log::{LogThrottle, TargetThrottle};
 use super::status::ReconcileOutcome;
 use super::target_reconcile::TargetResult;
 use crate::config::{NotifyEvent, TargetKey};
@@ -16,13 +17,20 @@ use crate::notify::{Notice, NoticeSubject};
 use crate::plan::{Change, ConnectionState, Entry};
 use crate::source::Commit;
 
-/// The news that were told of each target and of the source. They outlive a config that is read
-/// again.
+/// The news that were told of each target and of the source, and what the log said of them. They outlive
+/// a config that is read again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewsMemory {
     targets: Arc<Mutex<BTreeMap<TargetKey, ToldNews>>>,
     is_source_failing: Arc<AtomicBool>,
+    throttles: Arc<Mutex<BTreeMap<TargetKey, Arc<TargetThrottle>>>>,
+    reading: Arc<LogThrottle<()>>,
+    fetching: Arc<LogThrottle<()>>,
+    rules: Arc<Mutex<BTreeMap<String, BTreeSet<RuleEffect>>>>,
 }
+
+/// A rule of the user and its effect.
+pub(super) type RuleEffect = (String, &'static str);
 
 /// The news that were told of one target.
 #[derive(Debug, Default)]
@@ -32,6 +40,7 @@ struct ToldNews {
     /// The commit of the failure that was told.
     failed: Option<Option<CommitId>>,
     held: BTreeSet<ConnectionName>,
+    not_converging: BTreeSet<ConnectionName>,
     /// The fields that drifted and were not put right yet.
     drifted: BTreeMap<ConnectionName, BTreeSet<String>>,
 }
@@ -66,6 +75,29 @@ impl NewsMemory {
         memories.entry(target.clone()).or_default().learn(result, commit)
     }
 
+    /// How often the log repeats failures of a target under the config that comes into force.
+    pub(super) fn throttle(&self, target: &TargetKey) -> Arc<TargetThrottle> {
+        let mut throttles = self.throttles.lock();
+        let throttle = throttles.entry(target.clone()).or_default();
+        throttle.forget_kinds(|_| true);
+        Arc::clone(throttle)
+    }
+
+    /// The same of failures to read the source, and to fetch it.
+    pub(super) fn source_throttles(&self) -> [Arc<LogThrottle<()>>; 2] {
+        let throttles = [&self.reading, &self.fetching];
+        throttles.iter().for_each(|throttle| throttle.forget_kinds(|()| true));
+        throttles.map(Arc::clone)
+    }
+
+    /// Remembers the rules that are measured for a target of this name: those that were and are no more.
+    pub(super) fn measured(&self, target: &str, rules: BTreeSet<RuleEffect>) -> Vec<RuleEffect> {
+        let mut measured = self.rules.lock();
+        let known = measured.entry(target.to_owned()).or_default();
+        let before = std::mem::replace(known, rules);
+        before.difference(known).cloned().collect()
+    }
+
     /// The news in how the source stands, remembered as told.
     pub(super) fn learn_source(&self, is_failing: bool) -> Option<NotifyEvent> {
         let was_failing = self.is_source_failing.swap(is_failing, Ordering::Relaxed);
@@ -81,10 +113,14 @@ impl ToldNews {
         if result.outcome == Interrupted {
             return news;
         }
+        let mut is_rewritten = false;
         if result.was_looked_at() {
             news.drifted = self.newly_drifted(result);
+            let now = names_in(result, ConnectionState::NotConverging);
+            is_rewritten = !now.is_subset(&self.not_converging);
+            self.not_converging = now;
         }
-        if !news.drifted.is_empty() {
+        if is_rewritten || !news.drifted.is_empty() {
             news.events.push(NotifyEvent::Drift);
         }
         if result.applied && commit.is_some() && self.applied.as_ref() != commit {
@@ -102,9 +138,7 @@ impl ToldNews {
             self.failed = None;
         }
         if result.was_looked_at() {
-            let held =
-                result.plan.entries.iter().filter(|entry| entry.state == ConnectionState::Held);
-            let held: BTreeSet<_> = held.map(|entry| entry.name.clone()).collect();
+            let held = names_in(result, ConnectionState::Held);
             if !held.is_subset(&self.held) {
                 news.events.push(NotifyEvent::Held);
             }
@@ -137,6 +171,11 @@ impl ToldNews {
     }
 }
 
+fn names_in(result: &TargetResult, state: ConnectionState) -> BTreeSet<ConnectionName> {
+    let entries = result.plan.entries.iter().filter(|entry| entry.state == state);
+    entries.map(|entry| entry.name.clone()).collect()
+}
+
 /// Puts an event into words for the receivers.
 pub(super) fn notice(
     event: NotifyEvent,
@@ -166,7 +205,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
         what,
         why,
     };
-    let in_state = |wanted: &[ConnectionState]| {
+    let in_state = |wanted: &[ConnectionState]| -> Vec<NoticeSubject> {
         let entries = result.plan.entries.iter().filter(|entry| wanted.contains(&entry.state));
         let subject = |entry: &Entry| NoticeSubject {
             type_name: entry.type_name.clone(),
@@ -196,7 +235,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
                 let what = if change.is_made() { "put right" } else { "drifted" };
                 subject(change, what, Some(fields.collect::<Vec<_>>().join(", ")))
             });
-            drifted.collect()
+            drifted.chain(in_state(&[ConnectionState::NotConverging])).collect()
         }
         NotifyEvent::Recovered | NotifyEvent::SourceFailed => Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! The one place that tells how a reconcile of a target ended: to board, log, metrics and receivers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,9 @@ use strum::VariantArray as _;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::event::Suspension;
 use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, retried};
-use super::mailbox::Awaited;
-use super::news::{self, News, NewsMemory};
+use super::mailbox::{Awaited, Suspension};
+use super::news::{self, News, NewsMemory, RuleEffect};
 use super::outcome::Cause;
 use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble};
 use super::target_reconcile::TargetResult;
@@ -33,7 +33,7 @@ pub(super) struct Reporter {
     memory: NewsMemory,
     notifier: Notifier,
     trail: Arc<Trail>,
-    throttle: TargetThrottle,
+    throttle: Arc<TargetThrottle>,
     suspension_throttle: LogThrottle<()>,
 }
 
@@ -62,14 +62,14 @@ impl Reporter {
         trail: Arc<Trail>,
     ) -> Self {
         let reporter = Self {
-            key,
             source: source.to_owned(),
             board: board.clone(),
             memory: memory.clone(),
             notifier: notifier.clone(),
             trail,
-            throttle: LogThrottle::default(),
+            throttle: memory.throttle(&key),
             suspension_throttle: LogThrottle::default(),
+            key,
         };
         reporter.show_past(|_| ());
         reporter
@@ -118,10 +118,11 @@ impl Reporter {
         });
     }
 
-    /// This process no longer acts for the target: another replica counts from now on.
+    /// The gauges of the target's name count no more: another replica acts for the target from now on, or
+    /// the name was of another target.
     pub(super) fn take_back(&self) {
         if self.board.shows(&self.key) {
-            zero_gauges(&self.key.name);
+            self.zero_gauges();
         }
     }
 
@@ -175,6 +176,9 @@ impl Reporter {
         let news = self.memory.learn(&self.key, &result, id);
         let committed = commit.map(|commit| commit.time);
         measure(name, &result, &news, ended.duration, committed);
+        if result.was_looked_at() {
+            self.measure_rules(&result.plan.rule_matches);
+        }
         for event in &news.events {
             let target = (&self.key, self.source.as_str());
             self.notifier.tell(news::notice(*event, target, commit, &result, &news));
@@ -191,6 +195,32 @@ impl Reporter {
         let status = self.board.status();
         let wait = status.target(name).and_then(|status| status.trouble.wait.as_ref());
         measure_wait(name, wait.map(|(_, since)| *since));
+    }
+}
+
+impl Reporter {
+    fn zero_gauges(&self) {
+        let target = &self.key.name;
+        set_counts(target, |_| 0.0);
+        gauge("apinizer_gitops_deletes_held", target).set(0.0);
+        measure_suspended(target, false);
+        measure_wait(target, None);
+        self.measure_rules(&BTreeMap::new());
+    }
+
+    /// Measures how often each rule of the user matches; one that the config no longer has matches nothing.
+    fn measure_rules(&self, matches: &BTreeMap<RuleEffect, usize>) {
+        let gone = self.memory.measured(&self.key.name, matches.keys().cloned().collect());
+        let gone = gone.iter().map(|rule| (rule, &0_usize));
+        for ((rule, effect), count) in matches.iter().chain(gone) {
+            let labels = [
+                ("target", self.key.name.clone()),
+                ("rule", rule.clone()),
+                ("effect", (*effect).to_owned()),
+            ];
+            let count = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
+            metrics::gauge!("apinizer_gitops_rule_matches", &labels).set(count);
+        }
     }
 }
 
@@ -304,15 +334,6 @@ fn measure(
         let seconds = SignedDuration::from_secs(seconds).as_secs_f64();
         metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label()).record(seconds);
     }
-    for ((rule, effect), count) in &result.plan.rule_matches {
-        let labels = [
-            ("target", target.to_owned()),
-            ("rule", rule.clone()),
-            ("effect", (*effect).to_owned()),
-        ];
-        let count = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
-        metrics::gauge!("apinizer_gitops_rule_matches", &labels).set(count);
-    }
     measure_suspended(target, result.suspended);
     // A target that could not be looked at keeps its last counts.
     if !result.was_looked_at() {
@@ -325,14 +346,6 @@ fn measure(
     set_counts(target, |state| count(&|entry| entry.state == state));
     let deletes_held = count(&|entry| entry.state == ConnectionState::Held && entry.deletes());
     gauge("apinizer_gitops_deletes_held", target).set(deletes_held);
-}
-
-/// Takes back the counts of a target: another replica counts for it from now on.
-fn zero_gauges(target: &str) {
-    set_counts(target, |_| 0.0);
-    gauge("apinizer_gitops_deletes_held", target).set(0.0);
-    measure_suspended(target, false);
-    measure_wait(target, None);
 }
 
 /// Shows whether a target is suspended.

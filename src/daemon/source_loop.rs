@@ -21,13 +21,12 @@ use super::report::Reporter;
 use super::source_report::SourceReporter;
 use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
 use super::target_loop::{Slots, TargetLoop};
-use super::{Daemon, EngineAndSource, Tasks};
-use crate::config::{Config, Target, TargetKey};
+use super::{Daemon, EngineAndSource, Lasting, LogThrottle, Tasks};
+use crate::config::{Config, SourceConfig, Target, TargetKey};
 use crate::leadership::{Alone, Leadership};
 use crate::name::CommitId;
-use crate::notify::{Notifier, Senders};
+use crate::notify::Notifier;
 use crate::reconcile::Engine;
-use crate::secret::Redactor;
 use crate::source::{
     CheckedSnapshot, FetchStatus, Mirror, Snapshot, Source, SourceError, Wake, Watcher,
 };
@@ -73,6 +72,7 @@ struct Unserved {
 
 /// The daemon under one config; a new config starts the next one.
 pub(super) struct SourceLoop {
+    config: SourceConfig,
     source: Source,
     // The newest of the source, for the target loops.
     checked: watch::Sender<Option<CheckedSnapshot>>,
@@ -85,7 +85,6 @@ pub(super) struct SourceLoop {
     unreadable: bool,
     reporter: SourceReporter,
     tasks: Tasks,
-    senders: Senders,
     // The tasks of this config are to end.
     ending: CancellationToken,
 }
@@ -95,7 +94,7 @@ impl SourceLoop {
     pub(super) fn start(
         daemon: &Daemon,
         opened: EngineAndSource,
-        memory: &NewsMemory,
+        lasting: &mut Lasting,
         previous: Option<&Self>,
     ) -> Self {
         let EngineAndSource { engine, source } = opened;
@@ -112,26 +111,30 @@ impl SourceLoop {
             shown.branch.clone_from(&config.source.branch);
             shown.worktree = daemon.worktree;
         });
-        let (notifier, senders) =
-            Notifier::start(&config.notify, &engine.environment, &engine.redactor);
+        let Lasting { redactor, news, senders, .. } = lasting;
+        let notifier = senders.start(&config.notify, &engine.environment, redactor);
+        let [reading, fetching] = news.source_throttles();
+        // The commit that was read last stays in force, also if the source cannot be read now.
+        let of_same = previous.filter(|previous| previous.config == config.source);
+        let seen = of_same.and_then(|previous| previous.checked.borrow().clone());
         let ends = previous.map(|previous| previous.tasks.ends.clone());
         let mut started = Self {
-            checked: watch::Sender::new(None),
+            checked: watch::Sender::new(seen),
+            config: config.source.clone(),
             targets: Vec::new(),
             changes: SourceChanges::Unwatched,
             unserved: previous.map(|previous| previous.unserved.clone()).unwrap_or_default(),
             board: board.clone(),
             began: Instant::now(),
             unreadable: false,
-            reporter: SourceReporter::new(location, is_url, board, memory, &notifier),
+            reporter: SourceReporter::new(location, is_url, board, news, &notifier, reading),
             tasks: Tasks::after(ends.unwrap_or_default()),
-            senders,
             ending: CancellationToken::new(),
             source,
         };
-        started.start_targets(daemon, &engine, memory, &notifier, previous);
+        started.start_targets(daemon, &engine, news, &notifier, previous);
         match started.source.mirror().cloned() {
-            Some(mirror) => started.start_fetching(daemon, mirror, config.source.poll),
+            Some(mirror) => started.start_fetching(daemon, mirror, fetching),
             // The mirror of a url is only changed by our own fetches.
             None => started.changes = watch_source(daemon, &started.source, config),
         }
@@ -151,13 +154,9 @@ impl SourceLoop {
         // A process that writes nothing needs no right to.
         let leadership: Arc<dyn Leadership> =
             if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
-        // A target keeps its mailbox: the older loop may end before it serves what was ordered.
-        let mailbox_of = |target| {
-            let known = previous.and_then(|previous| previous.mailbox_of(&TargetKey::of(target)));
-            (target, known.unwrap_or_default())
-        };
-        let mailboxes: Vec<(&Target, Arc<Mailbox>)> =
-            engine.config.targets.iter().map(mailbox_of).collect();
+        let targets = &engine.config.targets;
+        let mailboxes = daemon.trigger.mailboxes.set_targets(targets);
+        let mailboxes: Vec<(&Target, Arc<Mailbox>)> = targets.iter().zip(mailboxes).collect();
         let slots = Arc::new(Slots::default());
         for (target, mailbox) in &mailboxes {
             let key = TargetKey::of(target);
@@ -165,6 +164,10 @@ impl SourceLoop {
             let trail = engine.trail(target, daemon.writes);
             let reporter =
                 Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
+            let is_other = |old: &Addressee| old.key.name == key.name && old.key != key;
+            if previous.is_some_and(|previous| previous.targets.iter().any(is_other)) {
+                reporter.take_back();
+            }
             let comes_after = |other: &Target| {
                 other.after.as_ref().is_some_and(|after| after.target == target.name)
             };
@@ -183,43 +186,37 @@ impl SourceLoop {
                 leadership,
                 ending: self.ending.clone(),
             };
-            let works_on = format!("{} at {}", target.project, target.manager.url);
-            self.tasks.spawn(works_on, target_loop.run());
+            self.tasks.spawn(target.project_at_url(), target_loop.run());
             let (paths, mailbox) = (target.paths.clone(), Arc::clone(mailbox));
             self.targets.push(Addressee { key, paths, mailbox });
         }
     }
 
-    fn start_fetching(&mut self, daemon: &Daemon, mirror: Mirror, poll: Duration) {
+    fn start_fetching(&mut self, daemon: &Daemon, mirror: Mirror, throttle: Arc<LogThrottle<()>>) {
         let (fetches, wanted) = unbounded_channel();
         let (trigger, board) = (daemon.trigger.clone(), daemon.board.clone());
         let works_on = mirror.path().display().to_string();
-        let ending = self.ending.clone();
-        let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, ending };
+        let (poll, ending) = (self.config.poll, self.ending.clone());
+        let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, throttle, ending };
         self.tasks.spawn(works_on, fetch_loop.run());
         self.changes = SourceChanges::Fetched(fetches);
-    }
-
-    fn mailbox_of(&self, key: &TargetKey) -> Option<Arc<Mailbox>> {
-        let target = self.targets.iter().find(|target| target.key == *key);
-        target.map(|target| Arc::clone(&target.mailbox))
     }
 
     /// Serves events until the shutdown (`None`) or until there is a new config.
     pub(super) async fn run(
         &mut self,
         daemon: &mut Daemon,
-        redactor: &Redactor,
+        lasting: &Lasting,
     ) -> Option<EngineAndSource> {
         let watched = daemon.board.watchdog().watch("the source loop");
-        let new_config = loop {
+        loop {
             watched.expect(LOOK_AGAIN);
             let again = if self.unreadable { LOOK_AGAIN_SOON } else { LOOK_AGAIN };
             let first = tokio::select! {
                 biased;
                 () = daemon.shutdown.cancelled() => {
-                    // A suspension that was accepted outlives the end.
-                    self.post_suspensions(&daemon.events.last());
+                    // The loops of the targets save at their end what was taken before.
+                    daemon.trigger.mailboxes.close();
                     break None;
                 }
                 event = daemon.events.next() => event,
@@ -227,10 +224,9 @@ impl SourceLoop {
             };
             watched.expect(LONGEST_LOOK);
             let mut batch = gather(first, &mut daemon.events).await;
-            self.post_suspensions(&batch);
             if batch.reload {
                 batch.fetch.insert(Cause::Reload);
-                match reload(daemon, redactor) {
+                match reload(daemon, lasting) {
                     Ok(opened) => {
                         self.take(batch);
                         break Some(opened);
@@ -241,30 +237,14 @@ impl SourceLoop {
                 }
             }
             self.serve(batch);
-        };
+        }
+    }
+
+    /// Has the tasks finish what they began; the future waits for them. The next config is in force by now, so
+    /// that no suspension is taken that none of their last saves sees, and it has posted no order yet.
+    pub(super) fn end(self) -> impl Future<Output = ()> + Send + 'static {
         self.ending.cancel();
-        self.changes = SourceChanges::Unwatched;
-        new_config
-    }
-
-    /// Waits for the tasks, which finish what they began.
-    pub(super) async fn end(self, is_reload: bool) {
-        self.tasks.end().await;
-        // After a reload the loops of the next config save it: they share the mailboxes.
-        for Addressee { key, mailbox, .. } in self.targets.iter().filter(|_| !is_reload) {
-            if mailbox.suspension().is_some() {
-                warn!(target = key.name, "a suspension was not saved before the end: ask again");
-            }
-        }
-        self.senders.end().await;
-    }
-
-    fn post_suspensions(&self, batch: &Batch) {
-        for (name, suspension) in &batch.suspensions {
-            for target in self.targets.iter().filter(|target| target.key.name == *name) {
-                target.mailbox.suspend(*suspension);
-            }
-        }
+        self.tasks.end()
     }
 
     /// Asks for the fetches of a batch, and reads the source for the rest of it.
@@ -438,8 +418,8 @@ fn changed_paths<'p>(
 }
 
 /// Reads the config again and prepares what it asks for.
-fn reload(daemon: &Daemon, redactor: &Redactor) -> Result<EngineAndSource, String> {
-    daemon.open((daemon.reload)()?, redactor).map_err(|error: SourceError| error.to_string())
+fn reload(daemon: &Daemon, lasting: &Lasting) -> Result<EngineAndSource, String> {
+    daemon.open((daemon.reload)()?, lasting).map_err(|error: SourceError| error.to_string())
 }
 
 /// Watches the repository, and the files of the working tree where they are followed.

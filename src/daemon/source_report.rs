@@ -1,5 +1,7 @@
 //! The one place that tells how the source stands: to board, log, metrics and receivers.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -20,7 +22,7 @@ pub(super) struct SourceReporter {
     board: Board,
     memory: NewsMemory,
     notifier: Notifier,
-    throttle: LogThrottle<()>,
+    throttle: Arc<LogThrottle<()>>,
 }
 
 impl SourceReporter {
@@ -30,6 +32,7 @@ impl SourceReporter {
         board: &Board,
         memory: &NewsMemory,
         notifier: &Notifier,
+        throttle: Arc<LogThrottle<()>>,
     ) -> Self {
         // They are there from the start, so that an alert on them fires though nothing ever answers.
         count_failures(0);
@@ -40,7 +43,7 @@ impl SourceReporter {
             board: board.clone(),
             memory: memory.clone(),
             notifier: notifier.clone(),
-            throttle: LogThrottle::default(),
+            throttle,
         }
     }
 

@@ -447,7 +447,7 @@ mod tests {
         let engine = Arc::new(Engine::new(config, environment));
         let target = engine.config.targets[0].clone();
         let (board, mailbox) = (Board::default(), Arc::<Mailbox>::default());
-        let (notifier, _senders) = Notifier::start(&[], &engine.environment, &engine.redactor);
+        let notifier = Notifier::default();
         let trail = engine.trail(&target, true);
         let key = TargetKey::of(&target);
         let reporter = Reporter::new(key, "", &board, &NewsMemory::default(), &notifier, trail);

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::after::{self, Given, Wait};
 use super::status::ReconcileOutcome;
-use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT};
+use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT, Lasting};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::Target;
@@ -18,7 +18,6 @@ use crate::plan::{
     Change, ChangeResult, ConnectionState, Counts, Plan, RunRequests, TargetPlan, for_the_shell,
 };
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
-use crate::secret::Redactor;
 use crate::source::{CheckedSnapshot, Commit, Source, SourceError};
 
 /// The result of one reconcile.
@@ -154,6 +153,7 @@ async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
         None => {
             let newest = reconcile::prepare(engine, target, &checked.snapshot, options).await;
             if !newest.refused {
+                engine.trail(target, options.writes).of_run(None, &options.asked).accepted();
                 return finish(reconcile, newest).await;
             }
             (newest.plan.errors.join("; "), newest.plan.diagnostics)
@@ -244,7 +244,7 @@ const ELECTION: Duration = Duration::from_secs(30);
 /// The source cannot be read.
 pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
     let EngineAndSource { engine, source } =
-        daemon.open(daemon.config.clone(), &Redactor::default())?;
+        daemon.open(daemon.config.clone(), &Lasting::default())?;
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;
     }

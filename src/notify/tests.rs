@@ -80,7 +80,9 @@ fn started(receiver: &Notify, url: &str) -> (Notifier, Senders) {
     ]);
     let redactor = Redactor::default();
     redactor.learn(CANARY);
-    Notifier::start(std::slice::from_ref(receiver), &environment, &redactor)
+    let mut senders = Senders::default();
+    let notifier = senders.start(std::slice::from_ref(receiver), &environment, &redactor);
+    (notifier, senders)
 }
 
 fn notice(event: NotifyEvent) -> Notice {

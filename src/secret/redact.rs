@@ -12,7 +12,9 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use parking_lot::RwLock;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use url::{Position, Url};
 
 use super::SENSITIVE;
 
@@ -181,14 +183,38 @@ impl Redactor {
     }
 }
 
-/// A secret as it may stand in a text: whole, and line by line, since who repeats it may end or join lines
-/// otherwise.
-fn forms(secret: &str) -> impl Iterator<Item = &str> {
+/// A secret as it may stand in a text: whole, line by line, since who repeats it may end or join lines
+/// otherwise, and the parts of a URL, which many a server repeats without its host.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
     const SHORTEST_LINE: usize = 12;
-    let is_telling = |line: &&str| line.len() >= SHORTEST_LINE && !line.starts_with("-----");
-    let lines =
-        secret.contains(['\n', '\r']).then(|| secret.lines().map(str::trim).filter(is_telling));
-    std::iter::once(secret).chain(lines.into_iter().flatten())
+    let mut forms = vec![secret.into()];
+    if secret.contains(['\n', '\r']) {
+        let is_telling = |line: &&str| line.len() >= SHORTEST_LINE && !line.starts_with("-----");
+        forms.extend(secret.lines().map(str::trim).filter(is_telling).map(Into::into));
+    } else if let Ok(url) = Url::parse(secret) {
+        forms.extend(telling_parts(&url));
+    }
+    forms
+}
+
+/// The parts of a URL that may tell who may call it, without escapes: texts are read without them too.
+fn telling_parts(url: &Url) -> Vec<Vec<u8>> {
+    if url.cannot_be_a_base() {
+        return Vec::new();
+    }
+    // A plain word of a path is no part of its own: it would be struck wherever somebody uses the word.
+    let is_plain = |sign: u8| sign.is_ascii_lowercase() || b"-_.".contains(&sign);
+    let segments = url.path().split('/').filter(|segment| !segment.bytes().all(is_plain));
+    let mut parts: Vec<Vec<u8>> = [&url[Position::BeforePath..], url.path(), url.username()]
+        .into_iter()
+        .chain(segments)
+        .map(|part| percent_decode_str(part).collect())
+        .collect();
+    parts.extend(url.query_pairs().map(|(_, value)| value.as_bytes().into()));
+    parts.retain(|part| part.len() >= SHORTEST_PIECE);
+    let password = url.password().filter(|password| password.len() >= SHORTEST_WORD);
+    parts.extend(password.map(|password| percent_decode_str(password).collect()));
+    parts
 }
 
 /// Whether a secret stands in a text as a word of its own, or is too long to be there by chance.

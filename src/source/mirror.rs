@@ -21,7 +21,7 @@ use super::{Repository, SourceError};
 use crate::digest::hex;
 use crate::environment::Environment;
 use crate::name::CommitId;
-use crate::secret::{Redactor, without_user_info};
+use crate::secret::{Redactor, without_queries, without_user_info};
 
 use fetch::GitAccess;
 
@@ -90,7 +90,8 @@ impl Mirror {
         redactor: &Redactor,
     ) -> Result<Self, SourceError> {
         if let Some(problem) = problem_with_url(url) {
-            return Err(SourceError::Url { url: without_user_info(url, ""), problem });
+            let url = without_queries(&without_user_info(url, ""));
+            return Err(SourceError::Url { url, problem });
         }
         let folder = state_dir.join("mirrors").join(digest(url));
         let inner = Inner {

@@ -16,7 +16,7 @@ pub(super) fn key(secret: &str) -> AccessKey {
 
 fn site() -> Site {
     let board = Board::default();
-    let (trigger, events) = Trigger::channel(board.clone(), true);
+    let (trigger, events) = Trigger::channel(&[], true);
     // A daemon that does not end.
     std::mem::forget(events);
     Site { trigger, board, metrics: None }

@@ -2,10 +2,13 @@
 //! who edit a field are corrected however often they do.
 
 use apinizer_gitops::testing::sandbox::Options;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::crashes::kill_at_first_write;
-use crate::world::World;
+use crate::history::events;
+use crate::receiver::Received;
+use crate::running::{Running, eventually};
+use crate::world::{CHECKOUT, World, one_target};
 
 fn puts(world: &World) -> usize {
     world.writes().iter().filter(|call| *call == "PUT a").count()
@@ -178,4 +181,30 @@ fn a_set_with_a_double_entry_is_in_sync_with_one_entry() {
     world.apply().code(0);
     world.edit("a", "additionalProperties", json!([{"key": "a", "value": "1", "id": 7}]));
     world.plan().code(0);
+}
+
+#[test]
+fn a_daemon_says_once_that_a_field_does_not_converge() {
+    let mut world = rewriting();
+    let got = Received::start(&world);
+    let target = one_target(CHECKOUT, "resync: 1s");
+    world.env.insert("HOOK_URL".to_owned(), got.address.clone());
+    world.config(&format!("{target}notify: [{{kind: webhook, url: '${{env:HOOK_URL}}'}}]\n"));
+    let daemon = Running::start(&world, &[]);
+    let target = || daemon.status(&world)["targets"][0].clone();
+    eventually("it is given up", || target()["state"] == json!("not_converging"));
+    let resyncs = || target()["history"].as_array().unwrap().len();
+    let before = resyncs();
+    eventually("more resyncs", || resyncs() >= before + 3);
+    let says = "email `a` does not converge: ";
+    assert_eq!(daemon.logs().matches(says).count(), 1, "{}", daemon.logs());
+    let told = |events: Vec<Value>| {
+        events.into_iter().filter(|event| event["event"] == "not_converging").count()
+    };
+    assert_eq!(told(events(&world, &[])), 1);
+    let notices = got.all().into_iter().map(|(_, body)| String::from_utf8(body).unwrap());
+    assert_eq!(notices.filter(|body| body.contains("not_converging")).count(), 1);
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: SMTP.example.com/\n");
+    world.commit("as the server wants it");
+    eventually("it is over", || events(&world, &[]).pop().unwrap()["event"] == "settled");
 }

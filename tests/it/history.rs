@@ -5,11 +5,13 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
+use crate::faults::Moment;
 use crate::rules::with_rules;
-use crate::running::{Running, eventually};
-use crate::world::{CHECKOUT, World, one_target};
+use crate::running::{Applying, Running, eventually};
+use crate::world::{CHECKOUT, World, ftp, one_target};
 
 /// The events of `history` with these arguments.
 pub(crate) fn events(world: &World, arguments: &[&str]) -> Vec<Value> {
@@ -233,4 +235,63 @@ fn many_equal_events_displace_no_older_ones() {
     assert_eq!([&shown[0]["more"], &shown[11]["more"]], [&json!(50), &json!(51)]);
     let since = &target()["connections"][0]["drifting_since"];
     assert_eq!(*since, shown[10]["time"]);
+}
+
+/// The Manager carries writes out and answers too late: the run that sent them has ended by then.
+#[test]
+fn a_write_whose_answer_a_killed_run_did_not_see_is_told_by_the_next() {
+    for (method, path, event) in [
+        (Method::POST, "/new/", "create new"),
+        (Method::PUT, "/a/", "rename z"),
+        (Method::DELETE, "/a/", "delete a"),
+        (Method::POST, "/a/", "replace a"),
+    ] {
+        let world = World::settled(&["a", "b", "c", "d"]);
+        match event {
+            "create new" => world.commit_email("new", ""),
+            "rename z" => world.commit_rename("a", "z"),
+            "delete a" => world.commit_without(&["a"]),
+            _ => {
+                world.write("connections/a.yaml", &ftp("a", ""));
+                world.commit("another type")
+            }
+        };
+        let gate = world.control().gate(Some(method), path, Moment::After);
+        assert!(Applying::until(&world, &gate).kill());
+        drop(gate);
+        let before = told(&world, &[]).len();
+        world.apply().code(0);
+        let found = events(&world, &[]).split_off(before);
+        let is_found = |one: &&Value| one["why"].to_string().contains("found done");
+        let found: Vec<_> = found.iter().filter(is_found).collect();
+        let words = found.iter().map(|one| {
+            format!("{} {}", one["event"].as_str().unwrap(), one["connection"].as_str().unwrap())
+        });
+        assert_eq!(words.collect::<Vec<_>>(), [event], "{found:?}");
+        assert_eq!(found[0]["result"], json!("done"));
+        let before = told(&world, &[]).len();
+        world.apply().code(0);
+        assert_eq!(told(&world, &[]).len(), before, "it is told once");
+    }
+}
+
+#[test]
+fn a_refused_commit_that_comes_back_is_told_again() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("it is made", || world.names() == ["a"]);
+    world.write("connections/b.yaml", "type: nothing\nname: b\n");
+    let bad = world.commit("a mistake");
+    let state = || daemon.status(&world)["targets"][0]["state"].clone();
+    eventually("it is refused", || state() == json!("refused"));
+    world.remove("connections/b.yaml");
+    world.commit("without the mistake");
+    eventually("the next one is applied", || state() == json!("in_sync"));
+    world.git(&["reset", "-q", "--hard", &bad]);
+    eventually("it is refused again", || state() == json!("refused"));
+    let told = told(&world, &[]).into_iter().filter(|one| one == "refused -").count();
+    // The problem of the document has a line, and the refusal has one.
+    let logged = daemon.logs().matches("event=\"refused\"").count();
+    assert_eq!((told, logged), (2, 4), "{}", daemon.logs());
 }

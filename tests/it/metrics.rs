@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
+use crate::faults::Fault;
 use crate::running::{Running, eventually};
-use crate::world::World;
+use crate::world::{CHECKOUT, World, one_target};
 
 /// Metrics by name with the labels that they carry.
 type Metrics = BTreeMap<String, BTreeSet<String>>;
@@ -144,4 +145,42 @@ fn a_target_that_the_config_no_longer_has_is_gone() {
     daemon.signal("-HUP");
     let has = |name: &str| daemon.get(&world, "/metrics").1.contains(&format!("target=\"{name}\""));
     eventually("one", || has("one") && !has("two"));
+}
+
+#[test]
+fn what_a_reload_takes_away_is_measured_no_more() {
+    let mut world = World::new();
+    let down = World::new();
+    down.control().fail_next(None, "type=", Fault::Error, usize::MAX);
+    let rules = |effect: &str| {
+        format!(
+            "rules:\n  - {{name: r, when: connection.name == 'a', {effect}: why}}\n  - {{name: gone, when: 'true', warn: why}}\n"
+        )
+    };
+    let target = one_target(CHECKOUT, "");
+    world.config(&(target.clone() + &rules("hold")));
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    let has = |world: &World, name: &str, labels: &str| {
+        let text = daemon.get(world, "/metrics").1;
+        let mut lines = text.lines().filter(|line| line.starts_with(name) && line.contains(labels));
+        lines.any(|line| !line.ends_with(" 0"))
+    };
+    let matches = "apinizer_gitops_rule_matches";
+    eventually("both match", || {
+        has(&world, matches, "\"hold\"") && has(&world, matches, "\"gone\"")
+    });
+    let without =
+        rules("warn").lines().take(2).map(|line| line.to_owned() + "\n").collect::<String>();
+    world.config(&(target.clone() + &without));
+    daemon.signal("-HUP");
+    eventually("one warns", || has(&world, matches, "\"warn\""));
+    eventually("it is made", || has(&world, "apinizer_gitops_connections", "\"in_sync\""));
+    assert!(!has(&world, matches, "\"hold\"") && !has(&world, matches, "\"gone\""));
+    world.config(&(target.replace("{url}", &down.url()) + &without));
+    daemon.signal("-HUP");
+    eventually("it is elsewhere", || {
+        daemon.logs().matches("the config was read again").count() == 2
+    });
+    assert!(!has(&world, "apinizer_gitops_connections", "target"));
 }

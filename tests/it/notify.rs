@@ -1,5 +1,6 @@
 //! Notifications, received over HTTP.
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
@@ -148,4 +149,42 @@ fn a_source_that_fails_is_told_of_and_so_is_its_return() {
         "{message}"
     );
     eventually("shown", || daemon.get(&world, "/").1.contains("The newest commit is refused"));
+}
+
+#[test]
+fn a_reload_loses_no_notification_that_is_tried_again() {
+    let mut world = World::new();
+    let got = Received::start(&world);
+    with_notify(&mut world, "", &got.address);
+    got.answers(StatusCode::SERVICE_UNAVAILABLE);
+    world.write("connections/a.yaml", "type: nothing\nname: a\n");
+    world.commit("broken");
+    let daemon = Running::start(&world, &[]);
+    let tries = || events(&got).len();
+    eventually("it is tried", || tries() > 0);
+    daemon.signal("-HUP");
+    eventually("a new config", || daemon.logs().contains("the config was read again"));
+    got.answers(StatusCode::OK);
+    let before = tries();
+    eventually("it is tried again", || tries() > before);
+    assert_eq!(events(&got).pop().unwrap(), "failed");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(tries(), before + 1, "it has arrived");
+    assert!(!daemon.logs().contains("did not arrive"), "{}", daemon.logs());
+}
+
+/// The path of a chat's URL is all that is needed to write to the chat.
+#[test]
+fn a_receiver_that_repeats_the_path_of_its_url_shows_no_secret() {
+    let mut world = World::new();
+    let got = Received::start(&world);
+    got.answers(StatusCode::NOT_FOUND);
+    let url = format!("{}/services/T000/B000/c4naryOfTheChat", got.address);
+    world.env.insert("CHAT_URL".to_owned(), url);
+    let target = one_target(CHECKOUT, "");
+    world.config(&format!("{target}notify: [{{kind: slack, url: '${{env:CHAT_URL}}'}}]\n"));
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("it is refused", || daemon.logs().contains("a notification did not arrive"));
+    assert!(!daemon.logs().contains("c4nary"), "{}", daemon.logs());
 }

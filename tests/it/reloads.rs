@@ -7,8 +7,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
+use apinizer_gitops::testing::secret::Sensitive;
+
 use crate::faults::Moment;
-use crate::running::{Running, eventually};
+use crate::running::{Applying, Running, eventually};
 use crate::world::{CHECKOUT, World, one_target, refusal};
 
 #[test]
@@ -106,7 +108,7 @@ fn a_request_beside_a_reload_is_answered() {
 #[test]
 fn a_request_to_a_daemon_that_is_started_again_ends_with_an_error() {
     let world = World::new();
-    let asked = json!({"request": 1, "started": "2026-11-30T10:00:00Z"});
+    let asked = json!({"request": 1, "targets": ["default"], "started": "2026-11-30T10:00:00Z"});
     let status = json!({"started": "2026-11-30T10:00:01Z", "targets": [{"name": "default"}]});
     let routes = Router::new()
         .route("/api/v1/reconcile", post(Json(asked)))
@@ -119,4 +121,85 @@ fn a_request_to_a_daemon_that_is_started_again_ends_with_an_error() {
     });
     let waits = world.run(&["reconcile", "--wait", "--server", &address]);
     waits.code(1).says("the daemon was started again before the reconcile ended");
+}
+
+/// Reads the config that the world has now.
+fn reload(daemon: &Running) {
+    let reloads = || daemon.logs().matches("the config was read again").count();
+    let before = reloads();
+    daemon.signal("-HUP");
+    eventually("a new config", || reloads() > before);
+}
+
+#[test]
+fn a_request_that_is_waited_for_ends_though_a_reload_changes_the_targets() {
+    let renamed = ("name: default", "name: renamed");
+    let added = (
+        "targets:\n",
+        "targets:\n  - {name: new, url: '{url}', project: other, token: '${env:APINIZER_TOKEN}'}\n",
+    );
+    let gone = "the config no longer has the target `default`";
+    for (more, (from, to), code, says) in [
+        (&[][..], renamed, 1, gone),
+        (&["--target", "default"], renamed, 1, gone),
+        (&[], added, 0, "default: in sync"),
+        (&[], ("project: demo", "project: other"), 0, "default: applied"),
+    ] {
+        let mut world = World::settled(&["a"]);
+        world.alter_projects(&["demo", "other"]);
+        world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+        let config = format!("server: {{token: '${{env:ADMIN}}'}}\n{}", one_target(CHECKOUT, ""));
+        world.config(&config);
+        let daemon = Running::start(&world, &[]);
+        eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+        let gate =
+            world.control().gate(Some(Method::GET), "demo/connections/?type=email", Moment::Before);
+        world.config(&config.replace(from, to));
+        let arguments = [&["reconcile", "--wait", "--server", &daemon.address], more].concat();
+        let mut waiting = Applying::command(&world, &arguments).come_to(&gate);
+        reload(&daemon);
+        if code == 0 {
+            gate.open();
+        }
+        eventually("the command ends", || waiting.has_ended());
+        waiting.ends().code(code).says(says);
+    }
+}
+
+#[test]
+fn the_end_of_trouble_is_logged_though_a_reload_brought_it() {
+    let mut world = World::new();
+    world.env.insert("WRONG".to_owned(), "wrong".to_owned());
+    world.commit_email("a", "");
+    let good = one_target("url: 'file://{repo}'", "");
+    let wrong_token = good.replace("APINIZER_TOKEN", "WRONG");
+    let tokens = vec![Sensitive::new("a-token-for-tests".to_owned())];
+    world.control().alter(|options| options.access.tokens = tokens);
+    world.config(&good.replace("{repo}", "{repo}-wrong"));
+    let daemon = Running::start(&world, &[]);
+    let says = |text: &str| eventually(text, || daemon.logs().contains(text));
+    says("the source cannot be fetched");
+    says("the source cannot be read");
+    world.config(&wrong_token);
+    reload(&daemon);
+    says("the source can be fetched again");
+    says("the source can be read again");
+    says("401");
+    world.config(&good);
+    reload(&daemon);
+    says("recovered");
+}
+
+#[test]
+fn a_reload_while_the_source_cannot_be_read_leaves_the_last_commit_in_force() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.commit_email("a", "port: 1\n");
+    let daemon = Running::start(&world, &[]);
+    eventually("it is made", || world.names() == ["a"]);
+    std::fs::rename(world.repo(), world.path("aside")).unwrap();
+    eventually("it is said", || daemon.logs().contains("the source cannot be read"));
+    reload(&daemon);
+    world.edit("a", "port", json!(9));
+    eventually("drift is corrected", || world.live("a")["port"] == json!(1));
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::running::{Running, eventually};
 use crate::secrets::masked;
-use crate::world::{CANARY, World, email_body, refusal};
+use crate::world::{CANARY, Ran, World, email_body, one_target, refusal};
 
 #[test]
 fn a_secret_that_was_typed_into_another_field_is_not_shown() {
@@ -132,4 +132,23 @@ fn a_value_of_the_environment_beside_the_keys_of_gits_object_is_hidden() {
     for form in ["text", "json", "markdown"] {
         world.run(&["plan", "--output", form]).code(2);
     }
+}
+
+/// Git and a Manager tell of a URL by its path alone.
+#[test]
+fn a_part_of_a_url_of_the_environment_is_not_shown() {
+    let mut world = World::new();
+    std::fs::rename(world.repo(), world.path("c4naryOfTheRepo")).unwrap();
+    let url = format!("file://{}", world.path("c4naryOfTheRepo").display());
+    world.env.insert("GIT_URL".to_owned(), url);
+    world.env.insert("MANAGER".to_owned(), format!("{}/c4naryOfTheManager", world.url()));
+    let config = one_target("url: '${env:GIT_URL}'", "").replace("{url}", "'${env:MANAGER}'");
+    world.config(&config);
+    let not_shown = |ran: Ran| assert!(!format!("{ran:?}").contains("c4nary"), "{ran:?}");
+    let no_route = refusal("no route for /c4naryOfTheManager/apiops");
+    world.control().fail_next(None, "type=", no_route, usize::MAX);
+    not_shown(world.plan().code(1));
+    std::fs::rename(world.path("c4naryOfTheRepo"), world.repo()).unwrap();
+    not_shown(world.plan());
+    not_shown(world.run(&["apply", "--yes"]));
 }

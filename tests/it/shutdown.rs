@@ -115,12 +115,15 @@ fn the_daemon_ends_while_the_api_is_down_or_silent() {
     daemon.signal("-TERM");
     assert_eq!(daemon.ends(), 0);
     world.control().clear_faults();
-    // A server that never answers: what is under way is given up after a while.
-    let gate = world.control().gate(None, "/connections/", Moment::Before);
+    // A server that never answers: what is under way is given up after a while, and told.
+    let gate = world.control().gate(Some(Method::POST), "/connections/", Moment::After);
     let mut daemon = Running::start(&world, &[]);
     world.block_on(gate.wait_for(1));
     daemon.signal("-TERM");
     assert_eq!(daemon.ends(), 0);
+    let said = "the run ends before it is answered: whether it was carried out is not known \
+                target=\"default\" call=\"POST connection `a`\"";
+    assert!(daemon.logs().contains(said), "{}", daemon.logs());
 }
 
 #[test]

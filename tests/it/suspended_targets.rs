@@ -280,3 +280,73 @@ fn targets_whose_suspension_cannot_be_saved_keep_no_other_waiting() {
     eventually("all others are looked at", || (6..TARGETS).all(calls));
     assert!(!(0..6).any(calls));
 }
+
+/// A config of one target at the world's project.
+fn named(name: &str, project: &str, more: &str) -> String {
+    let target = one_target(CHECKOUT, "").replace("name: default", &format!("name: {name}"));
+    let target = target.replace("project: demo", &format!("project: {project}"));
+    format!("server: {{token: '${{env:ADMIN}}'}}\n{target}{more}")
+}
+
+/// Reads a config and waits until it is in force.
+fn reload(world: &mut World, daemon: &Running, config: &str) {
+    let reloads = || daemon.logs().matches("the config was read again").count();
+    let before = reloads();
+    world.config(config);
+    daemon.signal("-HUP");
+    eventually("a new config", || reloads() > before);
+}
+
+#[test]
+fn a_suspension_that_cannot_be_saved_belongs_to_the_project_whatever_its_target_is_called() {
+    for ways in [&["renamed"][..], &["elsewhere", "default"]] {
+        let (mut world, daemon) = administered();
+        world.alter_projects(&["demo", "other"]);
+        let in_the_way = world.state_file().with_extension("new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+        eventually("it is said", || daemon.logs().contains("could not be remembered"));
+        for name in ways {
+            let project = if *name == "elsewhere" { "other" } else { "demo" };
+            reload(&mut world, &daemon, &named(name, project, ""));
+        }
+        world.forget_calls();
+        world.commit_email("a", "port: 1\n");
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(!world.writes().contains(&"PUT a".to_owned()), "{ways:?}");
+        std::fs::remove_dir(&in_the_way).unwrap();
+        let target = || daemon.status(&world)["targets"][0].clone();
+        eventually("it is remembered", || target()["state"] == json!("suspended"));
+        assert!(!world.writes().contains(&"PUT a".to_owned()), "{ways:?}");
+    }
+}
+
+#[test]
+fn a_suspension_that_is_accepted_during_a_reload_is_in_force() {
+    let (mut world, daemon) = administered();
+    // With so many rules the daemon takes its time to read the config.
+    let rule = |number| format!("  - {{name: r{number}, when: connection.name == 'z', warn: w}}\n");
+    let rules = "rules:\n".to_owned() + &(0..400).map(rule).collect::<String>();
+    let mut old = "default".to_owned();
+    let mut accepted = 0;
+    for round in 0..8 {
+        let new = format!("round-{round}");
+        let reloads = daemon.logs().matches("the config was read again").count();
+        world.config(&named(&new, "demo", &rules));
+        daemon.signal("-HUP");
+        std::thread::sleep(Duration::from_millis(50 * round));
+        let path = format!("/api/v1/suspend?target={old}");
+        let answer = daemon.send(&world, "POST", &path, "admin");
+        eventually("a new config", || {
+            daemon.logs().matches("the config was read again").count() > reloads
+        });
+        if answer == 202 {
+            accepted += 1;
+            eventually("it is in force", || world.record()["suspended"] == json!(true));
+            assert_eq!(daemon.send(&world, "POST", "/api/v1/resume", "admin"), 202);
+            eventually("it is resumed", || world.record()["suspended"] == json!(false));
+        }
+        old = new;
+    }
+    assert!(accepted > 0);
+}

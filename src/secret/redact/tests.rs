@@ -74,6 +74,25 @@ fn every_form_is_replaced() {
 }
 
 #[test]
+fn the_parts_of_a_url_are_secret_too() {
+    let url = "https://OneUser1:pass@chat.example/services/T0/Key%2FOfTheChat?sign=a%20b%26cdefg";
+    let redactor = knowing(&[url, "file:///srv/team/repository.git"]);
+    for (text, wanted) in [
+        ("Cannot POST /services/T0/Key%2FOfTheChat", "Cannot POST (sensitive)"),
+        ("no /services/T0/Key/OfTheChat?sign=a+b%26cdefg here", "no (sensitive) here"),
+        ("no Key&#x2f;OfTheChat", "no (sensitive)"),
+        ("the sign \"a b&cdefg\"", "the sign \"(sensitive)\""),
+        ("OneUser1 with pass", "(sensitive) with (sensitive)"),
+        ("'/srv/team/repository.git' is gone", "'(sensitive)' is gone"),
+        // Words that anybody may use.
+        ("the services of a team", "the services of a team"),
+        ("another repository.git", "another repository.git"),
+    ] {
+        assert_eq!(redactor.redact(text), wanted);
+    }
+}
+
+#[test]
 fn forms_may_be_mixed_and_nested() {
     let redactor = knowing(&["p\"ä/s w%rd"]);
     for form in [

@@ -15,7 +15,7 @@ async fn serving(secret: Option<&str>) -> String {
     let address = listener.local_addr().unwrap();
     let board = Board::default();
     board.edit_source(|source| source.branch = Some("main".to_owned()));
-    let site = Site { trigger: Trigger::channel(board.clone(), true).0, board, metrics: None };
+    let site = Site { trigger: Trigger::channel(&[], true).0, board, metrics: None };
     let keys = AccessKeys {
         token: None,
         webhook: secret.map(crate::web::tests::key),
