@@ -65,10 +65,8 @@ pub struct Field {
     pub required: Required,
     /// The documented value of an undeclared field, if there is one.
     pub default: Option<Default>,
-    /// The vendor's documents contradict each other about the default.
-    pub default_is_disputed: bool,
-    /// The other defaults that they give.
-    pub other_defaults: &'static [Default],
+    /// The other defaults that the vendor's documents give, where they contradict each other about it.
+    pub disputed: Option<&'static [Default]>,
     /// Whether its text is a secret, or may hide one.
     pub secrecy: Secrecy,
     /// Of a secret, file or certificate: where the condition does not hold the server has no use for it,
@@ -442,7 +440,7 @@ impl Field {
 
     /// Its documented defaults.
     pub fn defaults(&self) -> Defaults {
-        Defaults { default: self.default, others: self.other_defaults }
+        Defaults { default: self.default, others: self.disputed.unwrap_or_default() }
     }
 
     /// Whether documents have to declare it wherever they stand: always required, and not

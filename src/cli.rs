@@ -1,7 +1,8 @@
-//! The command line: what may be typed, and one file for each verb.
+//! The command line: what may be typed, and what each verb does.
 //!
 //! Arguments are data ([`args`]): their doc comments are the help, the man page and the
-//! completions. What a verb does is in the file of its name.
+//! completions. A verb is in the file of its name; those that ask a running daemon are in [`server`], those
+//! that need no config in [`describe`].
 
 pub mod apply;
 pub mod args;

@@ -16,7 +16,8 @@ pub(crate) use excerpt::{Excerpt, hides_secret, is_field, is_secret_in_key, only
 pub(crate) use text::{Chunk, FileText, LARGEST_FILE, split};
 
 /// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Severity {
     /// The commit, or the config, is refused.
     Error,

@@ -198,6 +198,7 @@ impl Planned {
                     let is_of_parts = |value: &&Value| value.is_object() || value.is_array();
                     if field.after.as_ref().filter(is_of_parts).is_some_and(shows) {
                         field.after = Some(Value::from(SENSITIVE));
+                        field.sensitive = true;
                     }
                 }
                 if let Some(by) = change.edited.as_mut().and_then(|edit| edit.by.as_mut()) {

@@ -281,7 +281,7 @@ impl TypeProfile {
         let alone = |default: Option<Documented>| Defaults { default, others: &[] };
         match self.reading_of_unset(field.name) {
             Some(Unset::Default) => alone(field.default),
-            Some(Unset::OtherDefault) => alone(field.other_defaults.first().copied()),
+            Some(Unset::OtherDefault) => alone(field.defaults().others.first().copied()),
             Some(Unset::OtherValue) => alone(None),
             Some(Unset::Null | Unset::LeftOut | Unset::Empty) | None => field.defaults(),
         }

@@ -107,7 +107,7 @@ pub struct Memory {
     /// Its entry in the inventory: the tool created or adopted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owned: Option<Owned>,
-    /// A create, replace or rename whose call may have been sent.
+    /// A create, a replace or its way back, or a rename, whose call may have been sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
     /// A delete or replace that is not done.
@@ -155,8 +155,8 @@ pub struct GoodCommit {
     /// part of a commit, and those that a file took out of the target.
     #[serde(rename = "seen", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub beside: BTreeMap<ConnectionName, DeclaredThen>,
-    /// Names whose connection was deleted or renamed since then by a run that looked at a part: the commit
-    /// declared none that is made later under one of them.
+    /// Names of `declared` that left the inventory since then, by `forget` or in a run that looked at a part:
+    /// the commit declared no connection that is made later under one of them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left: BTreeSet<ConnectionName>,
     /// Paths of earlier good commits that are lost or unread, with the names that they touched.
@@ -241,7 +241,7 @@ pub struct BaseField {
     pub unverified: bool,
 }
 
-/// A create, replace or rename that is noted before its call.
+/// A create, a replace or its way back, or a rename, that is noted before its call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
@@ -333,7 +333,7 @@ impl Due {
         matches!(self.asked_by, AskedBy::Commit(_) | AskedBy::WorkingTree)
     }
 
-    /// Whether a commit removed the connection.
+    /// Whether a commit (or the working tree) asked for its delete.
     pub fn asks_for_a_delete(&self) -> bool {
         self.is_asked_for() && self.to == DueStep::Delete
     }

@@ -1,5 +1,5 @@
-//! The one type that secrets live in, keyed fingerprints of them, and what is done to text that may
-//! repeat one.
+//! The two types that secrets live in, one for a text and one for a JSON value, keyed fingerprints of them,
+//! and what is done to text that may repeat one.
 
 use std::fmt;
 

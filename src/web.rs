@@ -44,7 +44,7 @@ pub(crate) struct Site {
     pub metrics: Option<PrometheusHandle>,
 }
 
-/// The answer at one address.
+/// The site as one listener serves it, and who may ask.
 struct Served {
     site: Site,
     keys: AccessKeys,
@@ -55,12 +55,12 @@ struct Served {
 }
 
 fn routes(site: Site, keys: AccessKeys, is_loopback: bool, ending: CancellationToken) -> Router {
-    let slots = Arc::new(Semaphore::new(MOST_READERS));
+    let slots = Arc::new(Semaphore::new(MOST_FOLLOWERS));
     let served = Arc::new(Served { site, keys, is_loopback, events: slots });
     let guarded = Router::new()
         .route("/", get(page::page))
         .route("/fragment", get(page::fragment))
-        .route("/events", get(events))
+        .route("/events", get(follow))
         .route("/api/v1/status", get(status))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::readers));
     let changing = Router::new()
@@ -181,33 +181,33 @@ fn refused_request(error: &RequestError) -> Response {
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How many may follow at once: each holds a connection for up to 15 minutes.
-const MOST_READERS: usize = MOST_CONNECTIONS / 4;
+const MOST_FOLLOWERS: usize = MOST_CONNECTIONS / 4;
 
 /// Answers `GET /events` until the listener ends.
-async fn events(
-    State(served): State<Arc<Served>>,
+async fn follow(
+    State(served): Shared,
     Extension(ending): Extension<CancellationToken>,
 ) -> Response {
     let Ok(slot) = Arc::clone(&served.events).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the events already\n")
             .into_response();
     };
-    let mut reader = served.site.board.subscribe();
-    // The page may have been drawn before this reader was there.
-    reader.mark_changed();
-    let following = (reader, ending, slot);
-    let stream = stream::unfold(following, |(mut reader, ending, slot)| async move {
+    let mut changes = served.site.board.subscribe();
+    // The page may have been drawn before it follows.
+    changes.mark_changed();
+    let following = (changes, ending, slot);
+    let stream = stream::unfold(following, |(mut changes, ending, slot)| async move {
         tokio::select! {
             () = ending.cancelled() => return None,
-            changed = reader.changed() => changed.ok()?,
+            changed = changes.changed() => changed.ok()?,
         }
         tokio::select! {
             () = ending.cancelled() => return None,
             () = tokio::time::sleep(PAUSE) => {}
         }
-        reader.mark_unchanged();
+        changes.mark_unchanged();
         let event: Result<Event, Infallible> = Ok(Event::default().event("changed").data("status"));
-        Some((event, (reader, ending, slot)))
+        Some((event, (changes, ending, slot)))
     });
     Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }

@@ -1,4 +1,5 @@
-//! Builders that make the files of data read like tables.
+//! Builders that make the files of data read like tables, and what the data says: which words a choice allows,
+//! and whether a condition holds.
 
 use std::fmt;
 
@@ -15,8 +16,7 @@ impl Field {
             kind,
             required: Required::No,
             default: None,
-            default_is_disputed: false,
-            other_defaults: &[],
+            disputed: None,
             secrecy: Secrecy::Plain,
             used: None,
             filled_by_server: false,
@@ -126,8 +126,7 @@ impl Field {
 
     /// A default that the documents contradict each other about, with the others that they give.
     pub(super) const fn disputed_default(mut self, others: &'static [Default]) -> Self {
-        self.default_is_disputed = true;
-        self.other_defaults = others;
+        self.disputed = Some(others);
         self
     }
 
@@ -281,7 +280,7 @@ impl Condition {
                     || field(name).is_some_and(|found| match object.get(*name) {
                         Some(Value::String(text)) if !text.is_empty() => found.is_no_choice(text),
                         None | Some(Value::Null | Value::String(_)) if is_hinted_at(name) => {
-                            found.other_defaults.iter().any(|default| {
+                            found.defaults().others.iter().any(|default| {
                                 let with =
                                     Map::from_iter([((*name).to_owned(), default.to_json())]);
                                 self.holds(field, &with)

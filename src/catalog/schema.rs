@@ -105,7 +105,7 @@ fn described(field: &Field) -> Value {
         schema["readOnly"] = true.into();
     }
     schema["description"] = about.into();
-    if let Some(default) = field.default.filter(|_| !field.default_is_disputed) {
+    if let Some(default) = field.default.filter(|_| field.disputed.is_none()) {
         schema["default"] = default.to_json();
     }
     schema

@@ -41,13 +41,16 @@ fn every_field_is_described_once_and_never_takes_the_place_of_the_identity() {
             let path = format!("{path}.{}", field.name);
             assert!(seen.insert(field.name), "{path} is there twice");
             assert!(field.about.ends_with('.'), "{path} has no description");
-            match &field.kind {
-                Kind::Object(fields) => check(&path, &mut fields.iter()),
-                Kind::List(Kind::Object(fields))
+            let inner: &[Field] = match &field.kind {
+                Kind::Object(fields)
+                | Kind::List(Kind::Object(fields))
                 | Kind::Set(Kind::Object(fields))
-                | Kind::Map(Kind::Object(fields)) => check(&path, &mut fields.iter()),
-                _ => {}
-            }
+                | Kind::Map(Kind::Object(fields)) => fields,
+                _ => &[],
+            };
+            let is_any_secret = inner.iter().any(Field::is_secret);
+            assert!(!is_any_secret, "{path}: a PUT settles only the secrets of the type itself");
+            check(&path, &mut inner.iter());
         }
     }
     for connection_type in all() {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::args::{ApplyArgs, Output, WriteArgs};
 use super::context::{Context, needs_terminal, says_yes};
-use super::plan::{leave_out_said, saved_target, show, show_errors};
+use super::plan::{leave_out_said, saved_target, show_errors};
 use super::session::Session;
 use super::signals::{EndSignals, cancel_on};
 use crate::plan::saved::{SAVED_VERSION, SavedPlan, SavedTarget, ends_otherwise, keep_listed};
@@ -108,9 +108,8 @@ async fn ask(
     let mut plan = session.plan_of(snapshot, &prepared);
     show_errors(context, &prepared);
     leave_out_said(&mut plan.targets, context, session);
-    show(context, &plan, Output::Text, &context.style());
-    // A plan that was not shown cannot be agreed to.
-    context.written()?;
+    // A plan that was not shown cannot be agreed to: stderr is a terminal, and stdout may be a file.
+    context.say(&report::plan::text(&plan, &context.style_stderr()));
     if !plan.targets.iter().any(has_work) {
         let code = report::exit::of_plan(&plan);
         return Ok(ControlFlow::Break(if code == PENDING { DONE } else { code }));

@@ -113,8 +113,8 @@ impl Context {
     /// How reports are shown.
     pub fn style(&self) -> Style {
         let columns = self.environment.plain("COLUMNS").and_then(|c| c.parse().ok());
-        let of_terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok();
-        let of_terminal = || of_terminal().map(|size| size.ws_col.into()).filter(|c| *c > 0);
+        let size = || rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let of_terminal = || size().map(|size| size.ws_col.into()).filter(|c| *c > 0);
         Style {
             color: self.colors(io::stdout().is_terminal()),
             width: columns.or_else(of_terminal).unwrap_or(80),

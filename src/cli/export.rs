@@ -91,7 +91,7 @@ fn write(
     files::write_schema(folder).map_err(CommandError::failed)?;
     if !context.global.quiet {
         let (count, folder) = (counted(export.documents.len(), "connection"), folder.display());
-        context.say(&format!("wrote {count} to {folder}, in {} files", paths.len()));
+        context.say(&format!("wrote {count} to {folder}, in {}", counted(paths.len(), "file")));
     }
     Ok(())
 }

@@ -185,7 +185,7 @@ pub(crate) fn for_update(
     is_proven: &IsProven<'_>,
 ) -> Result<SensitiveValue, NoBody> {
     let own_type = desired.connection_type;
-    let mut body = Value::Object(lives_own(own_type, live));
+    let mut body = Value::Object(fields_of_live(own_type, live));
     body["type"] = live.listed.type_name.as_str().into();
     body["name"] = named.as_str().into();
     let kept: BTreeSet<&str> = comparison.kept().collect();
@@ -226,7 +226,7 @@ pub(crate) fn for_update(
 }
 
 /// Live's fields, less the server's bookkeeping and the secrets, which are put in one by one.
-fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<String, Value> {
+fn fields_of_live(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<String, Value> {
     let mut body = live.own.unwrap_or(live.listed).with_listed(live.listed);
     body.retain(|key, _| !is_bookkeeping(own_type, key));
     for secret in own_type.secrets() {
@@ -235,9 +235,9 @@ fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<Stri
     body
 }
 
-/// Puts in a field that GET may mask and that git does not declare, or ignores: as live shows it where
-/// that is proven to be its value, left out where it has no use or the server was seen to keep it;
-/// otherwise the PUT is refused.
+/// Settles a field that GET may mask and that git does not declare, or ignores. It is sent as live shows it
+/// where that is proven to be its value. It is left out if the server has no use for it, or was seen to keep
+/// a file that is left out. Otherwise the PUT is refused.
 fn settle_masked(
     body: &mut Value,
     field: &Field,
@@ -274,18 +274,18 @@ fn settle_masked(
 /// No PUT sends a mask back: where live masks a part that git does not declare or ignores, or shows
 /// nothing in the place of a secret in it, sending that would wipe the secret.
 fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), NoBody> {
-    let holds_lives = |field: &DesiredField| {
+    let is_of_live = |field: &DesiredField| {
         let ignored = &desired.options.ignore;
         desired.ignores(&field.path) || ignored.iter().any(|part| lies_in(part, &field.path))
     };
-    let gits = desired.fields.iter().filter(|field| !holds_lives(field));
-    let gits = pointer::assemble(gits.filter_map(|field| Some((&*field.path, field.value()?))));
-    let is_gits = |part: &String| {
-        let own = look_up(&gits, part);
+    let of_git = desired.fields.iter().filter(|field| !is_of_live(field));
+    let of_git = pointer::assemble(of_git.filter_map(|field| Some((&*field.path, field.value()?))));
+    let is_of_git = |part: &String| {
+        let own = look_up(&of_git, part);
         own.is_some() && own == body.pointer(part)
     };
     let masked = body.as_object().map(|body| hidden::masked_parts(desired.connection_type, body));
-    match masked.unwrap_or_default().iter().find(|part| !is_gits(part)) {
+    match masked.unwrap_or_default().iter().find(|part| !is_of_git(part)) {
         Some(part) => Err(NoBody::WouldWipe(pointer::first_step(part).into_owned())),
         None => Ok(()),
     }

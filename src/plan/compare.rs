@@ -4,10 +4,12 @@
 //! | word | of a value |
 //! |---|---|
 //! | shown | an answer of the server has it |
+//! | for people | fit to be seen: no secret is in it (`..._for_people`) |
 //! | masked | the server shows a mask, another text or nothing in its place |
 //! | readable | a secret that GET was seen to show in full |
 //! | sensitive | people see its reference or `(sensitive)`: this program conceals it |
-//! | in sync, agrees | what a PUT would send says no more than what live shows |
+//! | in sync | what a PUT would send and what live shows, its masks filled with git's values, say the same |
+//! | agrees | live shows all that git's value declares, and maybe more |
 //! | kept | live's value stays, also in a PUT: drift that is only reported, a field that the server rewrites |
 //! | dropped | the base has it, and git no longer declares it |
 
@@ -116,7 +118,7 @@ pub(crate) struct Comparison {
     pub(crate) proven_readable: Vec<String>,
     /// Fields that were written and may not stay, and agree now.
     pub(crate) stayed: Vec<String>,
-    /// Unknown secrets that git dropped, or others may edit, of which live shows nothing.
+    /// Unknown secrets of which live shows nothing, and which git dropped or others may edit.
     pub(crate) not_shown: Vec<String>,
     /// Fields that git dropped and that keep what live has, since they held a secret.
     pub(crate) dropped_secrets: Vec<String>,
@@ -125,7 +127,7 @@ pub(crate) struct Comparison {
 /// One field that differs.
 #[derive(Debug)]
 pub(crate) struct Difference {
-    /// How it is shown.
+    /// The difference as people see it.
     pub(crate) change: FieldChange,
     pub(crate) treatment: Treatment,
     pub(crate) subject: Subject,
@@ -358,10 +360,9 @@ impl<'a> Comparing<'a> {
 }
 
 impl LiveView<'_> {
-    /// Whether it is the very connection of an entry of the inventory. One whose id was not known
-    /// yet, on a server that shows ids, is that connection only if live equals what was written in
-    /// all that can be read: somebody may have deleted ours and made another. A base revision knows
-    /// no ids.
+    /// Whether it is the very connection of an entry of the inventory. Where the server shows an id that
+    /// the entry lacks, live has to equal what was written in all that can be read: somebody may have
+    /// deleted ours and made another. With `--base` no entry has an id, so none is asked for.
     pub(crate) fn is_the_connection_of(
         &self,
         owned: &Owned,
@@ -395,10 +396,10 @@ impl LiveView<'_> {
             && base.iter().all(|(path, older)| {
                 let field = field_exactly_at(own_type, path);
                 let shown = self.get(path);
-                let is_masked = field.is_some_and(|field| {
+                let may_be_masked = field.is_some_and(|field| {
                     field.is_secret() || (field.is_file() && !shows_file(shown))
                 });
-                if is_masked {
+                if may_be_masked {
                     return true;
                 }
                 let kind = field.map(|field| &field.kind);

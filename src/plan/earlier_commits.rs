@@ -99,7 +99,7 @@ impl EarlierCommits {
         let is_about = |names: &BTreeSet<ConnectionName>| {
             names.contains(name) || old.is_some_and(|old| names.contains(old))
         };
-        let mut paths = self.lost_paths.iter().rev().chain(&self.unread_paths);
+        let mut paths = self.lost_paths.iter().chain(&self.unread_paths);
         paths.find(|(_, names)| is_about(names)).map(|(path, _)| path.as_str())
     }
 
@@ -295,15 +295,15 @@ impl Noting<'_> {
     }
 }
 
-/// The old names of those of the renames (new and old name) that are not done, with the new ones. While a
-/// rename is not done, its commit counts as declaring the old name; after that it does not, so that no
-/// commit removed a connection that is made later under the old name.
+/// The renames that are not done: the new name by the old one. `renames` are pairs of a new and an old name.
+/// While a rename is not done, its commit counts as declaring the old name; after that it does not, so that
+/// no commit removed a connection that is made later under the old name.
 pub(crate) fn open_renames<'n>(
     renames: impl IntoIterator<Item = (&'n ConnectionName, &'n ConnectionName)>,
     record: &Record,
     live: &Live,
 ) -> BTreeMap<&'n ConnectionName, &'n ConnectionName> {
-    let is_there = |new: &ConnectionName| {
+    let has_arrived = |new: &ConnectionName| {
         let is_live = live.connections.contains_key(new) || !live.is_complete();
         record.owned(new).is_some() && is_live
     };
@@ -312,7 +312,7 @@ pub(crate) fn open_renames<'n>(
         let before = others.len();
         others.retain(|(new, old)| {
             // The connection of the new name may be one that another rename is still to move on.
-            let is_open = !is_there(new) || open.contains_key(new);
+            let is_open = !has_arrived(new) || open.contains_key(new);
             if is_open {
                 open.entry(*old).or_insert(*new);
             }
@@ -417,7 +417,7 @@ pub(crate) fn lost_paths(
     then: Option<&BTreeMap<String, usize>>,
     counts: &BTreeMap<String, usize>,
 ) -> NamesByPath {
-    // Of one whose names were consented to nothing is lost any more.
+    // A path without names is one whose loss somebody consented to: it is not lost any more.
     let absent = good.absent_paths.iter().filter(|(_, names)| !names.is_empty());
     let absent = absent.map(|(path, _)| path);
     let declared_then = |path: &str| {
@@ -433,7 +433,9 @@ pub(crate) fn lost_paths(
         None => is_mistyped && !is_below_any(path, counts),
     };
     let today = BTreeMap::new();
-    all.filter(is_lost).map(|path| (path.clone(), touched(good, path, &today))).collect()
+    all.filter(is_lost)
+        .map(|path| (path.clone(), names_touched_below(good, path, &today)))
+        .collect()
 }
 
 /// Whether one of today's paths reads what lies at a path.
@@ -446,9 +448,9 @@ fn is_at_or_below(file: &str, path: &str) -> bool {
     path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The names in which the files below a path had a say that today's paths, if any are given, do not read; and
-/// the old names of their renames: one that is taken back gives the old name what the new one had.
-pub(crate) fn touched(
+/// The names in which files below a path had a say, and the old names of their renames: a commit that takes a
+/// rename back declares the connection under its old name. Files that one of today's paths reads do not count.
+pub(crate) fn names_touched_below(
     good: &GoodCommit,
     path: &str,
     today: &BTreeMap<String, usize>,

@@ -1,4 +1,14 @@
-//! When two values of a field are equal.
+//! When two values are equal.
+//!
+//! | question | ask |
+//! |---|---|
+//! | are git's and live's value of a field equal? | `equal_in`: by the defaults of the target's server |
+//! | the same where no document is at hand, which knows those | `equal`: by the documented defaults |
+//! | is a value that is no field of its own equal, such as an element of a list? | `equal_as` |
+//! | does live say all that git's value declares, and maybe more? | `compare::pairs::agrees` |
+//! | do both say the same, in both directions? | `compare::is_as_sent` |
+//!
+//! The first three let live have keys that git's object does not declare.
 
 use std::borrow::Cow;
 

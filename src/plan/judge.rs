@@ -33,14 +33,14 @@ impl Judge<'_> {
         let digest = sha256_hex(&canonical(&json!([change.action, connection])));
         let digest = &digest[..digest.len() / 2];
         let mut found = self.user.of_change(connection, &self.for_rules(change), self.now);
-        let mut kept = BTreeMap::new();
+        let mut consents = BTreeMap::new();
         for hold in found.iter_mut().filter(|found| found.effect == Effect::Hold) {
             let remembered = remembered.and_then(|all| all.get(&hold.rule));
             let remembered = remembered.filter(|consent| consent.change == *digest);
             let by = given(&hold.rule).or_else(|| Some(remembered?.by.clone()));
             if let Some(by) = &by {
                 let consent = Consent { by: by.clone(), change: digest.to_owned() };
-                kept.insert(hold.rule.clone(), consent);
+                consents.insert(hold.rule.clone(), consent);
             }
             hold.consent = if self.allow.contains(&hold.rule) {
                 Some(format!("--allow {}", hold.rule))
@@ -48,7 +48,7 @@ impl Judge<'_> {
                 by.map(|by| format!("the commit {}", by.short()))
             };
         }
-        (found, kept)
+        (found, consents)
     }
 
     /// Why a change that is made again from a fresh answer must not be made after all: the result
@@ -96,7 +96,7 @@ impl Judge<'_> {
 }
 
 /// How many changes the run would make if there were no rules of the user: those that nothing else
-/// holds or blocks. No decision of those rules changes it: all of them see one number, in every round.
+/// holds or blocks. The rules all see this number, which none of them changes.
 pub(super) fn count(decisions: &[Decision]) -> usize {
     let changes = decisions.iter().filter_map(|decision| decision.entry.change.as_ref());
     changes.filter(|change| change.needs_call()).count()
@@ -119,7 +119,7 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
         return;
     }
     let is_made = |c: &&mut Change| c.action.is_write();
-    let mut kept = BTreeMap::new();
+    let mut consents = BTreeMap::new();
     if let Some(change) = decision.entry.change.as_deref_mut().filter(is_made) {
         let connection = match (row.wanted(), row.owned()) {
             (Some(desired), _) => declared_for_rules(desired),
@@ -132,11 +132,12 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
             let is_whole = settings.loaded_whole && !settings.run.filter.is_narrow();
             settings.earlier.consents.to_rule(rule, &name).filter(|_| is_whole)
         };
-        (change.rules, kept) = settings.judge.matches_of(&connection, change, remembered, given);
+        (change.rules, consents) =
+            settings.judge.matches_of(&connection, change, remembered, given);
         decision.entry.follow_rules();
     }
-    if remembered.is_some() || !kept.is_empty() {
-        decision.memory(row).consents = kept;
+    if remembered.is_some() || !consents.is_empty() {
+        decision.memory(row).consents = consents;
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
             due.was_held |= due.over_limit.is_some() || due.lost_path.is_some();
             (due.over_limit, due.lost_path) = (None, None);
         }
-        if let Some(why) = in_words(&due, group.due, lost) {
+        if let Some(why) = in_words(&due, &group, lost) {
             decision.entry.hold(why);
         }
         let is_worth_keeping = known.is_some() || due != Due::default();
@@ -70,7 +70,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
 struct Deletes {
     max: MaxDeletes,
     due: usize,
-    /// How many connections of the inventory are still there, those to delete included.
+    /// The inventory less what somebody else deleted and git does not declare. Those to delete count.
     inventory: usize,
     /// How many more it held before, which somebody else deleted.
     deleted_elsewhere: usize,
@@ -81,11 +81,10 @@ impl Deletes {
     fn over_limit(&self, before: Option<&OverLimit>) -> Option<OverLimit> {
         let all = self.inventory + self.deleted_elsewhere;
         let is_whole = all >= 2 && self.due >= 1 && self.due >= self.inventory;
-        let allowed_now = allowed(self.max, self.inventory);
         match before {
-            // A held delete stays held. Here only a higher `max_deletes` frees it: with the smaller of
-            // the two inventories it allows more than then, and all that is due now. Of a whole
-            // inventory none does.
+            // A held delete stays held until `max_deletes` is raised. Of the smaller of the two
+            // inventories it then has to allow more than before, and all that is due now. It never
+            // frees the delete of a whole inventory.
             Some(before) => {
                 let raised = allowed(self.max, before.inventory.min(self.inventory));
                 let is_free = raised > before.allowed
@@ -94,18 +93,20 @@ impl Deletes {
                     && !is_whole;
                 (!is_free).then(|| before.clone())
             }
-            None if is_whole => Some(OverLimit { due: all, allowed: allowed_now, inventory: all }),
-            None if self.due > allowed_now => {
-                Some(OverLimit { due: self.due, allowed: allowed_now, inventory: self.inventory })
-            }
-            None => None,
+            None if is_whole => Some(OverLimit { due: all, inventory: all, ..self.as_limit() }),
+            None => Some(self.as_limit()).filter(|limit| self.due > limit.allowed),
         }
+    }
+
+    fn as_limit(&self) -> OverLimit {
+        let Self { max, due, inventory, .. } = *self;
+        OverLimit { due, allowed: allowed(max, inventory), inventory }
     }
 }
 
-/// Why a due delete is held, where so many are due today and this path is lost today: the rule with its
-/// numbers.
-fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
+/// Why a due delete is held: the rule with its numbers. `group` are the deletes that are due today, and
+/// `lost` is a path that is lost today.
+fn in_words(due: &Due, group: &Deletes, lost: Option<&String>) -> Option<Why> {
     let Some(over_limit) = &due.over_limit else {
         let path = due.lost_path.as_ref()?;
         return Some(match lost {
@@ -116,26 +117,22 @@ fn in_words(due: &Due, due_now: usize, lost: Option<&String>) -> Option<Why> {
             .advice(ALLOW_DELETES),
         });
     };
-    let OverLimit { due: due_then, allowed, inventory } = over_limit;
+    let OverLimit { due, allowed, inventory } = over_limit;
     if over_limit.is_whole() {
         let reason =
             format!("held: nothing would be left of the {inventory} connections of the inventory");
         return Some(Why::new(reason).advice(ALLOW_DELETES));
     }
-    // A held delete stays held, also where others were taken back since.
-    let reason = if *due_then == due_now {
-        format!(
-            "held by max_deletes: {due_then} {} due and {allowed} allowed (the inventory holds \
-             {inventory})",
-            if *due_then == 1 { "delete is" } else { "deletes are" }
-        )
+    // A held delete stays held, also where the numbers are others since.
+    let (one, several, holds) = if *over_limit == group.as_limit() {
+        ("delete is due", "deletes are due", "holds")
     } else {
-        format!(
-            "held by max_deletes: {due_then} {} due at first sight and {allowed} allowed (the inventory \
-             held {inventory})",
-            if *due_then == 1 { "delete was" } else { "deletes were" }
-        )
+        ("delete was due at first sight", "deletes were due at first sight", "held")
     };
+    let deletes = if *due == 1 { one } else { several };
+    let reason = format!(
+        "held by max_deletes: {due} {deletes} and {allowed} allowed (the inventory {holds} {inventory})"
+    );
     Some(Why::new(reason).advice(format!("{ALLOW_DELETES}, or raise max_deletes")))
 }
 
@@ -252,6 +249,24 @@ mod tests {
         assert!(again(MaxDeletes::Percent(30), 4).is_some(), "a larger inventory does not free it");
         assert!(again(MaxDeletes::Percent(30), 1).is_some(), "nor does a smaller group");
         assert!(again(MaxDeletes::Percent(50), 4).is_none(), "a higher max_deletes does");
+    }
+
+    #[test]
+    fn a_limit_whose_numbers_are_others_today_is_told_as_it_was_at_first_sight() {
+        let then = group(MaxDeletes::Count(3), 5, 10);
+        let over_limit = then.over_limit(None);
+        let told = |today: &Deletes| {
+            let due = Due { over_limit: over_limit.clone(), ..Due::default() };
+            in_words(&due, today, None).unwrap().reason
+        };
+        let today = "5 deletes are due and 3 allowed (the inventory holds 10)";
+        assert!(told(&then).contains(today), "{}", told(&then));
+        for (max, due, inventory) in [(3, 4, 10), (4, 5, 10), (3, 5, 1000)] {
+            let told = told(&group(MaxDeletes::Count(max), due, inventory));
+            let at_first_sight =
+                "5 deletes were due at first sight and 3 allowed (the inventory held 10)";
+            assert!(told.contains(at_first_sight), "{told}");
+        }
     }
 
     #[test]

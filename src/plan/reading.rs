@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::compare::{LiveView, field_exactly_at, value_to_send};
+use super::earlier_commits::renames_of;
 use super::equality::{equal_in, is_empty};
 use super::run::Filter;
 use crate::catalog::Field;
@@ -29,8 +30,7 @@ pub(crate) fn to_confirm(
     let shown = LazyCell::new(|| shown_keys(live));
     let is_shown =
         |type_name: &str, path: &str| shown.contains(&(type_name, &*pointer::first_step(path)));
-    let old_names: BTreeSet<&ConnectionName> =
-        desired.values().filter_map(|d| d.options.renamed_from.as_ref()).collect();
+    let old_names: BTreeSet<&ConnectionName> = renames_of(desired).map(|(_, old)| old).collect();
     let mut names = BTreeSet::new();
     for (name, memory) in &record.connections {
         let is_listed = live.connections.contains_key(name);

@@ -30,7 +30,7 @@ pub(crate) struct Row<'a> {
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
     /// now.
     pub(crate) absent_layer: Option<&'a str>,
-    /// Its part in a rename from it.
+    /// How the rename from this name stands, if a document declares one.
     pub(crate) claim: Option<Claim<'a>>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Sight<'a> {
     Unclear(String),
 }
 
-/// The part of an old name in the rename that a document declares from it.
+/// How the rename stands that a document declares from a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim<'a> {
     /// A rename of this plan frees the name for another connection.
@@ -232,7 +232,7 @@ impl Settings<'_> {
         !self.without_consents && self.run.allow_delete.contains(name)
     }
 
-    /// Whether the run consents to what a limit, a lost path or the working tree holds.
+    /// Whether the run consents to what a limit, an absent path or the working tree holds.
     pub(crate) fn allows_deletes(&self) -> bool {
         !self.without_consents && self.run.allow_deletes
     }
@@ -242,8 +242,8 @@ impl Settings<'_> {
         self.earlier.commit.is_none()
     }
 
-    /// Whether the run or the tip consents to changes that a lost path holds. A tip consents once, so it
-    /// does not in a run that looks at a part, which does not remember that.
+    /// Whether the run or the tip consents to changes that an absent path (lost or unread) holds. A tip
+    /// consents once, so it does not in a run that looks at a part, which does not remember that.
     pub(crate) fn consents_to_absent_layers(&self) -> bool {
         let is_whole = self.loaded_whole && !self.run.filter.is_narrow();
         let by_tip = is_whole && self.earlier.consents.by_tip;

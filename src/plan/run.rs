@@ -10,7 +10,7 @@ use crate::name::ConnectionName;
 pub struct RunRequests {
     /// `--name` and `--type`.
     pub filter: Filter,
-    /// `--allow-deletes`: consent to changes that a limit, a lost path or the working tree holds.
+    /// `--allow-deletes`: consent to changes that a limit, an absent path or the working tree holds.
     pub allow_deletes: bool,
     /// `--allow-delete NAME`: consent to the delete or replace of these names, which no commit asked for.
     pub allow_delete: Vec<ConnectionName>,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::earlier_commits::renames_of;
 use super::{Action, Change, Observed, TargetPlan};
 use crate::catalog::{self, hidden, is_bookkeeping};
 use crate::desired::{Desired, DesiredConnection, DesiredField, env_names, holds_env, lies_in};
@@ -97,7 +98,7 @@ impl Digests {
     /// not show all that is compared.
     pub(crate) fn of(desired: &Desired, observed: &Observed, record: &Record) -> Self {
         let Observed { live, singles, confirmed, .. } = observed;
-        let old_names = desired.values().filter_map(|d| d.options.renamed_from.as_ref());
+        let old_names = renames_of(desired).map(|(_, old)| old);
         let owned = record.inventory().map(|(name, _)| name);
         let names = desired.keys().chain(owned).chain(old_names);
         Self {
@@ -269,9 +270,9 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
         let is_secret = own_type.field(key).is_some_and(catalog::Field::is_secret);
         !of_env && !is_secret && !is_bookkeeping(own_type, key)
     });
-    let mut masked = hidden::conceal(own_type, &body);
-    masked.insert("id".to_owned(), Value::from(live.id.clone()));
-    Value::Object(masked)
+    let mut concealed = hidden::conceal(own_type, &body);
+    concealed.insert("id".to_owned(), Value::from(live.id.clone()));
+    Value::Object(concealed)
 }
 
 fn digest(value: &Value) -> String {

@@ -12,7 +12,8 @@ use crate::config::Target;
 use crate::document::{Document, OldDeclarations, Options};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::earlier_commits::{
-    Consents, EarlierCommits, LastGood, NamesByPath, RuleConsent, is_below_any, lost_paths, touched,
+    Consents, EarlierCommits, LastGood, NamesByPath, RuleConsent, is_below_any, lost_paths,
+    names_touched_below,
 };
 use crate::record::{self, AskedBy, Due, GoodCommit, Record};
 use crate::source::{self, CommitWithConsents, Repository, Snapshot, SourceError};
@@ -67,7 +68,8 @@ impl CommitReader<'_> {
         }
         let (still_declared, mut unread_paths) = self.still_declared(record, good, &counts)?;
         let (not_read, today) = (self.loaded.unread_files.keys(), BTreeMap::new());
-        unread_paths.extend(not_read.map(|place| (place.clone(), touched(good, place, &today))));
+        let touched = |place: &String| (place.clone(), names_touched_below(good, place, &today));
+        unread_paths.extend(not_read.map(touched));
         Ok(EarlierCommits {
             commit,
             last_good,
@@ -126,7 +128,7 @@ impl CommitReader<'_> {
             let then = declared_unread(engine, target, snapshot, &path, good, counts)?;
             let may_be_more = !then.unknown_files.is_empty();
             if !then.names.is_empty() || may_be_more {
-                paths.insert(path.clone(), touched(good, &path, counts));
+                paths.insert(path.clone(), names_touched_below(good, &path, counts));
             }
             if may_be_more {
                 let all = record.inventory().map(|(name, _)| name.clone());

@@ -367,7 +367,7 @@ impl Reconcile<'_> {
         if self.engine.environment.names_files() { blocking(resolve) } else { resolve() }
     }
 
-    /// Makes an error of the whole target of lists of which none could be read.
+    /// Gives an error of the whole target where none of the lists could be read.
     fn check_answers(
         &self,
         live: &Live,

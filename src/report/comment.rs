@@ -3,8 +3,8 @@
 //! Git hosts refuse a comment that is too long, so everything is written under a budget: the
 //! summary always, then what is to be deleted, then the differences, which are the first to go.
 //!
-//! Foreign text stands in code spans or in fenced blocks whose lines all begin with a sign, or
-//! with a sign's space and four more: no such line can be the fence that ends the block.
+//! Foreign text stands in code spans, as entities in a `<summary>`, or in fenced blocks whose lines all begin
+//! with a sign, or with a sign's space and four more: no such line can be the fence that ends the block.
 
 use super::escape;
 use crate::plan::TargetPlan;

@@ -63,7 +63,7 @@ fn entry(group: &SameProblem<'_>) -> Value {
     });
     let entry = json!({
         "code": diagnostic.code,
-        "severity": word(diagnostic.severity),
+        "severity": diagnostic.severity.into_str(),
         "message": diagnostic.message,
         "help": diagnostic.help,
         "rule": diagnostic.rule,
@@ -103,7 +103,7 @@ pub fn github(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String {
         if !group.targets.is_empty() {
             let _ = write!(message, "\ntargets: {}", group.targets.join(", "));
         }
-        let command = word(diagnostic.severity);
+        let command = diagnostic.severity.into_str();
         let file = property(&mark.file);
         let place = if mark.line == 0 {
             String::new()
@@ -197,7 +197,7 @@ fn counts(groups: &[SameProblem<'_>]) -> (usize, usize) {
 }
 
 /// `2 errors and 1 warning`, and `3 files`.
-fn words(groups: &[SameProblem<'_>]) -> (String, String) {
+fn totals(groups: &[SameProblem<'_>]) -> (String, String) {
     let marks = groups.iter().flat_map(|group| {
         std::iter::once(&group.diagnostic.mark).chain(group.elsewhere.iter().copied())
     });
@@ -212,17 +212,9 @@ fn words(groups: &[SameProblem<'_>]) -> (String, String) {
     (problems, counted(files.len(), "file"))
 }
 
-/// The word for a severity.
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
-}
-
 /// A text that cannot steer a terminal: control characters and marks that turn the direction of
 /// writing are replaced one by one, so that columns stay.
-fn harmless(text: &str) -> String {
+fn column_for_column(text: &str) -> String {
     let replaced = |c: char| match c {
         '\t' => ' ',
         c if steers_text(c) => '\u{fffd}',
@@ -244,7 +236,7 @@ pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String 
         comment.list("Notes", &notes);
         return comment.finish(0, "");
     }
-    let (problems, files) = words(&groups);
+    let (problems, files) = totals(&groups);
     comment.always(&format!("### {problems} in {files}\n\n"));
     groups.sort_by_key(|group| group.diagnostic.severity != Severity::Error);
     let whole: Vec<[String; 2]> = groups.iter().map(|group| [head(group), tail(group)]).collect();
@@ -280,8 +272,8 @@ pub(super) fn lines(targets: &[TargetPlan]) -> [Vec<String>; 2] {
 fn head(group: &SameProblem<'_>) -> String {
     let diagnostic = group.diagnostic;
     let severity = match diagnostic.severity {
-        Severity::Error => format!("**{}**", word(diagnostic.severity)),
-        Severity::Warning => word(diagnostic.severity).to_owned(),
+        Severity::Error => format!("**{}**", diagnostic.severity.into_str()),
+        Severity::Warning => diagnostic.severity.into_str().to_owned(),
     };
     let place = escape::code_span(&diagnostic.mark.to_string());
     let message = escape::code_span(&diagnostic.message);
@@ -321,7 +313,7 @@ pub fn text_with_notes(
 ) -> String {
     let mut out = String::new();
     for note in notes {
-        let note = format!("note: {}", harmless(note));
+        let note = format!("note: {}", column_for_column(note));
         sentence(&mut out, (0, 6), &note, Role::Attention, style);
     }
     out + &text(diagnostics, style)
@@ -352,7 +344,7 @@ impl Page<'_> {
     fn group(&mut self, group: &SameProblem<'_>) {
         let diagnostic = group.diagnostic;
         let severity = role(diagnostic.severity);
-        let head = format!("{}[{}]", word(diagnostic.severity), diagnostic.code);
+        let head = format!("{}[{}]", diagnostic.severity.into_str(), diagnostic.code);
         let lead = self.style.paint(severity, &head) + &self.style.paint(Role::Heading, ": ");
         self.wrapped(&lead, head.len() + 2, 2, &diagnostic.message, Role::Heading);
         let related = diagnostic.related.iter().map(|(mark, _)| mark.line);
@@ -386,7 +378,7 @@ impl Page<'_> {
     }
 
     fn place(&mut self, mark: &Mark, arrow: &str, width: usize) {
-        let place = harmless(&mark.to_string());
+        let place = column_for_column(&mark.to_string());
         let arrow = self.gutter(format!("{:width$}{arrow}", ""));
         self.line(format!("{arrow} {place}"));
     }
@@ -401,7 +393,7 @@ impl Page<'_> {
         let bar = self.gutter(format!("{:width$} |", ""));
         self.line(&bar);
         let number = self.gutter(format!("{:width$} |", mark.line));
-        let shown = harmless(&mark.text);
+        let shown = column_for_column(&mark.text);
         self.line(format!("{number} {}", shown.trim_end()));
         let columns = shown.chars().count();
         let before = (mark.column as usize).saturating_sub(1);
@@ -424,7 +416,8 @@ impl Page<'_> {
 
     /// Writes a sentence behind a lead that ends at a column, its other lines from another.
     fn wrapped(&mut self, lead: &str, column: usize, others: usize, text: &str, role: Role) {
-        let lines = wrapped(&harmless(text), self.style.width.saturating_sub(column.max(others)));
+        let lines =
+            wrapped(&column_for_column(text), self.style.width.saturating_sub(column.max(others)));
         for (number, text) in lines.iter().enumerate() {
             let text = self.style.paint(role, text);
             let before = if number == 0 { lead.to_owned() } else { " ".repeat(others) };
@@ -437,7 +430,7 @@ impl Page<'_> {
             return;
         }
         let worst = if counts(groups).0 > 0 { Severity::Error } else { Severity::Warning };
-        let (counts, files) = words(groups);
+        let (counts, files) = totals(groups);
         let counts = self.style.paint(role(worst), counts);
         self.line(format!("{counts} in {files}"));
     }

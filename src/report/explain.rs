@@ -8,11 +8,8 @@ use crate::catalog::{
     self, Choices, ConnectionType, Fact, Field, HiddenPlace, IDENTITY, Kind, Required, Secrecy,
     SecretsOnGet, all, did_you_mean, did_you_mean_type,
 };
-use crate::report::style::{Role, Style, Table, wrapped};
+use crate::report::style::{Role, Style, Table, WIDTH, wrapped};
 use crate::{config, diagnostic, rules};
-
-/// The columns of a terminal.
-const WIDTH: usize = 80;
 
 /// Where the texts about a code begin.
 const INDENT: usize = 8;
@@ -181,9 +178,9 @@ fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
     let mut table = Table::new(&["FIELD", "KIND", "REQUIRED", "SECRET", "ABOUT"]);
     for field in fields {
         let default = match default_in_words(field).as_str() {
-            "-" if field.default_is_disputed => " Default: disputed".to_owned(),
+            "-" if field.disputed.is_some() => " Default: disputed".to_owned(),
             "-" => String::new(),
-            default if field.default_is_disputed => format!(" Default (disputed): {default}"),
+            default if field.disputed.is_some() => format!(" Default (disputed): {default}"),
             default => format!(" Default: {default}"),
         };
         let known_to = match field.fact {
@@ -227,7 +224,7 @@ fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
         Required::When(condition) => format!("when {condition}"),
     };
     line("Required", &required);
-    let disputed = if field.default_is_disputed { " (the documents disagree)" } else { "" };
+    let disputed = if field.disputed.is_some() { " (the documents disagree)" } else { "" };
     line("Default", &format!("{}{disputed}", default_in_words(field)));
     for (label, value) in allowed(&field.kind) {
         line(label, &value);

@@ -100,8 +100,8 @@ fn facts(target: &Value) -> Vec<String> {
         .collect()
 }
 
-/// From so many targets on, those that are in sync are only counted.
-const MANY_TARGETS: usize = 13;
+/// Of more targets than these, those that are in sync are only counted here, and the page shows a table.
+pub(crate) const MANY_TARGETS: usize = 12;
 
 /// How many targets and connections stand how, where there are several targets, or where the error of
 /// the source comes first.
@@ -126,7 +126,7 @@ fn totals(status: &Value) -> Option<String> {
 fn told_of(status: &Value, all: bool) -> (Vec<&Value>, usize) {
     let mut told_of: Vec<&Value> = each(status, "targets").collect();
     let count = told_of.len();
-    if !all && count >= MANY_TARGETS {
+    if !all && count > MANY_TARGETS {
         told_of.retain(|target| {
             told(target, "state").as_deref() != Some("in_sync") || told(target, "error").is_some()
         });
@@ -138,12 +138,8 @@ fn told_of(status: &Value, all: bool) -> (Vec<&Value>, usize) {
 /// How many connections of some targets are in which state, those in sync first.
 fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
     let connections: Vec<&Value> = targets.flat_map(|target| each(target, "connections")).collect();
-    let count = |state: &str| {
-        let in_state = connections
-            .iter()
-            .filter(|one| one.get("state").and_then(Value::as_str) == Some(state));
-        in_state.count()
-    };
+    let is_in = |one: &Value, state: &str| told(one, "state").as_deref() == Some(state);
+    let count = |state: &str| connections.iter().filter(|one| is_in(one, state)).count();
     let unverified =
         connections.iter().filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
     let words = ConnectionState::VARIANTS.iter().map(|word| (*word, word.replace('_', " ")));
@@ -287,7 +283,7 @@ pub(crate) fn markdown(status: &Value) -> String {
         left_out += groups.iter().skip(written).map(|group| group.members.len()).sum::<usize>();
     }
     if in_sync > 0 {
-        comment.line(&format!("\n{in_sync} targets are in sync."));
+        comment.line(&format!("\n{} in sync.", counted(in_sync, "target")));
     }
     comment.finish(left_out, "")
 }
@@ -331,7 +327,7 @@ pub(crate) fn text(status: &Value, style: &Style) -> String {
     }
     if in_sync > 0 {
         line(&mut out, "");
-        let more = format!("{in_sync} targets are in sync; `--verbose` lists them");
+        let more = format!("{} in sync; `--verbose` lists all", counted(in_sync, "target"));
         say(&mut out, &more, Role::Aside);
     }
     out

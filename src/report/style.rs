@@ -109,7 +109,7 @@ const NARROWEST: usize = 20;
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(NARROWEST);
     let mut lines: Vec<String> = Vec::new();
-    for word in words(text) {
+    for word in split_at_blanks(text) {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
@@ -121,7 +121,7 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn words(text: &str) -> Vec<&str> {
+fn split_at_blanks(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut is_code = false;
     let mut rest = text;
@@ -193,8 +193,8 @@ pub(super) fn pieces(
 
 // Columns that line up, coloured or not.
 
-/// The columns of a terminal.
-const WIDTH: usize = 80;
+/// How wide tables and the texts of `explain` are, whatever the terminal.
+pub(super) const WIDTH: usize = 80;
 
 /// The least room for the last column beside the others.
 const LEAST: usize = 30;
@@ -260,7 +260,7 @@ impl Table {
 }
 
 #[cfg(test)]
-mod wrap_tests {
+mod tests {
     use super::*;
 
     #[test]

@@ -76,7 +76,7 @@ fn fill_unset(unset: Unset, field: &Field, body: &mut Map<String, Value>) {
         }
         Unset::Null => Value::Null,
         Unset::Default => default(field.default.as_ref()),
-        Unset::OtherDefault => default(field.other_defaults.first()),
+        Unset::OtherDefault => default(field.defaults().others.first()),
         Unset::Empty => match &field.kind {
             Kind::List(_) | Kind::Set(_) => Value::Array(Vec::new()),
             Kind::Object(_) | Kind::Map(_) => Value::Object(Map::new()),

@@ -43,7 +43,7 @@ const SHORTEST_PACKED: usize = 3;
 /// Shorter numbers are ports and counts that anything may have.
 const SHORTEST_NUMBER: usize = 4;
 
-/// Longer words are not looked into: it takes seconds to find what a secret may look like in them.
+/// Longer texts of other programs are not looked into: it takes seconds to find what a secret may look like in them.
 const LONGEST_READ: usize = 64 * 1024;
 
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Redactor {
     }
 
     /// Remembers a secret that takes the place of earlier ones, such as a token; `what` says of
-    /// what. Of those only the last few stay, so that a process that runs for ever does not grow.
+    /// what. Only the last few stay, so that one that is often renewed does not fill the memory.
     pub fn learn_next(&self, what: impl Hash, secret: &str) {
         let mut known = self.known.write();
         let what = known.hasher.hash_one(what);
@@ -361,7 +361,8 @@ const UNPADDED: GeneralPurpose = GeneralPurpose::new(
 /// there is none.
 type Escape = fn(&[u8], &mut Vec<u8>) -> usize;
 
-/// Each with a byte without which there is none, or no other than of an earlier kind.
+/// The kinds of escapes. A text that lacks the byte of a kind has none of that kind, or the same as of an
+/// earlier kind.
 const ESCAPES: [(u8, Escape); 4] = [(b'\\', json), (b'&', html), (b'%', percent), (b'+', form)];
 
 fn percent(text: &[u8], out: &mut Vec<u8>) -> usize {

@@ -14,7 +14,7 @@ use crate::config::SecretText;
 use crate::environment::{Environment, Unset};
 use crate::secret::Sensitive;
 
-/// Nothing may be loaded from anywhere, and nobody may frame an answer.
+/// Nothing may be loaded from another server, and nobody may frame an answer.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       img-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";

@@ -20,6 +20,7 @@ use crate::daemon::status::{Status, TargetStatus};
 use crate::links::Links;
 use crate::name::CommitId;
 use crate::plan::ConnectionState;
+use crate::report::status::MANY_TARGETS;
 use crate::source::Commit;
 
 mod connections;
@@ -32,9 +33,6 @@ macro_rules! own {
         concat!("/static/", env!("CARGO_PKG_VERSION"), "/", $name)
     };
 }
-
-/// More targets than these are rows of a table, and only one that is opened is drawn whole.
-const MANY_TARGETS: usize = 12;
 
 /// The query in the URL of a page, with the settings of this server that every page has.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -140,7 +138,7 @@ fn filter(query: &PageQuery) -> Markup {
                     select #state name="state" {
                         option value="" { "all states" }
                         @for state in ConnectionState::VARIANTS {
-                            option value=(state.into_str()) selected[state.into_str() == query.state] { (words(state.into_str())) }
+                            option value=(state.into_str()) selected[state.into_str() == query.state] { (in_words(state.into_str())) }
                         }
                     }
                 }
@@ -173,7 +171,6 @@ fn content(status: &Status, query: &PageQuery) -> Markup {
         targets.map(|target| (target, connections::matching(target, query))).collect();
     found.retain(|(_, matching)| !query.is_filter() || *matching > 0);
     let count: usize = found.iter().map(|(_, matching)| matching).sum();
-    let are_many = found.len() > MANY_TARGETS;
     html! {
         (verdict::banner(status, query))
         @if (2..=MANY_TARGETS).contains(&found.len()) { (target::cards(&found)) }
@@ -181,7 +178,7 @@ fn content(status: &Status, query: &PageQuery) -> Markup {
         @if query.is_filter() {
             p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }
         }
-        @if are_many {
+        @if found.len() > MANY_TARGETS {
             (target::table(&found, query))
         } @else {
             div.targets data-key="targets" {
@@ -193,7 +190,7 @@ fn content(status: &Status, query: &PageQuery) -> Markup {
 
 /// A state as a badge: a sign that carries it without colour, and its word.
 fn badge(state: &str) -> Markup {
-    html! { span.badge.(state) { span aria-hidden="true" { (sign(state)) } " " (words(state)) } }
+    html! { span.badge.(state) { span aria-hidden="true" { (sign(state)) } " " (in_words(state)) } }
 }
 
 fn sign(state: &str) -> &'static str {
@@ -256,7 +253,7 @@ fn commit_id(id: &CommitId, query: &PageQuery) -> Markup {
     }
 }
 
-fn words(state: &str) -> String {
+fn in_words(state: &str) -> String {
     state.replace('_', " ")
 }
 

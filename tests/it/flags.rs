@@ -1,10 +1,13 @@
 //! Flags, outputs and exit codes.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use apinizer_gitops::testing::sandbox::Options;
 use serde_json::{Value, json};
 
+use crate::running::at_terminal;
 use crate::world::{World, email, email_body, ftp};
 
 #[test]
@@ -38,6 +41,27 @@ fn without_a_terminal_apply_needs_yes() {
     world.commit_email("a", "");
     world.apply_without_yes().code(1).says("--yes");
     assert!(world.control().take_calls().is_empty());
+}
+
+#[test]
+fn a_plan_is_shown_at_the_terminal_that_is_asked() {
+    for output in ["json", "text"] {
+        let world = World::new();
+        world.commit_email("a", "");
+        let file = world.path("out");
+        let redirected = format!(">'{}'", file.to_str().unwrap());
+        let inside = world.command(&["apply", "--output", output]);
+        let Some(mut command) = at_terminal(&inside, &[], &redirected) else { return };
+        let mut asked = command.stdout(Stdio::piped()).spawn().unwrap();
+        asked.stdin.as_mut().unwrap().write_all(b"yes\n").unwrap();
+        let shown = asked.wait_with_output().unwrap().stdout;
+        let shown = String::from_utf8_lossy(&shown);
+        assert!(shown.contains("+ email  a") && shown.contains("Apply this plan?"), "{shown}");
+        assert_eq!(world.names(), ["a"]);
+        let told = std::fs::read_to_string(file).unwrap();
+        let is_json = serde_json::from_str::<Value>(&told).is_ok();
+        assert!(is_json == (output == "json") && !told.contains("Plan:"), "{told}");
+    }
 }
 
 impl World {

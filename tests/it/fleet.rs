@@ -109,7 +109,7 @@ fn the_connections_of_a_fleet_are_shown_once_their_target_is_opened() {
         .code(0)
         .says("20 targets: 20 in sync; connections: ");
     let status = world.run(&["status", "--server", server]);
-    status.says("40 in sync").says("20 targets are in sync; `--verbose` lists them");
+    status.says("40 in sync").says("20 targets in sync; `--verbose` lists all");
     let all = world.run(&["status", "--server", server, "--verbose"]);
     all.says("target-07 (project-07 at ");
 }

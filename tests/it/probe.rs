@@ -171,7 +171,7 @@ impl Draw {
                 if !is_empty && !["Integer", "Boolean"].iter().any(|word| kind.starts_with(word)) {
                     readings.push(Unset::Empty);
                 }
-                readings.push(match field.other_defaults {
+                readings.push(match field.defaults().others {
                     [] => Unset::OtherValue,
                     _ => Unset::OtherDefault,
                 });

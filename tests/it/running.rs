@@ -71,24 +71,11 @@ impl Running {
     /// One at a terminal of its own, which a program may start. Nothing where this machine has no
     /// `script`.
     pub(crate) fn at_terminal(world: &World, program: &[&str]) -> Option<Self> {
-        let script = crate::git_servers::program("script")?;
         let inside = world.command(&["run", "--listen", "127.0.0.1:0"]);
-        let words = program.iter().map(|word| (*word).to_owned());
-        let own = std::iter::once(inside.get_program()).chain(inside.get_args());
-        let own = own.map(|word| word.to_str().unwrap().to_owned());
-        let words = words.chain(own).map(|word| format!("'{}'", word.replace('\'', r"'\''")));
         let errors = world.path("stderr");
-        let line = format!(
-            "exec {} 2>'{}'",
-            words.collect::<Vec<_>>().join(" "),
-            errors.to_str().unwrap()
-        );
-        let mut command = Command::new(script);
-        command.arg("-qec").arg(line).arg("/dev/null").env_clear();
-        command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.current_dir(inside.get_current_dir().unwrap());
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let child = command.spawn().unwrap();
+        let redirected = format!("2>'{}'", errors.to_str().unwrap());
+        let mut command = at_terminal(&inside, program, &redirected)?;
+        let child = command.stdout(Stdio::null()).spawn().unwrap();
         let said = || std::fs::read_to_string(&errors).unwrap_or_default();
         eventually("it listens", || said().contains("listening on "));
         let text = said();
@@ -171,6 +158,23 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A command at a terminal of its own, which a program may start, with some of its streams redirected. Nothing
+/// where this machine has no `script`.
+pub(crate) fn at_terminal(inside: &Command, program: &[&str], redirected: &str) -> Option<Command> {
+    let script = crate::git_servers::program("script")?;
+    let words = program.iter().map(|word| (*word).to_owned());
+    let own = std::iter::once(inside.get_program()).chain(inside.get_args());
+    let own = own.map(|word| word.to_str().unwrap().to_owned());
+    let words = words.chain(own).map(|word| format!("'{}'", word.replace('\'', r"'\''")));
+    let line = format!("exec {} {redirected}", words.collect::<Vec<_>>().join(" "));
+    let mut command = Command::new(script);
+    command.arg("-qec").arg(line).arg("/dev/null").env_clear();
+    command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(inside.get_current_dir().unwrap());
+    command.stdin(Stdio::piped());
+    Some(command)
 }
 
 impl Drop for Running {

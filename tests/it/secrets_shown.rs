@@ -65,6 +65,16 @@ fn a_secret_that_was_typed_in_another_form_is_not_shown() {
 }
 
 #[test]
+fn a_value_of_the_environment_in_gits_own_list_is_told_as_one() {
+    let mut world = World::settled(&["a", "b"]);
+    world.env.insert("TOKEN".into(), "hunter2-and-more".into());
+    world.commit_email("a", "description: ${env:TOKEN}\n");
+    world.commit_email("b", "extra: [hunter2-and-more]\n");
+    let told = world.run(&["plan"]).code(2).says("extra").stdout;
+    assert!(told.contains("+ (sensitive)"), "{told}");
+}
+
+#[test]
 fn a_secret_in_a_name_is_not_shown() {
     let mut world = World::settled(&["a"]);
     world.env.insert("TOKEN".into(), "hunter2-and-more".into());

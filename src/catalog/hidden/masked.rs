@@ -60,9 +60,9 @@ fn may_be_same(live: &[Option<char>], own: &[Option<char>]) -> bool {
     rest[0]
 }
 
-/// The pointers of the parts of a connection that are masked: of texts that are nothing but a mask, since a
-/// server may mask a field as a whole, and of unknown secrets and those inside lists and objects that show
-/// nothing or are left out. Of the type's own secret fields `plan::body` decides.
+/// The pointers of the parts of a connection that are masked. A text that is nothing but a mask is one, since
+/// a server may mask a field as a whole. So is a secret that shows nothing or is left out, where it is in an
+/// unknown field or inside a list or an object. `plan::body` decides about the type's own secret fields.
 pub(crate) fn masked_parts(
     own_type: &'static ConnectionType,
     fields: &Map<String, Value>,

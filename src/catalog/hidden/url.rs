@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::name::words;
 
-/// Stands for each byte of a reference or of what masking has put in a secret's place.
+/// Stands for each byte of a reference, or of the `(sensitive)` that `conceal` put in a secret's place.
 pub(super) const FILLER: u8 = 1;
 
 /// A secret that was found in a text, with the name that it has there.

@@ -76,7 +76,7 @@ pub struct WriteArgs {
     /// Send every declared secret again, whatever was sent before.
     #[arg(long)]
     pub resend_secrets: bool,
-    /// How long to wait for another process that works on the same state.
+    /// How long an apply waits for another process that works on the same state; a plan never waits.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub lock_timeout: Duration,
 }
@@ -132,7 +132,7 @@ pub struct ApplyArgs {
     /// Do not ask; required where there is no terminal.
     #[arg(short, long)]
     pub yes: bool,
-    /// The form of the plan and of its outcome.
+    /// The form of the outcome; the plan that is asked about is text.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: Output,
 }

@@ -57,7 +57,7 @@ impl Comparing<'_> {
             declared_for_people(desired, path, &field.declared)
         } else {
             let mut after = desired_for_people(desired, field, &sent.value);
-            self.conceal_lives_secrets(field, value, live_value, &mut after);
+            self.conceal_secrets_of_live(field, value, live_value, &mut after);
             after
         };
         let change = self.change(path, before, Some(after), sensitive, origin);
@@ -81,8 +81,8 @@ impl Comparing<'_> {
             let texts = Filling::with_parts(BTreeSet::new(), !(is_known && is_text));
             masked.extend(references_in(&texts.of(kind, &field.declared, live)));
         }
-        let is_gits = |text: &str| any_text(value, &|own| own == text);
-        masked.retain(|place| !live.pointer(place).and_then(Value::as_str).is_some_and(is_gits));
+        let is_of_git = |text: &str| any_text(value, &|own| own == text);
+        masked.retain(|place| !live.pointer(place).and_then(Value::as_str).is_some_and(is_of_git));
         if field.field.is_some_and(Field::is_file) && !shows_file(Some(live)) {
             masked.insert(String::new());
         }
@@ -96,7 +96,7 @@ impl Comparing<'_> {
     }
 
     /// Conceals what is a secret in live, and not git's, though it stands beside another name in what is sent.
-    fn conceal_lives_secrets(
+    fn conceal_secrets_of_live(
         &self,
         field: &DesiredField,
         value: &Value,
@@ -135,13 +135,13 @@ impl Comparing<'_> {
     /// Notes an unknown field that held a secret of git, which is not git's any more, where live shows
     /// nothing of it: a PUT could wipe it. Gives whether it is one.
     pub(super) fn note_not_shown(&mut self, path: &str, declared: &Value) -> bool {
-        let is_masked = field_exactly_at(self.desired.connection_type, path).is_none()
+        let is_not_shown = field_exactly_at(self.desired.connection_type, path).is_none()
             && self.live.get(path).is_none_or(is_empty)
             && self.held_secret(path, declared);
-        if is_masked {
+        if is_not_shown {
             self.found.not_shown.push(path.to_owned());
         }
-        is_masked
+        is_not_shown
     }
 
     /// Whether a value of git's is a secret, or holds one. What an unknown field has from the environment
@@ -212,8 +212,8 @@ impl Comparing<'_> {
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
 
-    /// Notes a difference of which no part is to be kept from live: in a secret, in a dropped field, or in a
-    /// field that is compared by its text.
+    /// Notes a difference of which the kind of the field tells whether a PUT can keep live's value: in a
+    /// secret, in a dropped field, or in a field that is compared by its text.
     pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
         let keepable = match subject {
             Subject::Secret | Subject::SecretReadBack => Keepable::AllButSecrets,
@@ -298,15 +298,15 @@ fn declared_for_people(desired: &DesiredConnection, path: &str, value: &Value) -
 // Secret fields.
 
 impl Comparing<'_> {
-    /// Whether live's answer for a field as a whole may mask it: for a secret, for what the target's profile
-    /// names, and for a file or certificate of which nothing is shown, but where this server was seen to show
-    /// secrets of the type.
+    /// Whether live's answer for a field as a whole may mask it: a secret, and what the target's profile
+    /// names. A file or certificate of which nothing is shown may be masked too, unless this server was seen to
+    /// show secrets of the type.
     pub(super) fn is_compared_as_secret(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
         let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
-        let is_masked = !shows && !shows_file(self.live.get(&field.path));
+        let may_be_masked = !shows && !shows_file(self.live.get(&field.path));
         field.field.is_some_and(|known| {
-            known.is_secret() || self.desired.masks(known) || (known.is_file() && is_masked)
+            known.is_secret() || self.desired.masks(known) || (known.is_file() && may_be_masked)
         })
     }
 

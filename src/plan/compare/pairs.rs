@@ -8,6 +8,7 @@
 //! | which elements of git's may one of live's have become, so that a PUT could take its secret? | [`Pairing::may_be`] |
 //! | what does live have, where it masks a part? | [`Filling`] |
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
@@ -56,10 +57,13 @@ impl Pairing<'_> {
 
     /// The elements of git's that one of live's may have become: those that agree with it, or else those
     /// that agree with none of live's.
-    pub(super) fn may_be(&self, live: usize) -> Vec<usize> {
-        let agreeing: Vec<usize> = (0..self.git).filter(|git| (self.agree)(*git, live)).collect();
+    pub(super) fn may_be(&self) -> impl Fn(usize) -> Vec<usize> {
         let is_new = |git: &usize| (0..self.live).all(|live| !(self.agree)(*git, live));
-        if agreeing.is_empty() { (0..self.git).filter(is_new).collect() } else { agreeing }
+        let new = LazyCell::new(move || (0..self.git).filter(is_new).collect::<Vec<_>>());
+        move |live| {
+            let agreeing: Vec<_> = (0..self.git).filter(|git| (self.agree)(*git, live)).collect();
+            if agreeing.is_empty() { new.clone() } else { agreeing }
+        }
     }
 }
 
@@ -82,9 +86,9 @@ pub(super) fn in_shape(kind: Option<&Kind>, declared: &Value, live: &Value) -> V
             shaped.map(|(at, live)| in_shape(kind, partner(at).unwrap_or(live), live)).collect()
         }
         (Value::Object(fields), Value::Object(live)) => {
-            let is_gits =
+            let is_of_git =
                 |key: &str| matches!(kind, Some(Kind::Map(_))) || fields.contains_key(key);
-            let parts = live.iter().filter(|(key, _)| is_gits(key)).map(|(key, live)| {
+            let parts = live.iter().filter(|(key, _)| is_of_git(key)).map(|(key, live)| {
                 let kind = kind.and_then(|kind| kind.of_key(key));
                 (key.clone(), in_shape(kind, fields.get(key).unwrap_or(live), live))
             });

@@ -6,8 +6,8 @@
 //! | declared | git's value, with the parts that `x-gitops.ignore` names as live has them | `with_ignored_parts_of` |
 //! | unmasked | live's value, with git's parts where live masks them | `Sent::unmasked` |
 //! | sent | git's parts, and live's own beside them: of objects by their keys, of a list while it is in sync; one that differs is sent as git has it | `merged` |
-//! | in sync | what is sent says no more than live, unmasked | `is_as_sent` |
-//! | shown | the declared text where a reference stands in it, else what is sent, without the secrets of live that the catalog can tell; `Planned::redact` conceals the others | `field.rs` |
+//! | in sync | what is sent and live, unmasked, say the same, in both directions | `is_as_sent` |
+//! | for people | the declared text where a reference stands in it, else what is sent, without the secrets of live that the catalog can tell; `Planned::redact` conceals the others | `field.rs` |
 //! | blocks | a secret that the PUT would take away, or a part that it could put into another element (rule 5) | `NotSent` |
 
 use std::borrow::Cow;
@@ -140,12 +140,12 @@ fn merged_object(
     live: &Map<String, Value>,
 ) -> Value {
     let older = |key: &str| older?.get(key).filter(|older| !older.is_null());
-    let with_lives = fields.iter().map(|(key, value)| {
+    let with_parts_of_live = fields.iter().map(|(key, value)| {
         let kind = kind.and_then(|kind| kind.of_key(key));
         let part = live.get(key).map(|live| merged(kind, value, older(key), live));
         (key.clone(), part.unwrap_or_else(|| value.clone()))
     });
-    let mut sent: Map<String, Value> = with_lives.collect();
+    let mut sent: Map<String, Value> = with_parts_of_live.collect();
     let is_changed = || {
         !fields.iter().all(|(key, value)| {
             equal_as(kind.and_then(|kind| kind.of_key(key)), None, Some(value), live.get(key))
@@ -153,10 +153,10 @@ fn merged_object(
     };
     for (key, value) in live.iter().filter(|(key, _)| !fields.contains_key(*key)) {
         // A `null` may stand in the place of a secret.
-        let is_gits = matches!(kind, Some(Kind::Map(_))) && !value.is_null();
+        let is_of_git = matches!(kind, Some(Kind::Map(_))) && !value.is_null();
         // The server makes it anew of what changed.
         let is_made_anew = is_filled_by_server(kind, key) && is_changed();
-        if !is_gits && !is_made_anew && older(key).is_none() {
+        if !is_of_git && !is_made_anew && older(key).is_none() {
             sent.insert(key.clone(), value.clone());
         }
     }
@@ -256,10 +256,13 @@ fn taken(
             let agree = |item: usize, index: usize| agrees(kind, &sent[item], &there[index]);
             let (git, live) = (sent.len(), there.len());
             let pairing = Pairing { git, live, is_set: true, agree: &agree };
+            let may_be = pairing.may_be();
             there.iter().enumerate().find_map(|(index, there)| {
                 let at = pointer::item(at, index);
-                let mut items = pairing.may_be(index).into_iter();
-                items.find_map(|item| taken(places, kind, &sent[item], there, &at))
+                first_in(&at)?;
+                may_be(index)
+                    .into_iter()
+                    .find_map(|item| taken(places, kind, &sent[item], there, &at))
             })
         }
         _ => None,

@@ -58,7 +58,8 @@ fn parts(target: &TargetPlan) -> [Vec<Change>; 2] {
             drift.push(change.clone());
         } else if is_write && !moved.is_empty() {
             let (action, fields) = (Action::Update, moved);
-            drift.push(Change { action, fields, reason: None, advice: None, ..change.clone() });
+            let (previous_name, reason, advice) = (None, None, None);
+            drift.push(Change { action, fields, previous_name, reason, advice, ..change.clone() });
             own.push(Change { fields: asked, edited: None, ..change.clone() });
         } else {
             own.push(change.clone());

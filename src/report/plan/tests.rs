@@ -379,6 +379,19 @@ fn a_rich_plan_as_markdown() {
 }
 
 #[test]
+fn the_drift_of_a_connection_that_is_renamed_is_told_as_an_update() {
+    let renamed = Change {
+        previous_name: Some("old".into()),
+        fields: vec![field("/host", json!("mx.elsewhere"), json!("mx"), Origin::Drift)],
+        ..change(Action::Rename, "email", "new")
+    };
+    let target = TargetPlan { entries: vec![entry(renamed)], ..quiet_target("a") };
+    let comment = markdown(&plan_of(vec![target]), &Style::default());
+    assert!(comment.contains("rename email old -> new"), "{comment}");
+    assert!(comment.contains("update email new"), "{comment}");
+}
+
+#[test]
 fn a_rich_plan_as_json() {
     let mut target = rich_target();
     target.entries.drain(1..5);

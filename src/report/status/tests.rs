@@ -171,6 +171,16 @@ fn as_markdown() {
 }
 
 #[test]
+fn one_target_that_is_only_counted_is_one() {
+    let target = |state: &str| json!({"name": "a", "state": state});
+    let targets = [vec![target("failing"); 12], vec![target("in_sync")]].concat();
+    let status = json!({"targets": targets});
+    let told = text(&status, &Style::default());
+    assert!(told.ends_with("1 target in sync; `--verbose` lists all\n"), "{told}");
+    assert!(markdown(&status).contains("\n1 target in sync.\n"));
+}
+
+#[test]
 fn health() {
     assert!(is_healthy(&status()));
     assert!(!is_healthy(&sick()));

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use strum::VariantArray as _;
 
-use super::{PageQuery, author, badge, commit_id, moment, seconds, words};
+use super::{PageQuery, author, badge, commit_id, in_words, moment, seconds};
 use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
 use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry, FieldChange, Origin};
@@ -43,7 +43,7 @@ pub(super) fn list(target: &TargetStatus, query: &PageQuery) -> Markup {
             details data-key={ "calm-" (target.key.name) } {
                 summary {
                     @for (number, (state, count)) in by_state(calm.iter().copied()).into_iter().enumerate() {
-                        @if number > 0 { ", " } (count) " " (words(state.into_str()))
+                        @if number > 0 { ", " } (count) " " (in_words(state.into_str()))
                     }
                 }
                 (table(target, "without trouble", calm, query))
@@ -70,7 +70,7 @@ fn counts(target: &TargetStatus) -> Markup {
         p.counts {
             @for (state, count) in by_state(target.connections.iter()) {
                 a.badge.(state.into_str()) href={ "?state=" (state.into_str()) } data-state=(state.into_str()) {
-                    span aria-hidden="true" { (super::sign(state.into_str())) } " " (count) " " (words(state.into_str()))
+                    span aria-hidden="true" { (super::sign(state.into_str())) } " " (count) " " (in_words(state.into_str()))
                 }
                 " "
             }
@@ -82,7 +82,7 @@ fn counts(target: &TargetStatus) -> Markup {
 pub(super) fn signs(target: &TargetStatus) -> Markup {
     html! {
         @for (state, count) in by_state(target.connections.iter()) {
-            span title=(words(state.into_str())) { (super::sign(state.into_str())) " " (count) span.hidden { " " (words(state.into_str())) } } " "
+            span title=(in_words(state.into_str())) { (super::sign(state.into_str())) " " (count) span.hidden { " " (in_words(state.into_str())) } } " "
         }
     }
 }
@@ -156,7 +156,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, query: &PageQuery) -> 
             td data-label="Why" {
                 @for (number, change) in one.changes().enumerate() {
                     @let reason = one.reason.as_deref().filter(|_| number == 0);
-                    (waiting(change, reason, &format!("{key}/{number}"), is_open))
+                    (not_made(change, reason, &format!("{key}/{number}"), is_open))
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
                 @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, query)) } }
@@ -230,7 +230,7 @@ pub(super) fn sent(run: &[PastReconcile], key: &str) -> Markup {
     let count: usize = counts.map(|of| of.done + of.failed + of.degraded).sum();
     html! {
         @if changes.is_empty() {
-            (events(run, key))
+            (sent_before_restart(run, key))
         } @else {
             details data-key={ "sent-" (key) } {
                 summary { (changes.len()) @if count > changes.len() { " of " (count) } @if count == 1 { " change" } @else { " changes" } }
@@ -249,7 +249,7 @@ pub(super) fn sent(run: &[PastReconcile], key: &str) -> Markup {
 }
 
 /// The events of reconciles before a restart, behind a click: the values that they changed are not kept.
-fn events(run: &[PastReconcile], key: &str) -> Markup {
+fn sent_before_restart(run: &[PastReconcile], key: &str) -> Markup {
     let events: Vec<_> = run.iter().flat_map(|one| &one.events).collect();
     html! {
         @if !events.is_empty() {
@@ -262,7 +262,7 @@ fn events(run: &[PastReconcile], key: &str) -> Markup {
 }
 
 /// A change of one connection that is not made yet, and why.
-pub(super) fn waiting(change: &Change, said: Option<&str>, key: &str, is_open: bool) -> Markup {
+fn not_made(change: &Change, said: Option<&str>, key: &str, is_open: bool) -> Markup {
     let reason = said.map(str::to_owned).or_else(|| words::reason(change));
     html! {
         @if change.fields.is_empty() && change.action != Action::Blocked { p { (sign(change)) } }

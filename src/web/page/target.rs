@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use url::form_urlencoded::Serializer;
 
-use super::{PageQuery, badge, commit_id, commit_line, connections, moment, moment_to_come, words};
+use super::{
+    PageQuery, badge, commit_id, commit_line, connections, in_words, moment, moment_to_come,
+};
 use crate::audit::{PastReconcile, RecentEvent};
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
@@ -147,7 +149,7 @@ fn event_row(RecentEvent { event, more }: &RecentEvent, query: &PageQuery) -> Ma
                 @if *more > 0 { p.quiet { "and " (more) " more like it, which " code { "history" } " lists" } }
             }
             td data-label="Commit" { @if let Some(id) = &event.commit { (commit_id(id, query)) } }
-            td data-label="Cause" { (words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
+            td data-label="Cause" { (in_words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
         }
     }
 }
@@ -177,9 +179,9 @@ fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], query: &PageQuery
         tr data-key=(key) {
             th scope="row" {
                 (moment(ended.time))
-                @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.ended.time)) } }
+                @if run.len() > 1 { span.quiet { ", " (run.len()) " times since " (moment(oldest)) } }
             }
-            td data-label="Cause" { (words(&ended.cause)) }
+            td data-label="Cause" { (in_words(&ended.cause)) }
             td data-label="Commit" { @if let Some(id) = &ended.commit { (commit_id(id, query)) } }
             td data-label="Outcome" {
                 (badge(&ended.outcome))

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use strum::IntoStaticStr;
 
 use super::connections::{by_state, needs_attention, urgency};
-use super::{PageQuery, commit_line, moment, words};
+use super::{PageQuery, commit_line, in_words, moment};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 
 /// How bad it is.
@@ -92,7 +92,8 @@ fn found(targets: &[&Arc<TargetStatus>]) -> String {
         1 => Some("1 target suspended".to_owned()),
         count => Some(format!("{count} targets suspended")),
     };
-    let others = counts.iter().map(|(state, count)| format!("{count} {}", words(state.into_str())));
+    let others =
+        counts.iter().map(|(state, count)| format!("{count} {}", in_words(state.into_str())));
     let all: Vec<String> = failing.into_iter().chain(others).chain(suspended).collect();
     if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
 }
@@ -129,7 +130,7 @@ fn totals(status: &Status) -> Markup {
     html! {
         @if status.targets.len() == 1 { "1 target" } @else { (status.targets.len()) " targets" }
         @for (state, count) in counts {
-            " · " a href={ "?state=" (state.into_str()) } data-state=(state.into_str()) { (count) " " (words(state.into_str())) }
+            " · " a href={ "?state=" (state.into_str()) } data-state=(state.into_str()) { (count) " " (in_words(state.into_str())) }
         }
     }
 }
