@@ -91,7 +91,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
     };
     if !settings.policy.prune {
-        // What was not read whole, a lost path and a working tree prove nothing: it stays known.
+        // A commit that was not read whole, a lost path and a working tree prove nothing: it stays known.
         if !settings.loaded_whole
             || settings.is_worktree()
             || !settings.earlier.lost_paths.is_empty()

@@ -8,7 +8,7 @@ use super::row::Observed;
 use crate::name::ConnectionName;
 use crate::record::{Base, Intent, Owned, Record};
 
-/// What became of a call whose answer was never seen.
+/// The end of a call whose answer was never seen.
 enum Outcome {
     /// It arrived; the id that live shows.
     Arrived(Option<String>),
@@ -42,7 +42,7 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
     for (name, intent, _) in &arrived {
         let Some(old) = &intent.from else { continue };
         record.free(old);
-        // What the last good commit declares under the old name of its own rename is another connection.
+        // The connection that the last good commit declares under the old name of its own rename is another one.
         let good = record.last_good.as_ref().and_then(|good| good.declared.get(*name));
         if good.and_then(|then| then.renamed_from.as_ref()) != Some(old) {
             record.leave(old);

@@ -502,7 +502,7 @@ fn with_old_names(
         let is_declared = live.connections.contains_key(old) && desired.contains_key(old);
         is_declared || record.owned(old).is_some()
     };
-    // What is blocked so blocks what is to be renamed to it.
+    // A name that is blocked so blocks what is to be renamed to it.
     while let Some((old, new)) = open.iter().find(|(old, new)| {
         blocked.contains_key(**new) && !blocked.contains_key(**old) && is_known(old)
     }) {

@@ -5,8 +5,10 @@ use serde_json::json;
 
 use crate::answers::{answer, showing};
 use crate::crashes::kill_at_first_write;
-use crate::faults::Fault;
-use crate::world::{World, ftp};
+use crate::faults::{Fault, Moment};
+use crate::renames::refusing_renames;
+use crate::running::Applying;
+use crate::world::{World, ftp, refusal};
 
 #[test]
 fn protect_outlives_its_document() {
@@ -93,4 +95,130 @@ fn protection_counts_for_a_create_or_rename_whose_answer_was_lost() {
         world.apply().code(3).says("protected");
         assert!(world.names().contains(&"new".to_owned()));
     }
+}
+
+#[test]
+fn protect_of_a_rename_that_waits_is_of_the_old_name() {
+    for leaves in [false, true] {
+        let world = World::with(refusing_renames());
+        world.settle(&["old", "other"]);
+        world.remove("connections/old.yaml");
+        world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+        world.apply().code(1);
+        if leaves {
+            let options = "x-gitops: {renamedFrom: old, protect: true, targets: [elsewhere]}\n";
+            world.commit_email("new", options);
+        } else {
+            world.commit_without(&["new"]);
+        }
+        world.apply().code(3).says("protected");
+        assert_eq!(world.names(), ["old", "other"]);
+    }
+}
+
+#[test]
+fn protect_of_a_rename_that_waits_outlives_another_document_of_the_old_name() {
+    for is_declared_anew in [false, true] {
+        let world = World::with(refusing_renames());
+        world.settle(&["old", "other"]);
+        if is_declared_anew {
+            world.remove("connections/old.yaml");
+        }
+        world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+        world.apply().code(1);
+        if is_declared_anew {
+            world.commit_email("old", "");
+            world.apply().code(1);
+        }
+        world.commit_without(&["new", "old"]);
+        world.apply().code(3).says("protected");
+        assert_eq!(world.names(), ["old", "other"]);
+    }
+}
+
+#[test]
+fn protect_of_a_rename_that_cannot_be_made_is_of_the_old_name() {
+    let chain = |world: &World| {
+        world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+        world.write_email("b", "x-gitops: {renamedFrom: a, protect: true}\n");
+        world.write_email("a", "port: 9\n");
+    };
+    let of_another_type = |world: &World| {
+        world.remove("connections/a.yaml");
+        world.write("connections/c.yaml", &ftp("c", "x-gitops: {renamedFrom: a, protect: true}\n"));
+    };
+    for change in [&chain as &dyn Fn(&World), &of_another_type] {
+        let world = World::with(refusing_renames());
+        world.settle(&["a", "b", "other"]);
+        change(&world);
+        world.commit("a rename that cannot be made");
+        world.apply().code(1);
+        let documents = ["a", "b", "c"].map(|name| format!("connections/{name}.yaml"));
+        for document in documents.iter().filter(|path| world.repo().join(path).exists()) {
+            world.remove(document);
+        }
+        world.commit("take them out");
+        world.run(&["apply", "--yes", "--allow-deletes"]).code(3).says("protected");
+        assert!(world.names().contains(&"a".to_owned()));
+    }
+}
+
+#[test]
+fn a_copy_under_the_old_name_is_not_ours_before_the_rename_was_made() {
+    let world = World::settled(&["other"]);
+    world.commit_email("old", "x-gitops: {protect: true}\n");
+    world.apply().code(0);
+    world.write_email("old", "");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.control().fail_next(Some(Method::PUT), "/old/", Fault::Reset, 1);
+    let gate = world.control().gate(Some(Method::PUT), "/connections/", Moment::Before);
+    assert!(Applying::until(&world, &gate).kill());
+    drop(gate);
+    world.commit_without(&["new", "old"]);
+    world.apply().code(3).says("protected");
+    assert_eq!(world.names(), ["old", "other"]);
+}
+
+#[test]
+fn protect_of_a_rename_counts_though_the_same_names_were_renamed_before() {
+    let world = World::settled(&["a", "other"]);
+    world.commit_rename("a", "b");
+    world.apply().code(0);
+    world.commit_email("a", "");
+    world.apply().code(0);
+    // The names rotate, and the server refuses from now on.
+    world.remove("connections/a.yaml");
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+    world.commit_email("b", "x-gitops: {renamedFrom: a, protect: true}\n");
+    world.control().fail_next(Some(Method::PUT), "/connections/", refusal("no renames"), 9);
+    world.apply().code(1);
+    world.commit_without(&["b", "c"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3).says("protected");
+    assert!(world.names().contains(&"a".to_owned()));
+}
+
+#[test]
+fn protect_of_a_rename_that_is_done_is_not_of_the_old_name() {
+    let world = World::settled(&["old", "other"]);
+    world.remove("connections/old.yaml");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.apply().code(0);
+    world.commit_email("old", "");
+    world.apply().code(0);
+    world.commit_without(&["old"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new", "other"]);
+}
+
+#[test]
+fn protect_of_a_rename_that_waits_ends_with_its_document() {
+    let world = World::with(refusing_renames());
+    world.settle(&["old", "other"]);
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.apply().code(1);
+    world.commit_without(&["new"]);
+    world.apply().code(0);
+    world.commit_without(&["old"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["other"]);
 }
