@@ -21,6 +21,7 @@ use crate::plan::{
     Action, Change, ChangeResult, Entry, Judge, Observed, Origin, TargetPlan, all_declared, attempt,
 };
 use crate::record::{LastCommit, Owned, Record};
+use crate::secret::FingerprintKey;
 use crate::state::{Ledger, StateError};
 
 mod create;
@@ -158,13 +159,13 @@ fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
         for (desired, intent) in intents {
             record.edit(&desired.name, |memory| memory.intent = Some(intent));
         }
-        forget_what_may_change(record, &sent);
+        forget_what_may_change(record, &sent, job.compare_by.keys.key);
     });
 }
 
-/// Forgets the fingerprints of the values that a PUT is to replace: whether it arrived may never be known, and
-/// what was sent before it is then no longer what live has.
-fn forget_what_may_change(record: &mut Record, sent: &[&Change]) {
+/// Forgets the values that a PUT is to replace, by fingerprints of no value: whether it arrived may never be
+/// known, and what was sent before it is then no longer what live has.
+fn forget_what_may_change(record: &mut Record, sent: &[&Change], key: &FingerprintKey) {
     let puts =
         sent.iter().filter(|change| matches!(change.action, Action::Update | Action::Rename));
     for change in puts {
@@ -176,8 +177,9 @@ fn forget_what_may_change(record: &mut Record, sent: &[&Change]) {
         let owned = record.owned(name);
         if owned.is_some_and(|owned| owned.base.keys().any(is_carried)) {
             record.edit(name, |memory| {
-                if let Some(owned) = &mut memory.owned {
-                    Arc::make_mut(&mut owned.base).retain(|path, _| !is_carried(path));
+                let bases = memory.owned.iter_mut().map(|owned| Arc::make_mut(&mut owned.base));
+                for (path, field) in bases.flatten().filter(|(path, _)| is_carried(path)) {
+                    field.print = Some(key.of(path, &serde_json::Value::Null));
                 }
             });
         }
