@@ -65,6 +65,7 @@ impl History {
                     && (reason.contains("that is not read may declare")
                         || by_group.iter().any(|w| reason.contains(w))))
                 || (why == "missing or empty" && reason.contains("`prune` is off"))
+                || (why == "missing or empty" && reason.contains("no longer reads"))
                 || (why == "changed its type" && reason.contains("no commit asked for a replace"))
                 || (by_group.contains(&why) && by_group.iter().any(|w| reason.contains(w)));
             if !is_told {

@@ -596,7 +596,7 @@ fn replace(run: &mut Run<'_>, name: &str) {
     let sent = owned.base.get(SECRET).filter(|_| !owned.secret.unverified).map(|base| &base.value);
     // What is shown as it was sent, or as it was proven, is the value itself.
     let is_known = shown.is_some() && shown.as_ref() == sent.or(owned.secret.shown.as_ref());
-    let is_readable = run.memory.readable.contains(&owned.kind) && shown.is_some();
+    let is_readable = run.proves(owned.kind) && shown.is_some();
     let is_shown = is_known || (is_readable && shown.as_ref() == stored);
     let can_come_back = match owned.base.get(SECRET) {
         Some(base) if base.declared.is_null() => true,
