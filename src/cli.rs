@@ -1,8 +1,8 @@
 //! The command line: what may be typed, and what each verb does.
 //!
 //! Arguments are data ([`args`]): their doc comments are the help, the man page and the
-//! completions. A verb is in the file of its name; those that ask a running daemon are in [`server`], those
-//! that need no config in [`describe`].
+//! completions. A verb is in the file of its name; those that ask a running daemon are in `server`, those
+//! that need no config in `describe`.
 
 pub mod apply;
 pub mod args;
