@@ -178,8 +178,9 @@ fn forget_what_may_change(record: &mut Record, sent: &[&Change], key: &Fingerpri
         if owned.is_some_and(|owned| owned.base.keys().any(is_carried)) {
             record.edit(name, |memory| {
                 let bases = memory.owned.iter_mut().map(|owned| Arc::make_mut(&mut owned.base));
-                for (path, field) in bases.flatten().filter(|(path, _)| is_carried(path)) {
-                    field.print = Some(key.of(path, &serde_json::Value::Null));
+                for (_, field) in bases.flatten().filter(|(path, _)| is_carried(path)) {
+                    // Of no field, so that no value matches it, `null` neither.
+                    field.print = Some(key.of("", &serde_json::Value::Null));
                 }
             });
         }

@@ -252,3 +252,14 @@ fn updates_that_would_wait_for_a_check_are_not_started_in_a_run_that_ends() {
     let ran = applying.ends().code(1).says("2 not started");
     assert!(!ran.stdout.contains("failed"), "{ran:?}");
 }
+
+#[test]
+fn a_secret_that_git_declares_null_is_emptied() {
+    let world = World::with(masked());
+    world.settle(&["orders"]);
+    let document = email("orders", "").replace("${env:SMTP_PASSWORD}", "null");
+    world.write("connections/orders.yaml", &document);
+    world.commit("no password any more");
+    world.apply().code(0);
+    assert!(world.live("orders")["password"].is_null());
+}
