@@ -127,8 +127,8 @@ pub(super) fn declared_below(
 }
 
 /// The declarations of a snapshot below a path that the config no longer reads, in files that no path of
-/// today reads. A file whose names are not known counts only if it declared something before, or the path
-/// is lost.
+/// today reads. A file whose names are not known counts only if it declared something before, was not read
+/// before either, or lies in a path that is lost.
 pub(super) fn declared_unread(
     engine: &Engine,
     target: &Target,
@@ -144,10 +144,9 @@ pub(super) fn declared_unread(
     let (folders, reader) = (&listing.folders, snapshot.reader());
     let mut then = document::declared_names(folders, &target.name, &engine.cache, &reader);
     then.unknown_files.extend(listing.unread_files.into_keys());
-    let was_absent = |path: &str| good.absent_paths.get(path).map(|names| !names.is_empty());
+    let is_lost = good.absent_paths.get(path).is_some_and(|names| !names.is_empty());
     then.unknown_files.retain(|file| {
-        was_absent(file).or(was_absent(path)).unwrap_or_default()
-            || named_below(good, file).next().is_some()
+        is_lost || good.absent_paths.contains_key(file) || named_below(good, file).next().is_some()
     });
     Ok(then)
 }

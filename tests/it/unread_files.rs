@@ -263,3 +263,20 @@ fn a_broken_file_of_a_path_that_the_config_lost_holds_the_delete_of_any_name() {
     world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
     assert_eq!(world.names(), ["a", "b"]);
 }
+
+#[test]
+fn consent_to_a_lost_path_deletes_nothing_that_a_link_in_it_may_declare() {
+    let mut world = World::settled(&["b", "c"]);
+    world.write("connections/folder/a.yaml", &email("a", ""));
+    world.commit("a has a folder");
+    world.apply().code(0);
+    world.git(&["mv", "connections/folder", "elsewhere"]);
+    std::os::unix::fs::symlink("../elsewhere", world.repo().join("connections/folder")).unwrap();
+    world.commit("the folder is a link");
+    world.apply().code(3);
+    world.target("paths: [conections]");
+    for _ in 0..2 {
+        world.run(&["apply", "--yes", "--allow-deletes"]);
+        assert!(world.names().contains(&"a".to_owned()));
+    }
+}
