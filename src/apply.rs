@@ -159,7 +159,10 @@ fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
         for (desired, intent) in intents {
             record.edit(&desired.name, |memory| memory.intent = Some(intent));
         }
-        forget_what_may_change(record, &sent, job.compare_by.keys.key);
+        // Without a state nothing outlives the run.
+        if !job.compare_by.is_stateless {
+            forget_what_may_change(record, &sent, job.compare_by.keys.key);
+        }
     });
 }
 
