@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::document::{Commit, Document, Kind, Loaded};
+use super::document::{Commit, Document, Kind, Loaded, SECRET};
 
 /// A connection of the server as it is stored.
 #[derive(Clone, Debug)]
@@ -31,6 +31,26 @@ pub(crate) struct Owned {
     /// The rename that its document declared when it was compared, which is done.
     pub(crate) renamed_from: Option<String>,
     pub(crate) secret: SecretKnown,
+}
+
+impl Owned {
+    /// Whether live is what was written, and nothing beside, in the fields of its type.
+    pub(crate) fn is_all_of(&self, live: &Live) -> bool {
+        let is_told = |field: &str| ![SECRET, "type", "name", "custom", "other"].contains(&field);
+        let mut beside = live.body.iter().filter(|(field, _)| !self.base.contains_key(*field));
+        self.is_shown_by(live)
+            && !beside.any(|(field, value)| {
+                is_told(field) && self.kind.plain(field, Some(value)).is_some()
+            })
+    }
+
+    /// Whether live is what the base revision declared, secrets aside.
+    pub(crate) fn is_shown_by(&self, live: &Live) -> bool {
+        self.base.iter().filter(|(field, _)| *field != SECRET).all(|(field, agreed)| {
+            let was = self.kind.plain(field, Some(&agreed.value));
+            was == self.kind.plain(field, live.body.get(field))
+        })
+    }
 }
 
 /// The knowledge about the secret of a connection.
@@ -116,6 +136,13 @@ pub(crate) enum MaxDeletes {
 }
 
 impl MaxDeletes {
+    pub(crate) fn yaml(self) -> String {
+        match self {
+            Self::Count(count) => count.to_string(),
+            Self::Percent(share) => format!("{share}%"),
+        }
+    }
+
     pub(crate) fn allows(self, inventory: usize) -> usize {
         match self {
             Self::Count(count) => count,

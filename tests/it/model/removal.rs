@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{BASE, Document, Kind, Loaded, OVERLAY, SECRET};
-use super::memory::{Hold, Live, MaxDeletes, Memory, Note, Owned, Sight};
+use super::memory::{Hold, Memory, Note, Sight};
 use super::rules::{Planned, Run};
 
 /// Notes which deletes are due, what consents to them, and what holds them at first sight.
@@ -387,13 +387,13 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         }
         let is_ours = run.ours(&name, live).is_some_and(|owned| {
             let is_known = owned.id.is_some() || !run.sight.ids || run.before.stateless;
-            owned.kind == Kind::of(&live.body) && (is_known || shows_what_was_written(&owned, live))
+            owned.kind == Kind::of(&live.body) && (is_known || owned.is_all_of(live))
         });
         let alone = if !run.loaded.is_whole() {
             Some("load whole")
         } else if !is_ours {
             Some("not the one in the inventory")
-        } else if run.before.stateless && !shows_its_base(&owned, live) {
+        } else if run.before.stateless && !owned.is_shown_by(live) {
             Some("base revision")
         } else if waits_for_its_rename(run, &name) {
             Some("renamedFrom")
@@ -424,7 +424,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         } else if !run.loaded.is_whole() {
             Some("load whole")
         } else if run.before.stateless
-            && !shows_its_base(&run.memory.owned[&name], &run.sight.live[&name])
+            && !run.memory.owned[&name].is_shown_by(&run.sight.live[&name])
         {
             Some("base revision")
         } else if !is_due(run, &name) && !is_exact(&name) {
@@ -450,7 +450,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
     }
     let outside = run.replaces_outside.iter().filter(|name| {
         let owned = &run.memory.owned[*name];
-        let is_its_base = !run.before.stateless || shows_its_base(owned, &run.sight.live[*name]);
+        let is_its_base = !run.before.stateless || owned.is_shown_by(&run.sight.live[*name]);
         let is_due = is_due(run, name) && run.sight.settings.prune;
         let can_come_back = run.could_be_restored(owned, &run.sight.live[*name]);
         run.loaded.is_whole() && !owned.protect && is_its_base && is_due && can_come_back
@@ -508,23 +508,6 @@ fn waits_for_its_rename(run: &Run<'_>, old: &str) -> bool {
 fn forget(run: &mut Run<'_>, name: &str) {
     run.memory.owned.remove(name);
     run.memory.notes.remove(name);
-}
-
-/// Whether live is what was written, and nothing beside, in the fields of its type.
-fn shows_what_was_written(owned: &Owned, live: &Live) -> bool {
-    let is_told = |field: &str| ![SECRET, "type", "name", "custom", "other"].contains(&field);
-    let mut beside = live.body.iter().filter(|(field, _)| !owned.base.contains_key(*field));
-    shows_its_base(owned, live)
-        && !beside
-            .any(|(field, value)| is_told(field) && owned.kind.plain(field, Some(value)).is_some())
-}
-
-/// Whether live is what the base revision declared, secrets aside.
-fn shows_its_base(owned: &Owned, live: &Live) -> bool {
-    owned.base.iter().filter(|(field, _)| *field != SECRET).all(|(field, agreed)| {
-        let was = owned.kind.plain(field, Some(&agreed.value));
-        was == owned.kind.plain(field, live.body.get(field))
-    })
 }
 
 /// The limits over all that is due; what they hold is remembered.
@@ -610,13 +593,4 @@ fn replace(run: &mut Run<'_>, name: &str) {
     let document = run.loaded.documents[name].clone();
     run.create(name, &document);
     run.replacing.extend(run.memory.notes.remove_entry(name));
-}
-
-impl MaxDeletes {
-    pub(crate) fn yaml(self) -> String {
-        match self {
-            Self::Count(count) => count.to_string(),
-            Self::Percent(share) => format!("{share}%"),
-        }
-    }
 }

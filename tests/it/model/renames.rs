@@ -51,6 +51,26 @@ impl Run<'_> {
         }
     }
 
+    /// Of the renames those that are not done: the new name is not ours and live, or what has it is itself
+    /// to be renamed.
+    pub(crate) fn open_renames<'n>(
+        &self,
+        renames: impl Iterator<Item = (&'n String, &'n String)>,
+    ) -> BTreeSet<(String, String)> {
+        let renames: Vec<(&String, &String)> = renames.collect();
+        let mut open = BTreeSet::new();
+        for _ in 0..=renames.len() {
+            for (new, old) in &renames {
+                let is_there =
+                    self.before.owned.contains_key(*new) && self.sight.live.contains_key(*new);
+                if !is_there || open.iter().any(|(_, other)| other == *new) {
+                    open.insert(((*new).clone(), (*old).clone()));
+                }
+            }
+        }
+        open
+    }
+
     /// Whether a connection of ours has a name that git has for none of its own.
     fn is_to_be_renamed(&self, name: &str) -> bool {
         let live = self.sight.live.get(name);

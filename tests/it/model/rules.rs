@@ -289,26 +289,6 @@ impl Run<'_> {
         old_names
     }
 
-    /// Of the renames those that are not done: the new name is not ours and live, or what has it is itself
-    /// to be renamed.
-    pub(crate) fn open_renames<'n>(
-        &self,
-        renames: impl Iterator<Item = (&'n String, &'n String)>,
-    ) -> BTreeSet<(String, String)> {
-        let renames: Vec<(&String, &String)> = renames.collect();
-        let mut open = BTreeSet::new();
-        for _ in 0..=renames.len() {
-            for (new, old) in &renames {
-                let is_there =
-                    self.before.owned.contains_key(*new) && self.sight.live.contains_key(*new);
-                if !is_there || open.iter().any(|(_, other)| other == *new) {
-                    open.insert(((*new).clone(), (*old).clone()));
-                }
-            }
-        }
-        open
-    }
-
     pub(crate) fn plan(&mut self, action: &'static str, name: &str) {
         self.changes.push(Planned { action, name: name.to_owned(), held: None });
     }
