@@ -1,6 +1,6 @@
 //! Carries a plan out: makes the calls, in order, and gives the result of each.
 //!
-//! Everything is noted before it is sent where a crash could otherwise leave an orphan, and
+//! Every call is noted before it is sent, so that a later run can settle one whose answer was lost, and
 //! remembered after it was acknowledged. One failure stops only the changes that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,19 +18,20 @@ use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
 use crate::plan::compare::{CompareSettings, Comparison, LiveView, Remembered, compare};
 use crate::plan::{
-    Action, Change, ChangeResult, Entry, Judge, Observed, Origin, TargetPlan, all_declared, attempt,
+    Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, all_declared, attempt,
 };
 use crate::record::{LastCommit, Owned, Record};
-use crate::secret::FingerprintKey;
 use crate::state::{Ledger, StateError};
 
 mod create;
 mod delete;
+mod note;
 mod rename;
 mod replace;
 mod send;
 mod update;
 
+use send::Ended;
 pub(crate) use update::ReadableNow;
 
 /// All that carrying out the plan of one target needs.
@@ -78,7 +79,7 @@ pub(crate) struct RunControl<'a> {
 /// # Errors
 /// The state could not be written. Where that is so before the first call, nothing was sent.
 pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), StateError> {
-    note_before_the_calls(job, plan);
+    note::note_before_the_calls(job, plan);
     job.ledger.save().await?;
     let mut checked_first = BTreeMap::new();
     let entries = plan.entries.iter().filter(|entry| entry.sends_what_was_read_back());
@@ -135,61 +136,6 @@ async fn keep_saving(job: &Job<'_>, is_over: &CancellationToken, failed: &Cancel
     }
 }
 
-/// Notes every create, replace and rename in one go: a crash between a call and its answer must leave no
-/// orphan. Where a call follows the state is written even if nothing is noted, so that one that
-/// cannot be written stops the run before its first call; where none does it is left as it is.
-fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
-    let changes = plan.entries.iter().filter_map(|entry| entry.change.as_deref());
-    let sent: Vec<&Change> = changes.filter(|change| change.needs_call()).collect();
-    if sent.is_empty() {
-        return;
-    }
-    let intents = sent.iter().filter_map(|change| {
-        let desired = job.desired.get(&change.name)?;
-        match change.action {
-            Action::Create | Action::Replace => {
-                Some((desired, create::intent(desired, &job.compare_by)))
-            }
-            Action::Rename => Some((desired, rename::intent(job, change, desired))),
-            _ => None,
-        }
-    });
-    let intents: Vec<_> = intents.collect();
-    job.ledger.edit(|record| {
-        for (desired, intent) in intents {
-            record.edit(&desired.name, |memory| memory.intent = Some(intent));
-        }
-        // Without a state nothing outlives the run.
-        if !job.compare_by.is_stateless {
-            forget_what_may_change(record, &sent, job.compare_by.keys.key);
-        }
-    });
-}
-
-/// Forgets the values that a PUT is to replace, by fingerprints of no value: whether it arrived may never be
-/// known, and what was sent before it is then no longer what live has.
-fn forget_what_may_change(record: &mut Record, sent: &[&Change], key: &FingerprintKey) {
-    let puts =
-        sent.iter().filter(|change| matches!(change.action, Action::Update | Action::Rename));
-    for change in puts {
-        let name = change.previous_name.as_ref().unwrap_or(&change.name);
-        let is_carried = |path: &String| {
-            let mut fields = change.fields.iter().filter(|field| field.origin != Origin::Drift);
-            fields.any(|field| field.sensitive && field.path == *path)
-        };
-        let owned = record.owned(name);
-        if owned.is_some_and(|owned| owned.base.keys().any(is_carried)) {
-            record.edit(name, |memory| {
-                let bases = memory.owned.iter_mut().map(|owned| Arc::make_mut(&mut owned.base));
-                for (_, field) in bases.flatten().filter(|(path, _)| is_carried(path)) {
-                    // Of no field, so that no value matches it, `null` neither.
-                    field.print = Some(key.of("", &serde_json::Value::Null));
-                }
-            });
-        }
-    }
-}
-
 impl Job<'_> {
     /// Compares a connection with git, with all that this run knows by now of secrets that are shown.
     fn compare(
@@ -210,7 +156,7 @@ impl Job<'_> {
         Remembered { base: owned.map(|owned| &owned.base), unstable }
     }
 
-    /// Takes the note of a call back that made nothing: it must claim nothing that somebody else makes.
+    /// Takes the note of a call back that did nothing: it must claim nothing that somebody else makes.
     fn forget_intent(&self, name: &ConnectionName) {
         self.ledger.edit_memory(name, |memory| memory.intent = None);
     }
@@ -308,6 +254,7 @@ impl<'j> Run<'j, '_> {
                         .to_owned(),
                 ),
             };
+            self.job.forget_intent(&change.name);
             (self.job.control.progress)(change, &result);
             results.insert(index, result);
         }
@@ -345,11 +292,6 @@ impl<'j> Run<'j, '_> {
             {
                 self.job.count_attempt(desired, attempt::CREATE);
             }
-            (
-                ChangeResult::NotStarted,
-                Action::Create | Action::Rename | Action::Replace,
-                Some(desired),
-            ) => self.job.forget_intent(&desired.name),
             _ => {}
         }
         tell(&self.job.target.name, change, &result);
@@ -365,22 +307,29 @@ impl<'j> Run<'j, '_> {
         if !change.needs_call() {
             return change.without_call();
         }
+        let Ended { result, in_doubt } = self.call(change).await;
+        if !in_doubt {
+            job.forget_intent(&change.name);
+        }
+        result
+    }
+
+    async fn call(&self, change: &Change) -> Ended {
+        let job = self.job;
         let is_ending = job.control.stop.is_cancelled() || job.client.retries().stopped().is_some();
         if is_ending || self.failed_to_save.is_cancelled() {
-            return ChangeResult::NotStarted;
+            return ChangeResult::NotStarted.into();
         }
         if change.action == Action::Delete {
             return delete::delete(job, change).await;
         }
         let Some(desired) = job.desired.get(&change.name) else {
-            return ChangeResult::NotStarted;
+            return ChangeResult::NotStarted.into();
         };
         if self.not_freed.contains(&change.name) {
-            job.forget_intent(&desired.name);
-            return ChangeResult::Blocked(format!(
-                "waits for the name `{}`, which an earlier step did not free",
-                change.name
-            ));
+            let why =
+                format!("waits for the name `{}`, which an earlier step did not free", change.name);
+            return ChangeResult::Blocked(why).into();
         }
         match change.action {
             Action::Rename => rename::rename(job, change, desired).await,

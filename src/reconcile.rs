@@ -27,6 +27,7 @@ use crate::environment::{Environment, Unset};
 use crate::leadership::{self, Leadership};
 use crate::links::Links;
 use crate::plan::saved::Digests;
+use crate::plan::unanswered::FoundDone;
 use crate::plan::{Observed, RunRequests, Tally, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{FingerprintKey, Redactor, Sensitive};
@@ -245,6 +246,8 @@ pub(crate) struct Ready {
     /// The answers that were read of live.
     pub(crate) observed: Observed,
     pub(crate) tally: Tally,
+    /// The calls of earlier runs that were found done.
+    pub(crate) found_done: Vec<FoundDone>,
     /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
     /// The consents that commits give by their trailers.

@@ -107,7 +107,7 @@ pub struct Memory {
     /// Its entry in the inventory: the tool created or adopted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owned: Option<Owned>,
-    /// A create, a replace or its way back, or a rename, whose call may have been sent.
+    /// A call that may have been sent, and whose answer was not seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
     /// A delete or replace that is not done.
@@ -241,25 +241,47 @@ pub struct BaseField {
     pub unverified: bool,
 }
 
-/// A create, a replace or its way back, or a rename, that is noted before its call.
+/// The note of a call that changes a connection, made before the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
+    /// The purpose of the call.
+    #[serde(default, skip_serializing_if = "NotedCall::is_make")]
+    pub call: NotedCall,
     /// The connection's type.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// The name that a rename frees; `None`: a create or a replace.
+    /// The name that a rename frees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<ConnectionName>,
-    /// The values that were sent, as the base that success leaves.
+    /// The base that success leaves; of a delete, the base of what is deleted.
     pub base: Base,
-    /// The fields in which a rename keeps what live has: their base is the older one, and does not
-    /// tell whether the call arrived.
+    /// The fields of `base` that tell nothing of the call: live had another value before, and keeps it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub kept: BTreeSet<String>,
     /// `protect` as it was declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
+}
+
+/// The purpose of a noted call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotedCall {
+    /// A connection is to be had under this name: by a create, a replace or its way back, or a rename.
+    #[default]
+    Make,
+    /// The connection of the name is updated.
+    Update,
+    /// It is deleted.
+    Delete,
+}
+
+impl NotedCall {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_make(&self) -> bool {
+        *self == Self::Make
+    }
 }
 
 /// A delete or a replace that is not done.

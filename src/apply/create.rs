@@ -4,25 +4,24 @@
 
 use std::collections::BTreeSet;
 
-use super::send::{WriteEnd, ended_with_note, look_after, read, remember, send};
+use super::send::{Ended, WriteEnd, ended, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
 use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{CompareSettings, LiveView};
+use crate::plan::compare::LiveView;
 use crate::plan::{Action, Entry, body};
-use crate::record::Intent;
 
 /// Creates a connection that complete lists do not show. A name of the inventory, and one that a
 /// server may take for another name, is confirmed absent by a GET first: a POST may be an upsert.
-pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
+pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Ended {
     let is_owned = job.ledger.read(|record| record.owned(&desired.name).is_some());
     if !is_owned && !job.lookalikes.contains(&desired.name) {
-        return post(job, desired).await.result;
+        return post(job, desired).await.ended;
     }
     let why = match read(job, &desired.name).await {
-        Ok(None) => return post(job, desired).await.result,
+        Ok(None) => return post(job, desired).await.ended,
         Ok(Some(live)) if live.name.as_str() != desired.name.as_str() => {
             ChangeResult::Blocked(format!("the server takes its name for that of `{}`", live.name))
         }
@@ -31,31 +30,19 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
         ),
         Err(result) => result,
     };
-    job.forget_intent(&desired.name);
-    why
-}
-
-/// The note of a create, before its call.
-pub(super) fn intent(desired: &DesiredConnection, settings: &CompareSettings<'_>) -> Intent {
-    Intent {
-        type_name: desired.connection_type.name.to_owned(),
-        from: None,
-        base: settings.base_of(desired),
-        kept: BTreeSet::new(),
-        protect: desired.options.protect,
-    }
+    why.into()
 }
 
 /// How a POST ended.
 pub(super) struct Posted {
-    pub(super) result: ChangeResult,
+    pub(super) ended: Ended,
     /// The server refused this very document, and will again.
     pub(super) is_refused: bool,
 }
 
-impl From<ChangeResult> for Posted {
-    fn from(result: ChangeResult) -> Self {
-        Self { result, is_refused: false }
+impl From<Ended> for Posted {
+    fn from(ended: Ended) -> Self {
+        Self { ended, is_refused: false }
     }
 }
 
@@ -63,10 +50,7 @@ impl From<ChangeResult> for Posted {
 pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
     let body = match body::for_create(desired) {
         Ok(body) => body,
-        Err(problem) => {
-            job.forget_intent(&desired.name);
-            return ChangeResult::Blocked(problem.to_string()).into();
-        }
+        Err(problem) => return Ended::from(ChangeResult::Blocked(problem.to_string())).into(),
     };
     let call = || job.client.create(&desired.name, &body);
     let hints_at_arrival = |kind| kind == ErrorKind::AlreadyExists;
@@ -77,17 +61,16 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
     match send(job, call, hints_at_arrival, look).await {
         WriteEnd::Acknowledged(deployment) => {
             let base = job.compare_by.base_of(desired);
-            remember(job, desired, base, None, &deployment).into()
+            Ended::from(remember(job, desired, base, None, &deployment)).into()
         }
         WriteEnd::Arrived((live, error)) => {
             arrived_or_not(job, desired, &live, &error).await.into()
         }
-        WriteEnd::Failed { error, nothing_was_done } => {
+        WriteEnd::Failed { error, in_doubt } => {
             let is_refused = error.kind == ErrorKind::Refused;
-            let result = ended_with_note(job, &desired.name, &error, nothing_was_done);
-            Posted { result, is_refused }
+            Posted { ended: ended(&error, in_doubt), is_refused }
         }
-        WriteEnd::Over(result) => result.into(),
+        WriteEnd::Over(ended) => ended.into(),
     }
 }
 
@@ -97,18 +80,13 @@ async fn arrived_or_not(
     desired: &DesiredConnection,
     live: &LiveConnection,
     error: &CallError,
-) -> ChangeResult {
+) -> Ended {
     let base = job.compare_by.base_of(desired);
     if !LiveView::of(live).shows(desired.connection_type.name, &base, job.compare_by.keys) {
-        job.forget_intent(&desired.name);
-        return ChangeResult::Failed(error.to_string());
+        return ChangeResult::Failed(error.to_string()).into();
     }
-    let result = remember(job, desired, base, live.id.clone(), &Deployment::Done);
-    if desired.declares_secret() {
-        // It is there, but whether its masked secrets are is not known: they are sent again.
-        return update::resend(job, desired).await;
-    }
-    result
+    remember(job, desired, base, live.id.clone(), &Deployment::Done);
+    update::resend_masked(job, desired, live).await
 }
 
 /// Reads one list for each type of which something was created, where lists show ids, and keeps the

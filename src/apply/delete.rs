@@ -1,7 +1,7 @@
 //! GET, make sure that it is ours, DELETE.
 
 use super::send::{
-    NOT_SHOWN, WriteEnd, ended, is_made_anew, look_after, note_deployment, read, send,
+    Ended, NOT_SHOWN, WriteEnd, ended, is_made_anew, look_after, note_deployment, read, send,
 };
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -12,27 +12,27 @@ use crate::plan::compare::{self, LiveView};
 use crate::record::Owned;
 
 /// Deletes a connection that the plan lists, if it still is the one in the inventory.
-pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
+pub(super) async fn delete(job: &Job<'_>, change: &Change) -> Ended {
     let name = &change.name;
     let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {
-        return ChangeResult::Held("it is no longer in the inventory".to_owned());
+        return ChangeResult::Held("it is no longer in the inventory".to_owned()).into();
     };
     let live = match read(job, name).await {
         Ok(Some(live)) => live,
-        Ok(None) => return ChangeResult::Failed(NOT_SHOWN.to_owned()),
-        Err(result) => return result,
+        Ok(None) => return ChangeResult::Failed(NOT_SHOWN.to_owned()).into(),
+        Err(result) => return result.into(),
     };
     if let Some(reason) = not_ours(job, name, &owned, &live) {
-        return ChangeResult::Held(reason);
+        return ChangeResult::Held(reason).into();
     }
     let deployment = match send_delete(job, &live.name, &owned).await {
         WriteEnd::Acknowledged(deployment) => deployment,
         WriteEnd::Arrived(()) => Deployment::Done,
-        WriteEnd::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
-        WriteEnd::Over(result) => return result,
+        WriteEnd::Failed { error, in_doubt } => return ended(&error, in_doubt),
+        WriteEnd::Over(ended) => return ended,
     };
     job.ledger.edit(|record| record.forget(name));
-    note_deployment(job, name, &deployment, Some(&owned.type_name))
+    note_deployment(job, name, &deployment, Some(&owned.type_name)).into()
 }
 
 /// Why the connection that is live must not be deleted.
@@ -89,7 +89,10 @@ pub(super) async fn send_delete(
     };
     let look = |_| async move {
         let Some(live) = look_after(job, name).await? else { return Ok(Some(())) };
-        not_ours(job, name, owned, &live).map_or(Ok(None), |why| Err(ChangeResult::Held(why)))
+        match not_ours(job, name, owned, &live) {
+            Some(why) => Err(Ended::in_doubt(ChangeResult::Held(why))),
+            None => Ok(None),
+        }
     };
     send(job, call, |_| false, look).await
 }

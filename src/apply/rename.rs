@@ -1,55 +1,30 @@
 //! One PUT under the old name, with the new one in its body.
 
-use super::create;
-use super::send::{WriteEnd, base_after_put, ended_with_note, look_after, remember, send};
+use super::send::{Ended, WriteEnd, base_after_put, ended, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::plan::{Change, attempt};
-use crate::record::Intent;
 
 /// Renames a connection in place, and writes git's other changes in the same call.
-pub(super) async fn rename(
-    job: &Job<'_>,
-    change: &Change,
-    desired: &DesiredConnection,
-) -> ChangeResult {
-    let Some(old) = &change.previous_name else { return ChangeResult::NotStarted };
-    match ready_put(job, old, desired, Purpose::Rename).await {
-        Ok(ready) => {
-            let result = put(job, desired, &ready).await;
-            if result.is_written() {
-                job.ledger.edit_memory(&desired.name, |memory| {
-                    ready.keep_shown_secrets(&mut memory.owned);
-                });
-            }
-            result
-        }
-        Err(result) => {
-            job.forget_intent(&desired.name);
-            result
-        }
+pub(super) async fn rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Ended {
+    let Some(old) = &change.previous_name else { return ChangeResult::NotStarted.into() };
+    let ready = match ready_put(job, old, desired, Purpose::Rename).await {
+        Ok(ready) => ready,
+        Err(result) => return result.into(),
+    };
+    let ended = put(job, desired, &ready).await;
+    if ended.result.is_written() {
+        job.ledger.edit_memory(&desired.name, |memory| {
+            ready.keep_shown_secrets(&mut memory.owned);
+        });
     }
+    ended
 }
 
-/// The note of a rename, before its call.
-pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Intent {
-    let mut intent = create::intent(desired, &job.compare_by);
-    intent.from.clone_from(&change.previous_name);
-    let old = change.previous_name.as_ref();
-    if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
-        let owned = job.record_of_plan.owned(old);
-        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
-        let comparison = job.compare(desired, &view, job.remembered(&view.listed.name, owned));
-        intent.kept = comparison.kept().map(str::to_owned).collect();
-        intent.base = base_after_put(desired, &comparison, &job.compare_by);
-    }
-    intent
-}
-
-async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeResult {
+async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
     let Put { fresh: old, body, .. } = ready;
     let call = || job.client.update(&old.name, body);
     let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
@@ -57,24 +32,15 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     match send(job, call, hints_at_arrival, look).await {
         WriteEnd::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
         WriteEnd::Arrived(live) => {
-            let result = remember_rename(job, desired, ready, &live, &Deployment::Done);
-            if desired.declares_secret() {
-                // Whether its masked secrets arrived is not known: they are sent again.
-                return update::resend(job, desired).await;
-            }
-            result
+            remember_rename(job, desired, ready, &live, &Deployment::Done);
+            update::resend_masked(job, desired, &live).await
         }
-        WriteEnd::Failed { error, nothing_was_done } => {
-            let result = ended_with_note(job, &desired.name, &error, nothing_was_done);
-            match error.kind {
-                ErrorKind::Refused => ChangeResult::Blocked(format!(
-                    "the server refuses the rename: {}",
-                    error.message
-                )),
-                _ => result,
-            }
+        WriteEnd::Failed { error, in_doubt } if error.kind == ErrorKind::Refused => {
+            let why = format!("the server refuses the rename: {}", error.message);
+            Ended { result: ChangeResult::Blocked(why), in_doubt }
         }
-        WriteEnd::Over(result) => result,
+        WriteEnd::Failed { error, in_doubt } => ended(&error, in_doubt),
+        WriteEnd::Over(ended) => ended,
     }
 }
 
@@ -84,15 +50,16 @@ async fn after_answer(
     desired: &DesiredConnection,
     ready: &Put,
     deployment: &Deployment,
-) -> ChangeResult {
+) -> Ended {
     match look_after(job, &desired.name).await {
-        Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment),
+        Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment).into(),
         Ok(None) => {
-            job.forget_intent(&desired.name);
             job.count_attempt(desired, attempt::RENAME);
-            ChangeResult::Blocked("the server accepted the rename and kept the old name".to_owned())
+            let why = "the server accepted the rename and kept the old name";
+            // The next run settles what else it took.
+            Ended::in_doubt(ChangeResult::Blocked(why.to_owned()))
         }
-        Err(result) => result,
+        Err(ended) => ended,
     }
 }
 
@@ -102,7 +69,7 @@ async fn was_renamed(
     job: &Job<'_>,
     desired: &DesiredConnection,
     old: &LiveConnection,
-) -> Result<Option<LiveConnection>, ChangeResult> {
+) -> Result<Option<LiveConnection>, Ended> {
     let Some(live) = look_after(job, &desired.name).await? else { return Ok(None) };
     let is_same = match (&live.id, &old.id) {
         (Some(now), Some(then)) => now == then,
@@ -111,11 +78,9 @@ async fn was_renamed(
     if is_same {
         return Ok(Some(live));
     }
-    job.forget_intent(&desired.name);
-    Err(ChangeResult::Failed(format!(
-        "a connection of the name `{}` was made outside git in the meantime",
-        desired.name
-    )))
+    let why =
+        format!("a connection of the name `{}` was made outside git in the meantime", desired.name);
+    Err(ChangeResult::Failed(why).into())
 }
 
 /// Remembers a rename that was made.

@@ -21,11 +21,32 @@ pub(super) enum WriteEnd<T> {
     Failed {
         /// The server's words.
         error: CallError,
-        /// Whether it is certain that no attempt of it was carried out, and that none can still arrive.
-        nothing_was_done: bool,
+        /// Whether an earlier attempt of it may have been carried out, or may still arrive.
+        in_doubt: bool,
     },
     /// The reading after it decided the result, or the retries ended.
-    Over(ChangeResult),
+    Over(Ended),
+}
+
+/// How a change ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) result: ChangeResult,
+    /// Whether a call of it may have done something that no answer told of: the note of the call stays, and
+    /// the next run settles it.
+    pub(super) in_doubt: bool,
+}
+
+impl From<ChangeResult> for Ended {
+    fn from(result: ChangeResult) -> Self {
+        Self { result, in_doubt: false }
+    }
+}
+
+impl Ended {
+    pub(super) fn in_doubt(result: ChangeResult) -> Self {
+        Self { result, in_doubt: true }
+    }
 }
 
 /// Sends a write until its outcome is known. After an answer was lost, `look` reads what became of it
@@ -39,7 +60,7 @@ pub(super) async fn send<T, C, L>(
 ) -> WriteEnd<T>
 where
     C: Future<Output = Result<Deployment, CallError>>,
-    L: Future<Output = Result<Option<T>, ChangeResult>>,
+    L: Future<Output = Result<Option<T>, Ended>>,
 {
     let mut tries = Tries::default();
     loop {
@@ -51,35 +72,26 @@ where
         let may_have_arrived =
             error.may_have_been_done() || (!is_first && hints_at_arrival(error.kind));
         if !may_have_arrived {
-            return WriteEnd::Failed { error, nothing_was_done: is_first };
+            return WriteEnd::Failed { error, in_doubt: !is_first };
         }
         match look(error.clone()).await {
             Ok(Some(arrived)) => return WriteEnd::Arrived(arrived),
             Ok(None) => {}
-            Err(result) => return WriteEnd::Over(result),
+            Err(ended) => return WriteEnd::Over(ended),
         }
         if let Err(why) = job.client.retries().pause(&mut tries, &error).await {
-            return WriteEnd::Over(failed(&CallError { gave_up: Some(why), ..error }));
+            let result = failed(&CallError { gave_up: Some(why), ..error });
+            return WriteEnd::Over(Ended::in_doubt(result));
         }
     }
 }
 
-/// A failed call as the result of its change. One that was sent may have been carried out.
-pub(super) fn ended(error: &CallError, nothing_was_done: bool) -> ChangeResult {
-    if nothing_was_done { failed(error) } else { ChangeResult::Failed(error.to_string()) }
-}
-
-/// The same of a call with a note, which is taken back where nothing was done.
-pub(super) fn ended_with_note(
-    job: &Job<'_>,
-    name: &ConnectionName,
-    error: &CallError,
-    nothing_was_done: bool,
-) -> ChangeResult {
-    if nothing_was_done {
-        job.forget_intent(name);
+/// A failed call as the end of its change.
+pub(super) fn ended(error: &CallError, in_doubt: bool) -> Ended {
+    if in_doubt {
+        return Ended::in_doubt(ChangeResult::Failed(error.to_string()));
     }
-    ended(error, nothing_was_done)
+    failed(error).into()
 }
 
 fn failed(error: &CallError) -> ChangeResult {
@@ -103,13 +115,14 @@ pub(super) async fn read(
 pub(super) async fn look_after(
     job: &Job<'_>,
     name: &ConnectionName,
-) -> Result<Option<LiveConnection>, ChangeResult> {
+) -> Result<Option<LiveConnection>, Ended> {
     let found = match job.client.get(name).await {
         Err(_) if job.control.stop.is_cancelled() => job.client.finishing().get(name).await,
         found => found,
     };
     let unknown = |error: CallError| {
-        ChangeResult::Failed(format!("it is not known whether the write was done: {error}"))
+        let why = format!("it is not known whether the write was done: {error}");
+        Ended::in_doubt(ChangeResult::Failed(why))
     };
     Ok(learned(job, found.map_err(unknown)?))
 }

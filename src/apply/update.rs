@@ -9,13 +9,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::send::{
-    MADE_ANEW, NOT_SHOWN, WriteEnd, base_after_put, ended, is_made_anew, look_after, read,
+    Ended, MADE_ANEW, NOT_SHOWN, WriteEnd, base_after_put, ended, is_made_anew, look_after, read,
     remember, send,
 };
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
 use crate::catalog::Field;
-use crate::desired::{DesiredConnection, DesiredField};
+use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{
@@ -27,41 +27,42 @@ use crate::record::{Memory, Owned};
 use crate::secret::{Fingerprint, FingerprintKey, SensitiveValue, same_in_constant_time};
 
 /// Makes one connection equal to git; with `is_checked` it looks whether its secrets arrived.
-pub(super) async fn update(
+pub(super) async fn update(job: &Job<'_>, desired: &DesiredConnection, is_checked: bool) -> Ended {
+    let ended = write(job, desired, Purpose::Update).await;
+    if is_checked && ended.result == ChangeResult::Done {
+        return check_secrets(job, desired).await.into();
+    }
+    ended
+}
+
+/// Sends a connection again of which live masks something, where the answer to a write was lost: whether that
+/// arrived is not known. Until that is done it does not count as sent.
+pub(super) async fn resend_masked(
     job: &Job<'_>,
     desired: &DesiredConnection,
-    is_checked: bool,
-) -> ChangeResult {
-    let result = write(job, desired, Purpose::Update).await;
-    if is_checked && result == ChangeResult::Done {
-        return check_secrets(job, desired).await;
-    }
-    result
-}
-
-/// Sends a connection again whose secrets may not have arrived. Until that is done they do not count as sent.
-pub(super) async fn resend(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
-    job.ledger.edit_memory(&desired.name, |memory| {
-        if let Some(owned) = &mut memory.owned {
-            let is_secret = |path: &str| desired.field(path).is_some_and(DesiredField::is_secret);
-            Arc::make_mut(&mut owned.base).retain(|path, _| !is_secret(path));
-        }
+    live: &LiveConnection,
+) -> Ended {
+    let (view, keys) = (LiveView::of(live), job.compare_by.keys);
+    let is_masked = job.ledger.edit_memory(&desired.name, |memory| {
+        let owned = memory.owned.as_mut();
+        owned.is_some_and(|owned| view.forget_masked(Arc::make_mut(&mut owned.base), keys))
     });
-    match write(job, desired, Purpose::Resend).await {
-        // The first write arrived all the same.
-        ChangeResult::NotStarted => ChangeResult::Done,
-        result => result,
+    if !is_masked {
+        return ChangeResult::Done.into();
     }
+    let ended = write(job, desired, Purpose::Resend).await;
+    // The first write arrived all the same.
+    if ended.result == ChangeResult::NotStarted { ChangeResult::Done.into() } else { ended }
 }
 
-async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> ChangeResult {
+async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> Ended {
     let name = &desired.name;
     let ready = match ready_put(job, name, desired, purpose).await {
         Ok(ready) => ready,
-        Err(result) => return result,
+        Err(result) => return result.into(),
     };
-    let result = put(job, desired, &ready).await;
-    if result.is_written() {
+    let ended = put(job, desired, &ready).await;
+    if ended.result.is_written() {
         job.ledger.edit_memory(name, |memory| {
             if purpose == Purpose::Update {
                 count_puts(job, memory, desired, &ready);
@@ -69,10 +70,10 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> 
             ready.keep_shown_secrets(&mut memory.owned);
         });
     }
-    result
+    ended
 }
 
-async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeResult {
+async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
     let Put { fresh, comparison, body, .. } = ready;
     // Live that equals git proves that the PUT arrived only if it differed before, and if git declares
     // no secret, which may be masked.
@@ -80,10 +81,10 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     let call = || job.client.update(&fresh.name, body);
     let look = |_| async move {
         let Some(now) = look_after(job, &desired.name).await? else {
-            return Err(ChangeResult::Failed(NOT_SHOWN.to_owned()));
+            return Err(Ended::in_doubt(ChangeResult::Failed(NOT_SHOWN.to_owned())));
         };
         if fresh.id.is_some() && now.id.is_some() && now.id != fresh.id {
-            return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
+            return Err(ChangeResult::Failed(MADE_ANEW.to_owned()).into());
         }
         let remembered = Remembered { base: Some(&comparison.base), unstable: None };
         let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
@@ -92,14 +93,14 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     let base = || base_after_put(desired, comparison, &job.compare_by);
     match send(job, call, |_| false, look).await {
         WriteEnd::Acknowledged(deployment) => {
-            remember(job, desired, base(), fresh.id.clone(), &deployment)
+            remember(job, desired, base(), fresh.id.clone(), &deployment).into()
         }
         WriteEnd::Arrived(now) => {
             let id = now.id.or_else(|| fresh.id.clone());
-            remember(job, desired, base(), id, &Deployment::Done)
+            remember(job, desired, base(), id, &Deployment::Done).into()
         }
-        WriteEnd::Failed { error, nothing_was_done } => ended(&error, nothing_was_done),
-        WriteEnd::Over(result) => result,
+        WriteEnd::Failed { error, in_doubt } => ended(&error, in_doubt),
+        WriteEnd::Over(ended) => ended,
     }
 }
 

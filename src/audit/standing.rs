@@ -103,11 +103,6 @@ impl Standing {
         self.connections.retain(|_, told| !told.is_empty());
     }
 
-    /// Whether a connection is not written as git declares it, as far as was told.
-    pub(super) fn is_kept_back(&self, name: &ConnectionName) -> bool {
-        self.connections.get(name).is_some_and(|told| !told.kept_back.is_empty())
-    }
-
     /// Since when connections drift.
     pub(super) fn drifting(&self) -> BTreeMap<ConnectionName, Timestamp> {
         let since =

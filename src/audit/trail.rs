@@ -12,10 +12,10 @@ use super::standing::Stands;
 use super::{ALLOW, Asked, Event, EventKind, HistoryFile, Line, Reconciled, Standing, WriteResult};
 use crate::document::Diagnostic;
 use crate::name::{CommitId, ConnectionName};
+use crate::plan::unanswered::FoundDone;
 use crate::plan::{
     Action, Change, ChangeResult, ConnectionState, Entry, Filter, RunRequests, TargetPlan,
 };
-use crate::record::Record;
 use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
@@ -277,6 +277,20 @@ impl Inner {
     }
 }
 
+impl EventKind {
+    /// The event that a write is told as.
+    fn of(action: Action) -> Option<Self> {
+        match action {
+            Action::Create => Some(Self::Create),
+            Action::Update => Some(Self::Update),
+            Action::Replace => Some(Self::Replace),
+            Action::Rename => Some(Self::Rename),
+            Action::Delete => Some(Self::Delete),
+            Action::Blocked | Action::Drift => None,
+        }
+    }
+}
+
 /// One run on a target, for its trail.
 pub(crate) struct RunTrail {
     trail: Arc<Trail>,
@@ -299,37 +313,19 @@ impl RunTrail {
         }
     }
 
-    /// Tells the writes of earlier runs that this one finds done: their answer was not seen. `before` is the
-    /// record that the run began with, and `now` the one that its plan leaves.
-    pub(crate) fn found_done(&self, plan: &TargetPlan, before: &Record, now: &Record) {
-        let adopted = plan.entries.iter().filter(|entry| entry.adopted);
-        let adopted: BTreeSet<_> = adopted.map(|entry| &entry.name).collect();
-        let all = before.connections.iter().filter(|(name, _)| !adopted.contains(name));
-        for (name, memory) in all {
-            let left = now.connections.get(name);
-            let own =
-                left.filter(|left| left.intent.is_none()).and_then(|left| left.owned.as_ref());
-            let due = memory.owned.as_ref().filter(|_| left.is_none() && memory.due.is_some());
-            let (kind, type_name, from) = match (&memory.intent, own, due) {
-                (Some(sent), Some(own), _) if sent.type_name == own.type_name => {
-                    let kind = match &memory.owned {
-                        _ if sent.from.is_some() => EventKind::Rename,
-                        Some(_) => EventKind::Replace,
-                        None => EventKind::Create,
-                    };
-                    (kind, &sent.type_name, sent.from.as_ref())
-                }
-                // One that was held was not sent.
-                (None, _, Some(gone)) if !self.trail.refreshed().standing.is_kept_back(name) => {
-                    (EventKind::Delete, &gone.type_name, None)
-                }
-                _ => continue,
-            };
-            let from = from.map(|from| format!(", renamed from `{from}`")).unwrap_or_default();
-            let why = Some(format!("found done: no run saw the answer to the call{from}"));
-            let (type_name, connection) = (Some(type_name.clone()), Some(name.clone()));
-            let result = Some(WriteResult::Done);
-            self.tell(Event { type_name, connection, result, why, ..self.event(kind) });
+    /// Tells the writes of earlier runs that this one found done: their answer was not seen.
+    pub(crate) fn found_done(&self, found: &[FoundDone]) {
+        for FoundDone { name, type_name, action, from } in found {
+            let Some(kind) = EventKind::of(*action) else { continue };
+            let from = from.as_ref().map(|from| format!(", renamed from `{from}`"));
+            let from = from.unwrap_or_default();
+            self.tell(Event {
+                type_name: Some(type_name.clone()),
+                connection: Some(name.clone()),
+                result: Some(WriteResult::Done),
+                why: Some(format!("found done: no run saw the answer to the call{from}")),
+                ..self.event(kind)
+            });
         }
     }
 
@@ -369,14 +365,7 @@ impl RunTrail {
 
     /// Tells how a write ended. A change without a call is no write.
     pub(crate) fn wrote(&self, change: &Change, result: &ChangeResult) {
-        let kind = match change.action {
-            Action::Create => EventKind::Create,
-            Action::Update => EventKind::Update,
-            Action::Replace => EventKind::Replace,
-            Action::Rename => EventKind::Rename,
-            Action::Delete => EventKind::Delete,
-            Action::Blocked | Action::Drift => return,
-        };
+        let Some(kind) = EventKind::of(change.action) else { return };
         let (result, problem) = match result {
             ChangeResult::Done => (WriteResult::Done, None),
             ChangeResult::Degraded(why) => (WriteResult::Degraded, Some(why)),

@@ -86,6 +86,13 @@ pub(crate) struct Keys<'a> {
     pub(crate) is_known: bool,
 }
 
+impl Keys<'_> {
+    /// A fingerprint that no value has. It is of no field, so that `null` does not have it either.
+    pub(crate) fn of_no_value(&self) -> Fingerprint {
+        self.key.of("", &Value::Null)
+    }
+}
+
 /// The settings of a comparison beside the connection itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompareSettings<'a> {
@@ -391,29 +398,59 @@ impl LiveView<'_> {
     /// Whether live shows a connection as a base has it, in all that can be read: values of the
     /// environment that the base does not know cannot.
     pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
-        let Some(own_type) = catalog::find(type_name) else { return false };
+        let shows = |(path, field): (&String, &BaseField)| self.shows_field(path, field, keys);
         self.listed.type_name == type_name
-            && base.iter().all(|(path, older)| {
-                let field = field_exactly_at(own_type, path);
-                let shown = self.get(path);
-                let may_be_masked = field.is_some_and(|field| {
-                    field.is_secret() || (field.is_file() && !shows_file(shown))
-                });
-                if may_be_masked {
-                    return true;
-                }
-                let kind = field.map(|field| &field.kind);
-                let is_masked_inside = || {
-                    let masked = |shown| !sent::masked_in(own_type, path, shown).is_empty();
-                    matches!(kind, Some(Kind::Set(_))) || shown.is_some_and(masked)
-                };
-                if holds_env(&older.declared) && (older.print.is_none() || is_masked_inside()) {
-                    let texts = Filling::with_parts(BTreeSet::new(), true);
-                    let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
-                    return equal(field, Some(&older.declared), Some(&shown));
-                }
-                matches_base(field, field.map(Field::defaults), path, older, shown, keys)
-            })
+            && catalog::find(type_name).is_some()
+            && base.iter().all(shows)
+    }
+
+    /// The fields of a base that live shows otherwise.
+    pub(crate) fn shown_otherwise(&self, base: &Base, keys: Keys<'_>) -> BTreeSet<String> {
+        let otherwise = base.iter().filter(|(path, field)| !self.shows_field(path, field, keys));
+        otherwise.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether live shows a field as a base has it, as far as it can be read.
+    pub(crate) fn shows_field(&self, path: &str, older: &BaseField, keys: Keys<'_>) -> bool {
+        if self.may_mask(path) {
+            return true;
+        }
+        let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
+        let field = field_exactly_at(own_type, path);
+        let shown = self.get(path);
+        if holds_env(&older.declared) && (older.print.is_none() || self.masks_inside(path)) {
+            let texts = Filling::with_parts(BTreeSet::new(), true);
+            let kind = field.map(|field| &field.kind);
+            let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
+            return equal(field, Some(&older.declared), Some(&shown));
+        }
+        matches_base(field, field.map(Field::defaults), path, older, shown, keys)
+    }
+
+    /// Whether live may mask a field as a whole: a secret, or a file of which nothing is shown.
+    fn may_mask(&self, path: &str) -> bool {
+        let own_type = catalog::find(&self.listed.type_name);
+        own_type.and_then(|own_type| field_exactly_at(own_type, path)).is_some_and(|field| {
+            field.is_secret() || (field.is_file() && !shows_file(self.get(path)))
+        })
+    }
+
+    fn masks_inside(&self, path: &str) -> bool {
+        let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
+        let masked = |shown| !sent::masked_in(own_type, path, shown).is_empty();
+        let is_set = |field: &Field| matches!(field.kind, Kind::Set(_));
+        field_exactly_at(own_type, path).is_some_and(is_set) || self.get(path).is_some_and(masked)
+    }
+
+    /// Whether live does not tell if it has a field as git does.
+    pub(crate) fn masks(&self, path: &str, field: &BaseField) -> bool {
+        self.may_mask(path) || (holds_env(&field.declared) && self.masks_inside(path))
+    }
+
+    /// Has the fields that live masks count as not sent; whether there is one.
+    pub(crate) fn forget_masked(&self, base: &mut Base, keys: Keys<'_>) -> bool {
+        let masked = base.iter_mut().filter(|(path, field)| self.masks(path, field));
+        masked.map(|(_, field)| field.print = Some(keys.of_no_value())).count() > 0
     }
 }
 

@@ -37,7 +37,7 @@ pub async fn carry_out(
     trail.consented_by_flags(&options.requests);
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     let Opened { before, ledger, .. } = &ready.opened;
-    trail.found_done(&plan, before, &ready.record);
+    trail.found_done(&ready.found_done);
     trail.found(&plan);
     let ledger = ledger.clone().unwrap_or_else(|| Ledger::new(before.clone(), None, None));
     plan.notices.extend(reconcile.keep_last_good(ready.good.as_ref()).await);

@@ -26,9 +26,10 @@ use crate::plan::earlier_commits::{
     EarlierCommits, Noting, forget_path, keep_beside, keep_due, open_renames, renames_of,
 };
 use crate::plan::reading::{self, ReadBack};
+use crate::plan::unanswered::{FoundDone, settle};
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
-    raise_protection, take_back_protection, unanswered,
+    raise_protection, take_back_protection,
 };
 use crate::record::{GoodCommit, ReadableSecrets, Record};
 use crate::source::{Snapshot, SourceError};
@@ -92,7 +93,8 @@ impl Reconcile<'_> {
             !may_lift || earlier.absent_layer_of(&connection.name, Some(connection)).is_some()
         });
         let mut observed = self.look_closer(live, &opened, &record, prepared).await;
-        let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
+        let (mut planned, found_done) =
+            self.decide_rows(&opened, record, &earlier, &mut observed).await?;
         planned.redact(&self.engine.redactor);
         if self.engine.config.target_names.len() > 1 {
             planned.name_target(&self.target.name);
@@ -102,7 +104,8 @@ impl Reconcile<'_> {
         let good = self.good_commit(&opened, &earlier);
         let consents = self.trailer_consents(&opened.before, &record);
         let snapshot = self.snapshot.clone();
-        prepared.ready = Some(Ready { opened, record, observed, tally, good, consents, snapshot });
+        prepared.ready =
+            Some(Ready { opened, record, observed, tally, found_done, good, consents, snapshot });
         Ok(())
     }
 
@@ -205,12 +208,12 @@ impl Reconcile<'_> {
         mut record: Record,
         earlier: &EarlierCommits,
         observed: &mut Observed,
-    ) -> Result<Planned, (Step, String)> {
+    ) -> Result<(Planned, Vec<FoundDone>), (Step, String)> {
         let Opened { loaded, desired, connection, key_is_known, before, .. } = opened;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let blocked = loaded.blocked(record.last_good.as_ref());
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
-        unanswered::settle(&mut record, observed, keys);
+        let found_done = settle(&mut record, observed, keys);
         take_back_protection(&mut record, &opened.raised, desired, &observed.live);
         let invalid = with_old_names(blocked, loaded, desired, &record, &observed.live);
         let loaded_whole = !loaded.contents.has_errors();
@@ -258,7 +261,7 @@ impl Reconcile<'_> {
             }
             keep_beside(good, loaded.of_part(filter), loaded.counts());
         }
-        Ok(planned)
+        Ok((planned, found_done))
     }
 
     /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths and

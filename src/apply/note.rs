@@ -1,0 +1,121 @@
+//! Every call is noted before it is sent: `plan::unanswered` settles those whose answer no run saw.
+
+use std::collections::BTreeSet;
+
+use super::Job;
+use super::send::base_after_put;
+use crate::desired::DesiredConnection;
+use crate::live::LiveConnection;
+use crate::name::ConnectionName;
+use crate::plan::compare::{CompareSettings, LiveView};
+use crate::plan::{Action, Change, FieldChange, TargetPlan};
+use crate::record::{Base, BaseField, Intent, NotedCall, Owned};
+use crate::secret::SensitiveValue;
+
+/// Notes every call in one go: a crash between a call and its answer must leave no orphan, and no value that
+/// git does not know to be live. Where a call follows the state is written even if nothing is noted, so that
+/// one that cannot be written stops the run before its first call; where none does it is left as it is.
+pub(super) fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
+    let changes = plan.entries.iter().filter_map(|entry| entry.change.as_deref());
+    let sent: Vec<&Change> = changes.filter(|change| change.needs_call()).collect();
+    if sent.is_empty() {
+        return;
+    }
+    let intent = |change: &Change| {
+        let desired = job.desired.get(&change.name);
+        match change.action {
+            Action::Create | Action::Replace => Some(of_create(desired?, &job.compare_by)),
+            Action::Rename => Some(of_rename(job, change, desired?)),
+            Action::Update => of_update(job, change, desired?),
+            Action::Delete => of_delete(job, &change.name),
+            Action::Blocked | Action::Drift => None,
+        }
+    };
+    let intents: Vec<_> =
+        sent.iter().filter_map(|change| Some((&change.name, intent(change)?))).collect();
+    job.ledger.edit(|record| {
+        for (name, intent) in intents {
+            record.edit(name, |memory| memory.intent = Some(intent));
+        }
+    });
+}
+
+/// The note of a create, before its call.
+fn of_create(desired: &DesiredConnection, settings: &CompareSettings<'_>) -> Intent {
+    Intent {
+        call: NotedCall::Make,
+        type_name: desired.connection_type.name.to_owned(),
+        from: None,
+        base: settings.base_of(desired),
+        kept: BTreeSet::new(),
+        protect: desired.options.protect,
+    }
+}
+
+/// The note of a rename, before its call.
+fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Intent {
+    let mut intent = of_create(desired, &job.compare_by);
+    intent.from.clone_from(&change.previous_name);
+    let old = change.previous_name.as_ref();
+    if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
+        let owned = job.record_of_plan.owned(old);
+        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
+        let comparison = job.compare(desired, &view, job.remembered(&view.listed.name, owned));
+        intent.kept = comparison.kept().map(str::to_owned).collect();
+        intent.base = base_after_put(desired, &comparison, &job.compare_by);
+    }
+    intent
+}
+
+/// The note of an update, before its call: the base with the fields that it writes. One that adopts has no
+/// base, and needs no note.
+fn of_update(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Option<Intent> {
+    let mut base = Base::clone(&job.record_of_plan.owned(&desired.name)?.base);
+    let of_git = of_create(desired, &job.compare_by);
+    for FieldChange { path, .. } in &change.fields {
+        match of_git.base.get(path) {
+            Some(now) => base.insert(path.clone(), now.clone()),
+            None => base.remove(path),
+        };
+    }
+    Some(Intent { call: NotedCall::Update, base, ..of_git })
+}
+
+/// The note of a delete, before its call. Fields that drifted tell nothing.
+fn of_delete(job: &Job<'_>, name: &ConnectionName) -> Option<Intent> {
+    let owned = job.record_of_plan.owned(name)?;
+    let view = job.observed.listed(name)?;
+    Some(Intent {
+        call: NotedCall::Delete,
+        type_name: owned.type_name.clone(),
+        from: None,
+        base: Base::clone(&owned.base),
+        kept: view.shown_otherwise(&owned.base, job.compare_by.keys),
+        protect: owned.protect,
+    })
+}
+
+/// The note of the way back: what git declared of the old connection, with the values that are sent, and
+/// apart from what live had otherwise.
+pub(super) fn of_way_back(
+    job: &Job<'_>,
+    owned: &Owned,
+    old: &LiveConnection,
+    way_back: &SensitiveValue,
+) -> Intent {
+    let keys = job.compare_by.keys;
+    let fields = owned.base.iter().map(|(path, field)| {
+        let sent = way_back.expose().pointer(path).filter(|_| field.print.is_some());
+        let print = sent.map(|sent| keys.key.of(path, sent));
+        (path.clone(), BaseField { print, ..field.clone() })
+    });
+    let base: Base = fields.collect();
+    Intent {
+        call: NotedCall::Make,
+        type_name: owned.type_name.clone(),
+        from: None,
+        kept: LiveView::of(old).shown_otherwise(&base, keys),
+        base,
+        protect: owned.protect,
+    }
+}
