@@ -19,7 +19,9 @@ mod entry;
 pub(crate) mod equality;
 mod judge;
 mod limits;
+mod protection;
 pub(crate) mod reading;
+pub(crate) mod renames;
 mod row;
 mod run;
 pub(crate) mod saved;
@@ -29,7 +31,7 @@ pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason}
 pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
-pub(crate) use limits::{keep_protection, raise_protection, take_back_protection};
+pub(crate) use protection::{keep_protection, raise_protection, take_marks_back};
 pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};
 

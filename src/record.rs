@@ -194,6 +194,9 @@ pub struct Owned {
     /// `protect` as it was last declared; it outlives its document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
+    /// The document with `protect` that is to rename this connection, and did not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected_by: Option<ConnectionName>,
     /// `renamedFrom` of its document when live was last compared with it: that rename is done, or was not
     /// needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -471,6 +474,11 @@ impl Owned {
         same_id && self.type_name == live.type_name
     }
 
+    /// Whether it must not be deleted.
+    pub fn is_protected(&self) -> bool {
+        self.protect || self.protected_by.is_some()
+    }
+
     /// The fingerprints of its secrets that were sent or read back, by pointer.
     pub fn verified_secrets(&self) -> impl Iterator<Item = (&String, &Fingerprint)> {
         let own_type = crate::catalog::find(&self.type_name);
@@ -560,6 +568,24 @@ impl Record {
         {
             good.left.insert(name.clone());
         }
+    }
+
+    /// Has names count as the last good commit's again that left the inventory, and that a run of that very
+    /// commit took in again. Tells whether there is one.
+    pub(crate) fn take_in_again(
+        &mut self,
+        commit: &CommitId,
+        is_declared: impl Fn(&ConnectionName) -> bool,
+    ) -> bool {
+        let is_owned = |name: &ConnectionName| {
+            self.connections.get(name).is_some_and(|memory| memory.owned.is_some())
+        };
+        let Some(good) = self.last_good.as_mut().filter(|good| good.commit == *commit) else {
+            return false;
+        };
+        let before = good.left.len();
+        good.left.retain(|name| !is_declared(name) || !is_owned(name));
+        good.left.len() != before
     }
 
     /// Forgets all that belongs to a name; whether it was in the inventory.

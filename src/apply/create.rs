@@ -113,6 +113,10 @@ pub(super) async fn learn_ids(job: &Job<'_>, entries: &[Entry]) {
         let owned = created.iter().filter_map(|name| record.owned(name));
         owned.filter(|owned| owned.id.is_none()).map(|owned| owned.type_name.clone()).collect()
     });
+    // A run that is killed meanwhile has to know what it made.
+    if !types.is_empty() && job.ledger.save().await.is_err() {
+        return;
+    }
     for type_name in types {
         let Ok(Listed::Complete(listed)) = job.client.list(&type_name).await else { continue };
         for live in listed.into_iter().filter(|live| created.contains(&live.name)) {

@@ -91,7 +91,7 @@ fn of_delete(job: &Job<'_>, name: &ConnectionName) -> Option<Intent> {
         from: None,
         base: Base::clone(&owned.base),
         kept: view.shown_otherwise(&owned.base, job.compare_by.keys),
-        protect: owned.protect,
+        protect: owned.is_protected(),
     })
 }
 
@@ -104,9 +104,11 @@ pub(super) fn of_way_back(
     way_back: &SensitiveValue,
 ) -> Intent {
     let keys = job.compare_by.keys;
+    let kept = LiveView::of(old).shown_otherwise(&owned.base, keys);
     let fields = owned.base.iter().map(|(path, field)| {
-        let sent = way_back.expose().pointer(path).filter(|_| field.print.is_some());
-        let print = sent.map(|sent| keys.key.of(path, sent));
+        let is_carried = field.print.is_some() && !kept.contains(path);
+        let sent = way_back.expose().pointer(path).filter(|_| is_carried);
+        let print = sent.map(|sent| keys.key.of(path, sent)).or_else(|| field.print.clone());
         (path.clone(), BaseField { print, ..field.clone() })
     });
     let base: Base = fields.collect();
@@ -114,8 +116,8 @@ pub(super) fn of_way_back(
         call: NotedCall::Make,
         type_name: owned.type_name.clone(),
         from: None,
-        kept: LiveView::of(old).shown_otherwise(&base, keys),
         base,
-        protect: owned.protect,
+        kept,
+        protect: owned.is_protected(),
     }
 }

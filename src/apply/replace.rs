@@ -157,6 +157,8 @@ async fn make_again(job: &Job<'_>, name: &ConnectionName, old: Old, new_in_doubt
     let intent = note::of_way_back(job, &owned, &live, &way_back);
     let base = Arc::new(intent.base.clone());
     let of_new = job.ledger.edit_memory(name, |memory| memory.intent.replace(intent));
+    // A state that cannot be written keeps the old connection away no longer.
+    let _ = job.ledger.save().await;
     let call = || job.client.create(&live.name, &way_back);
     let look = |_| look_after(job, &live.name);
     let ended = match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {

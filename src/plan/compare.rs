@@ -418,7 +418,9 @@ impl LiveView<'_> {
         let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
         let field = field_exactly_at(own_type, path);
         let shown = self.get(path);
-        if holds_env(&older.declared) && (older.print.is_none() || self.masks_inside(path)) {
+        let is_set = matches!(field.map(|field| &field.kind), Some(Kind::Set(_)));
+        let by_text = holds_env(&older.declared) && (older.print.is_none() || is_set);
+        if by_text || self.masks_a_part(path) {
             let texts = Filling::with_parts(BTreeSet::new(), true);
             let kind = field.map(|field| &field.kind);
             let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
@@ -435,21 +437,19 @@ impl LiveView<'_> {
         })
     }
 
-    fn masks_inside(&self, path: &str) -> bool {
+    fn masks_a_part(&self, path: &str) -> bool {
         let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
-        let masked = |shown| !sent::masked_in(own_type, path, shown).is_empty();
-        let is_set = |field: &Field| matches!(field.kind, Kind::Set(_));
-        field_exactly_at(own_type, path).is_some_and(is_set) || self.get(path).is_some_and(masked)
+        self.get(path).is_some_and(|shown| !sent::masked_in(own_type, path, shown).is_empty())
     }
 
-    /// Whether live does not tell if it has a field as git does.
-    pub(crate) fn masks(&self, path: &str, field: &BaseField) -> bool {
-        self.may_mask(path) || (holds_env(&field.declared) && self.masks_inside(path))
+    /// Whether live does not tell if it has a field, or a part of it, as git does.
+    pub(crate) fn masks(&self, path: &str) -> bool {
+        self.may_mask(path) || self.masks_a_part(path)
     }
 
     /// Has the fields that live masks count as not sent; whether there is one.
     pub(crate) fn forget_masked(&self, base: &mut Base, keys: Keys<'_>) -> bool {
-        let masked = base.iter_mut().filter(|(path, field)| self.masks(path, field));
+        let masked = base.iter_mut().filter(|(path, _)| self.masks(path));
         masked.map(|(_, field)| field.print = Some(keys.of_no_value())).count() > 0
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::renames::{open_renames, renames_of};
 use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
@@ -293,42 +294,6 @@ impl Noting<'_> {
         }
         due
     }
-}
-
-/// The renames that are not done: the new name by the old one. `renames` are pairs of a new and an old name.
-/// While a rename is not done, its commit counts as declaring the old name; after that it does not, so that
-/// no commit removed a connection that is made later under the old name.
-pub(crate) fn open_renames<'n>(
-    renames: impl IntoIterator<Item = (&'n ConnectionName, &'n ConnectionName)>,
-    record: &Record,
-    live: &Live,
-) -> BTreeMap<&'n ConnectionName, &'n ConnectionName> {
-    let has_arrived = |new: &ConnectionName| {
-        let is_live = live.connections.contains_key(new) || !live.is_complete();
-        record.owned(new).is_some() && is_live
-    };
-    let (mut open, mut others) = (BTreeMap::new(), renames.into_iter().collect::<Vec<_>>());
-    loop {
-        let before = others.len();
-        others.retain(|(new, old)| {
-            // The connection of the new name may be one that another rename is still to move on.
-            let is_open = !has_arrived(new) || open.contains_key(new);
-            if is_open {
-                open.entry(*old).or_insert(*new);
-            }
-            !is_open
-        });
-        if others.len() == before {
-            return open;
-        }
-    }
-}
-
-/// The renames that are declared: new and old name.
-pub(crate) fn renames_of(
-    desired: &Desired,
-) -> impl Iterator<Item = (&ConnectionName, &ConnectionName)> {
-    desired.values().filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)))
 }
 
 /// Keeps the due steps of before after a run that asks for none: no commit removed the names that a

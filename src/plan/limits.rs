@@ -1,17 +1,10 @@
 //! The limits that look at all deletes and replaces of a run together (rule 3): `max_deletes` and lost
-//! paths. And `protect`, which the inventory remembers as it was last declared, so that it outlives its
-//! document.
+//! paths.
 
-use std::collections::BTreeSet;
-
-use super::earlier_commits::{open_renames, renames_of};
 use super::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words};
-use super::row::{Claim, Row, Rows, Settings};
+use super::row::{Rows, Settings};
 use crate::config::MaxDeletes;
-use crate::desired::{Desired, DesiredConnection};
-use crate::live::Live;
-use crate::name::ConnectionName;
-use crate::record::{Due, OverLimit, Record};
+use crate::record::{Due, OverLimit};
 
 /// How many deletes a share allows at least: of a small inventory it would allow none.
 const FEWEST_OF_A_SHARE: usize = 3;
@@ -134,94 +127,6 @@ fn in_words(due: &Due, group: &Deletes, lost: Option<&String>) -> Option<Why> {
         "held by max_deletes: {due} {deletes} and {allowed} allowed (the inventory {holds} {inventory})"
     );
     Some(Why::new(reason).advice(format!("{ALLOW_DELETES}, or raise max_deletes")))
-}
-
-/// Raises `protect` where a document declares it, also of the old name of its rename, and of what may have
-/// been created: it counts from the first reconcile that saw it, whatever its lists gave. Gives the names.
-pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> BTreeSet<ConnectionName> {
-    let mut raised = BTreeSet::new();
-    for connection in desired.values().filter(|connection| connection.options.protect) {
-        for name in connection.options.renamed_from.iter().chain([&connection.name]) {
-            let Some(memory) = record.memory(name) else { continue };
-            let owned = memory.owned.iter().map(|owned| owned.protect);
-            let intent = memory.intent.iter().map(|intent| intent.protect);
-            if owned.chain(intent).any(|protect| !protect) {
-                raised.insert(name.clone());
-                set_protection(record, name, true);
-            }
-        }
-    }
-    raised
-}
-
-fn set_protection(record: &mut Record, name: &ConnectionName, protect: bool) {
-    record.edit(name, |memory| {
-        memory.owned.iter_mut().for_each(|owned| owned.protect = protect);
-        memory.intent.iter_mut().for_each(|intent| intent.protect = protect);
-    });
-}
-
-/// Takes back what was raised of old names whose renames are done, which only lists tell.
-pub(crate) fn take_back_protection(
-    record: &mut Record,
-    raised: &BTreeSet<ConnectionName>,
-    desired: &Desired,
-    live: &Live,
-) {
-    let open: BTreeSet<ConnectionName> =
-        open_renames(renames_of(desired), record, live).into_keys().cloned().collect();
-    let is_declared =
-        |name: &ConnectionName| desired.get(name).is_some_and(|desired| desired.options.protect);
-    for name in raised.iter().filter(|name| !open.contains(*name) && !is_declared(name)) {
-        set_protection(record, name, false);
-    }
-}
-
-/// Counts connections of the inventory as protected as long as they are so there, where this run may
-/// not lift it.
-pub(crate) fn keep_protection(
-    desired: &mut Desired,
-    record: &Record,
-    is_kept: impl Fn(&DesiredConnection) -> bool,
-) {
-    let is_protected = |name: &ConnectionName| {
-        let memory = record.memory(name);
-        let owned = memory.and_then(|memory| memory.owned.as_ref());
-        let intent = memory.and_then(|memory| memory.intent.as_ref());
-        owned.is_some_and(|owned| owned.protect) || intent.is_some_and(|intent| intent.protect)
-    };
-    for connection in desired.values_mut().filter(|connection| is_kept(connection)) {
-        let mut names = std::iter::once(&connection.name).chain(&connection.options.renamed_from);
-        if names.any(is_protected) {
-            connection.options.protect = true;
-        }
-    }
-}
-
-/// Has the inventory remember `protect` as it is declared. Only a commit that loaded whole lifts it,
-/// and only with the type that is protected and with all of its paths.
-pub(super) fn follow_protection(
-    decision: &mut Decision,
-    row: &Row<'_>,
-    desired: &DesiredConnection,
-    settings: &Settings<'_>,
-) {
-    let protect = desired.options.protect;
-    // A connection that is to be renamed is not the one that a document of its old name declares.
-    let is_renamed = matches!(row.claim, Some(Claim::Frees(_) | Claim::Locks(_)));
-    let may_lift = settings.loaded_whole
-        && row.absent_layer.is_none()
-        && !settings.is_worktree()
-        && !is_renamed;
-    let memory = decision.memory.as_ref().or(row.memory);
-    let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
-        let is_of_type = owned.type_name == desired.connection_type.name;
-        owned.protect != protect && (protect || (may_lift && is_of_type))
-    });
-    if changes {
-        let owned = &mut decision.memory(row).owned;
-        owned.iter_mut().for_each(|owned| owned.protect = protect);
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::compare::{LiveView, field_exactly_at, value_to_send};
-use super::earlier_commits::renames_of;
 use super::equality::{equal_in, is_empty};
+use super::renames::renames_of;
 use super::run::Filter;
 use crate::catalog::Field;
 use crate::desired::{Desired, DesiredConnection, holds_env};

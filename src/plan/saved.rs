@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::earlier_commits::renames_of;
+use super::renames::renames_of;
 use super::{Action, Change, Observed, TargetPlan};
 use crate::catalog::{self, hidden, is_bookkeeping};
 use crate::desired::{Desired, DesiredConnection, DesiredField, env_names, holds_env, lies_in};
@@ -119,7 +119,7 @@ impl Digests {
                     let base: Map<String, Value> =
                         owned.base.iter().map(|(k, v)| (k.clone(), v.declared.clone())).collect();
                     let value = serde_json::json!({
-                        "type": owned.type_name, "protect": owned.protect, "base": base,
+                        "type": owned.type_name, "protect": owned.is_protected(), "base": base,
                     });
                     (name.clone(), digest(&value))
                 })

@@ -154,12 +154,8 @@ fn settle_update(
     let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
     let is_changed =
         |path: &&String| then.get(*path) != sent.get(*path) && !intent.kept.contains(*path);
-    let is_masked = |path: &&String| {
-        let fields = [then.get(*path), sent.get(*path)];
-        fields.into_iter().flatten().any(|field| view.masks(path, field))
-    };
     let (masked, told): (Vec<&String>, Vec<&String>) =
-        paths.into_iter().filter(is_changed).partition(is_masked);
+        paths.into_iter().filter(is_changed).partition(|path| view.masks(path));
     let shows = |base: &Base, path: &String| {
         base.get(path).is_some_and(|field| view.shows_field(path, field, keys))
     };

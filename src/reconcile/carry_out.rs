@@ -51,6 +51,12 @@ pub async fn carry_out(
         progress(change, result);
     };
     reconcile.make_calls(&ready, &ledger, &mut plan, strict, &progress).await;
+    if let Some(commit) = commit.as_ref().filter(|_| options.follows) {
+        let is_declared = |name: &ConnectionName| ready.opened.desired.contains_key(name);
+        if ledger.edit(|record| record.take_in_again(&commit.id, is_declared)) {
+            save(&ledger, &mut plan).await;
+        }
+    }
     trail.ended(&plan, &options.requests.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
@@ -143,6 +149,10 @@ async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetP
             record.lost_at = None;
         }
     });
+    save(ledger, plan).await;
+}
+
+async fn save(ledger: &Ledger, plan: &mut TargetPlan) {
     if let Err(error) = ledger.save().await {
         plan.errors.push(error.to_string());
     }

@@ -127,6 +127,9 @@ impl CommitReader<'_> {
             let Self { engine, target, snapshot, .. } = *self;
             let then = declared_unread(engine, target, snapshot, &path, good, counts)?;
             let may_be_more = !then.unknown_files.is_empty();
+            // Known by themselves: consent to the loss of the path does not free what they may declare.
+            let touched = |file: &String| (file.clone(), names_touched_below(good, file, counts));
+            paths.extend(then.unknown_files.iter().map(touched));
             if !then.names.is_empty() || may_be_more {
                 paths.insert(path.clone(), names_touched_below(good, &path, counts));
             }

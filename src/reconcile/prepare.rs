@@ -15,21 +15,20 @@ use super::{
 use crate::api::{Client, ENDING, before_the_end};
 use crate::audit::TrailerConsent;
 use crate::config::{OnDrift, Target};
-use crate::desired::{self, Desired};
+use crate::desired::{self, Desired, DesiredConnection};
 use crate::diagnostic::Diagnostic;
 use crate::document::{self, Invalid};
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe::{self, Singles};
 use crate::plan::compare::{CompareSettings, Keys};
-use crate::plan::earlier_commits::{
-    EarlierCommits, Noting, forget_path, keep_beside, keep_due, open_renames, renames_of,
-};
+use crate::plan::earlier_commits::{EarlierCommits, Noting, forget_path, keep_beside, keep_due};
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::unanswered::{FoundDone, settle};
+use crate::plan::renames::{open_renames, renames_of};
+use crate::plan::unanswered::settle;
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
-    raise_protection, take_back_protection,
+    raise_protection, take_marks_back,
 };
 use crate::record::{GoodCommit, ReadableSecrets, Record};
 use crate::source::{Snapshot, SourceError};
@@ -77,10 +76,14 @@ pub(crate) struct Opened {
     pub(super) key_is_known: bool,
     /// The record as it was read, with the protection that the commit raises.
     pub(super) before: Record,
-    /// The names whose protection it raised.
-    raised: BTreeSet<ConnectionName>,
     /// Of a run that writes the state: it holds the lock until the outcome of the plan is remembered.
     pub(super) ledger: Option<Ledger>,
+}
+
+impl Opened {
+    fn keys(&self) -> Keys<'_> {
+        Keys { key: &self.connection.key, is_known: self.key_is_known }
+    }
 }
 
 impl Reconcile<'_> {
@@ -88,13 +91,16 @@ impl Reconcile<'_> {
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
         let (mut opened, mut record) = self.open(prepared).await?;
         let (earlier, live) = self.ask(&opened, &mut record, prepared).await?;
-        let may_lift = self.snapshot.commit().is_some() && !opened.loaded.contents.has_errors();
-        keep_protection(&mut opened.desired, &record, |connection| {
-            !may_lift || earlier.absent_layer_of(&connection.name, Some(connection)).is_some()
-        });
         let mut observed = self.look_closer(live, &opened, &record, prepared).await;
-        let (mut planned, found_done) =
-            self.decide_rows(&opened, record, &earlier, &mut observed).await?;
+        let found_done = settle(&mut record, &observed, opened.keys());
+        let (desired, live) = (&mut opened.desired, &observed.live);
+        let is_whole = self.snapshot.commit().is_some() && !opened.loaded.contents.has_errors();
+        let may_lift = |connection: &DesiredConnection| {
+            is_whole && earlier.absent_layer_of(&connection.name, Some(connection)).is_none()
+        };
+        take_marks_back(&mut record, desired, live, may_lift);
+        keep_protection(desired, &record, live, may_lift);
+        let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
         planned.redact(&self.engine.redactor);
         if self.engine.config.target_names.len() > 1 {
             planned.name_target(&self.target.name);
@@ -120,14 +126,14 @@ impl Reconcile<'_> {
         let (mut before, ledger) = recalled.map_err(|problem| (Step::State, problem))?;
         let desired = self.resolve(&loaded, prepared);
         // It counts at once, also where the lists fail later or the target is suspended.
-        let raised = raise_protection(&mut before, &desired);
-        if let Some(ledger) = ledger.as_ref().filter(|_| !raised.is_empty()) {
+        let has_raised = raise_protection(&mut before, &desired);
+        if let Some(ledger) = ledger.as_ref().filter(|_| has_raised) {
             ledger.edit(|known| raise_protection(known, &desired));
             ledger.save().await.map_err(|error| (Step::State, error.to_string()))?;
         }
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
-        Ok((Opened { loaded, desired, connection, key_is_known, before, raised, ledger }, record))
+        Ok((Opened { loaded, desired, connection, key_is_known, before, ledger }, record))
     }
 
     /// Asks the API for the lists, and git for the earlier commits meanwhile. Both come after the state
@@ -201,20 +207,17 @@ impl Reconcile<'_> {
         Ok(document::unknown_variables(&request, &engine.cache, &snapshot.reader(), known))
     }
 
-    /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
+    /// Notes what is due, joins the rows and decides them.
     async fn decide_rows(
         &self,
         opened: &Opened,
         mut record: Record,
         earlier: &EarlierCommits,
         observed: &mut Observed,
-    ) -> Result<(Planned, Vec<FoundDone>), (Step, String)> {
-        let Opened { loaded, desired, connection, key_is_known, before, .. } = opened;
-        let keys = Keys { key: &connection.key, is_known: *key_is_known };
+    ) -> Result<Planned, (Step, String)> {
+        let Opened { loaded, desired, connection, before, .. } = opened;
         let blocked = loaded.blocked(record.last_good.as_ref());
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
-        let found_done = settle(&mut record, observed, keys);
-        take_back_protection(&mut record, &opened.raised, desired, &observed.live);
         let invalid = with_old_names(blocked, loaded, desired, &record, &observed.live);
         let loaded_whole = !loaded.contents.has_errors();
         let filter = &self.options.requests.filter;
@@ -261,7 +264,7 @@ impl Reconcile<'_> {
             }
             keep_beside(good, loaded.of_part(filter), loaded.counts());
         }
-        Ok((planned, found_done))
+        Ok(planned)
     }
 
     /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths and
@@ -476,11 +479,11 @@ impl Reconcile<'_> {
         opened: &'r Opened,
         record: &'r Record,
     ) -> CompareSettings<'r> {
-        let Opened { loaded, connection, key_is_known, .. } = opened;
+        let loaded = &opened.loaded;
         let is_stateless = self.options.base_revision.is_some();
         let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
         CompareSettings {
-            keys: Keys { key: &connection.key, is_known: *key_is_known },
+            keys: opened.keys(),
             readable: &record.readable,
             is_stateless,
             has_lost_path: is_stateless && !self.options.requests.allow_deletes && lacks_a_path(),

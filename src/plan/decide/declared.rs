@@ -13,7 +13,7 @@ use crate::plan::compare::{
 };
 use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lost_path_in_words};
 use crate::plan::row::{Claim, Row, Settings, Sight};
-use crate::plan::{Action, Change, ConnectionState, FieldChange, Origin, limits};
+use crate::plan::{Action, Change, ConnectionState, FieldChange, Origin, protection};
 use crate::pointer;
 use crate::record::{Degraded, Memory, Owned};
 
@@ -29,7 +29,7 @@ pub(super) fn decide_declared(
     settings: &Settings<'_>,
 ) -> Decision {
     let mut decision = decide_wanted(row, desired, settings);
-    limits::follow_protection(&mut decision, row, desired, settings);
+    protection::follow_protection(&mut decision, row, desired, settings);
     hold_for_absent_layer(&mut decision, row, settings);
     decision
 }

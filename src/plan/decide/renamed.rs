@@ -7,6 +7,7 @@ use crate::name::ConnectionName;
 use crate::plan::compare::{LiveView, Treatment};
 use crate::plan::entry::{Decision, Why, attempt};
 use crate::plan::judge::judge;
+use crate::plan::renames::Pair;
 use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
 use crate::plan::{Action, Change, ConnectionState};
 
@@ -16,7 +17,7 @@ use super::declared::{
 };
 use super::tell_edit;
 
-/// The pairs of new and old name that `renamedFrom` asks for.
+/// The renames of a plan.
 #[derive(Default)]
 struct Renames<'a> {
     /// Those that are due, a chain from its free end.
@@ -26,8 +27,6 @@ struct Renames<'a> {
     /// Those whose new name is ours already, while a connection of ours still has the old one.
     inert: Vec<Pair<'a>>,
 }
-
-type Pair<'a> = (&'a ConnectionName, &'a ConnectionName);
 
 /// Decides all renames in their order, and notes in the rows of the old names what that means for
 /// them.
@@ -75,9 +74,9 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, settings: &Settings<'_>) -
 /// name that an earlier rename frees counts as not live.
 fn arrange<'a>(rows: &Rows<'a>, settings: &Settings<'_>) -> Renames<'a> {
     let is_shown = |name: &ConnectionName| rows.get(name).is_some_and(|row| row.view().is_some());
-    let wanted = rows.values().filter_map(Row::wanted);
-    let mut open: Vec<Pair<'a>> = wanted
-        .filter_map(|desired| Some((&desired.name, desired.options.renamed_from.as_ref()?)))
+    let mut open: Vec<Pair<'a>> = rows
+        .values()
+        .filter_map(|row| row.wanted()?.rename())
         .filter(|(new, old)| is_there(rows, old) && !was_renamed_before(rows, settings, new, old))
         .collect();
     let mut renames = Renames::default();

@@ -203,7 +203,7 @@ impl History {
         }
         for (name, owned) in &self.memory.owned {
             let kept = &record["connections"][name]["owned"];
-            let protect = kept["protect"] == json!(true);
+            let protect = kept["protect"] == json!(true) || kept["protected_by"].is_string();
             let base: BTreeSet<&str> = kept["base"]
                 .as_object()
                 .into_iter()

@@ -1,0 +1,124 @@
+//! `protect` (rule 3): the inventory remembers it as it was last declared, so that it outlives its document.
+//! A document with `protect` also protects the connection that it is to be renamed from, as long as the rename
+//! is open. That is a mark of its own, which names the document, so that it is taken back with the rename and
+//! leaves what the connection itself declares as it is.
+
+use std::collections::BTreeMap;
+
+use super::entry::Decision;
+use super::renames::{Pair, open_renames, renames_of};
+use super::row::{Claim, Row, Settings};
+use crate::desired::{Desired, DesiredConnection};
+use crate::live::Live;
+use crate::name::ConnectionName;
+use crate::record::Record;
+
+/// Raises `protect` where a document declares it, also of what may have been created, and marks the old name
+/// of its rename: it counts from the first reconcile that saw it, whatever its lists gave. Tells whether
+/// anything was raised.
+pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
+    let mut has_raised = false;
+    for connection in desired.values().filter(|connection| connection.options.protect) {
+        let name = &connection.name;
+        let known = record.memory(name);
+        let owned = known.and_then(|memory| memory.owned.as_ref()).map(|owned| owned.protect);
+        let intent = known.and_then(|memory| memory.intent.as_ref()).map(|intent| intent.protect);
+        if owned == Some(false) || intent == Some(false) {
+            has_raised = true;
+            record.edit(name, |memory| {
+                memory.owned.iter_mut().for_each(|owned| owned.protect = true);
+                memory.intent.iter_mut().for_each(|intent| intent.protect = true);
+            });
+        }
+        let old = connection.options.renamed_from.as_ref();
+        let is_open =
+            |old: &&ConnectionName| record.owned(old).is_some_and(|owned| !owned.is_protected());
+        if let Some(old) = old.filter(is_open) {
+            has_raised = true;
+            record.edit(old, |memory| {
+                let owned = memory.owned.iter_mut();
+                owned.for_each(|owned| owned.protected_by = Some(name.clone()));
+            });
+        }
+    }
+    has_raised
+}
+
+/// Takes the marks back of renames that lists show to be done, and of those whose documents lift `protect`. Of
+/// a document that is gone the mark stays.
+pub(crate) fn take_marks_back(
+    record: &mut Record,
+    desired: &Desired,
+    live: &Live,
+    may_lift: impl Fn(&DesiredConnection) -> bool,
+) {
+    let open = open_renames(renames_of(desired), record, live);
+    let is_marked = |(new, old): &Pair<'_>| {
+        record.owned(old).is_some_and(|owned| owned.protected_by.as_ref() == Some(*new))
+    };
+    let is_over = |(new, old): &Pair<'_>| {
+        let is_done = !open.contains_key(*old) && live.connections.contains_key(*new);
+        let lifts = |document: &DesiredConnection| !document.options.protect && may_lift(document);
+        is_done || desired.get(*new).is_some_and(lifts)
+    };
+    let over: Vec<Pair<'_>> = renames_of(desired).filter(is_marked).filter(is_over).collect();
+    for (_, old) in over {
+        record.edit(old, |memory| {
+            memory.owned.iter_mut().for_each(|owned| owned.protected_by = None);
+        });
+    }
+}
+
+/// Counts connections of the inventory as protected as long as they are so there, where this run may
+/// not lift it. The connection that has an old name until its rename is made is that of the new one.
+pub(crate) fn keep_protection(
+    desired: &mut Desired,
+    record: &Record,
+    live: &Live,
+    may_lift: impl Fn(&DesiredConnection) -> bool,
+) {
+    let open = open_renames(renames_of(desired), record, live);
+    let open: BTreeMap<ConnectionName, ConnectionName> =
+        open.into_iter().map(|(old, new)| (old.clone(), new.clone())).collect();
+    let is_protected = |name: &ConnectionName| {
+        record.memory(name).is_some_and(|memory| {
+            let owned = memory.owned.as_ref();
+            let intent = memory.intent.as_ref();
+            owned.is_some_and(|owned| owned.is_protected()) || intent.is_some_and(|i| i.protect)
+        })
+    };
+    for connection in desired.values_mut().filter(|connection| !may_lift(connection)) {
+        let own = Some(&connection.name).filter(|name| !open.contains_key(*name));
+        let old = connection.options.renamed_from.as_ref().filter(|old| open.contains_key(*old));
+        if own.into_iter().chain(old).any(is_protected) {
+            connection.options.protect = true;
+        }
+    }
+}
+
+/// Has the inventory remember `protect` as it is declared. Only a commit that loaded whole lifts it,
+/// and only with the type that is protected and with all of its paths.
+pub(super) fn follow_protection(
+    decision: &mut Decision,
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    settings: &Settings<'_>,
+) {
+    let protect = desired.options.protect;
+    // A connection that is to be renamed is not the one that a document of its old name declares.
+    let is_renamed = matches!(row.claim, Some(Claim::Frees(_) | Claim::Locks(_)));
+    let may_lift = settings.loaded_whole
+        && row.absent_layer.is_none()
+        && !settings.is_worktree()
+        && !is_renamed;
+    let memory = decision.memory.as_ref().or(row.memory);
+    let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
+        let is_of_type = owned.type_name == desired.connection_type.name;
+        let is_otherwise = if protect { !owned.protect } else { owned.is_protected() };
+        is_otherwise && (protect || (may_lift && is_of_type))
+    });
+    if changes {
+        let owned = &mut decision.memory(row).owned;
+        owned.iter_mut().for_each(|owned| (owned.protect, owned.protected_by) = (protect, None));
+    }
+}
