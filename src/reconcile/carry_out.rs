@@ -38,7 +38,6 @@ pub async fn carry_out(
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     let Opened { before, ledger, .. } = &ready.opened;
     trail.found_done(&plan, before, &ready.record);
-    trail.found(&plan);
     let ledger = ledger.clone().unwrap_or_else(|| Ledger::new(before.clone(), None, None));
     plan.notices.extend(reconcile.keep_last_good(ready.good.as_ref()).await);
     let record = with_commit(&ready);
@@ -51,6 +50,7 @@ pub async fn carry_out(
         progress(change, result);
     };
     reconcile.make_calls(&ready, &ledger, &mut plan, strict, &progress).await;
+    trail.found(&plan);
     trail.ended(&plan, &options.requests.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
