@@ -79,14 +79,14 @@ impl NewsMemory {
     pub(super) fn throttle(&self, target: &TargetKey) -> Arc<TargetThrottle> {
         let mut throttles = self.throttles.lock();
         let throttle = throttles.entry(target.clone()).or_default();
-        throttle.forget_kinds(|_| true);
+        throttle.forget_all();
         Arc::clone(throttle)
     }
 
     /// The same of failures to read the source, and to fetch it.
     pub(super) fn source_throttles(&self) -> [Arc<LogThrottle<()>>; 2] {
         let throttles = [&self.reading, &self.fetching];
-        throttles.iter().for_each(|throttle| throttle.forget_kinds(|()| true));
+        throttles.iter().for_each(|throttle| throttle.forget_all());
         throttles.map(Arc::clone)
     }
 

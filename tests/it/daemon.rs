@@ -71,6 +71,26 @@ fn a_refused_commit_leaves_the_last_good_one_in_force() {
 }
 
 #[test]
+fn trouble_beside_a_refused_commit_is_logged_with_the_commit_in_force() {
+    let mut world = World::new();
+    world.target("max_deletes: 0\nresync: 1s");
+    world.settle(&["a", "b"]);
+    let good = world.commit_without(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    let target = || daemon.status(&world)["targets"][0].clone();
+    eventually("held", || target()["state"] == json!("held"));
+    world.write("connections/b.yaml", "type: nothing\nname: b\n");
+    world.commit("a mistake");
+    eventually("refused", || target()["state"] == json!("refused"));
+    let before = target()["history"].as_array().unwrap().len();
+    eventually("a resync", || target()["history"].as_array().unwrap().len() > before);
+    let logs = daemon.logs();
+    let held: Vec<&str> = logs.lines().filter(|line| line.contains("event=\"held\"")).collect();
+    let of_good = format!("commit=\"{}\"", &good[..12]);
+    assert!(held.len() == 1 && held[0].contains(&of_good), "{logs}");
+}
+
+#[test]
 fn a_dry_run_never_writes() {
     let world = World::new();
     world.commit_email("a", "");
