@@ -248,7 +248,7 @@ const KEPT: usize = 500;
 const SLACK: usize = 100;
 
 /// One line of the history file.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Line {
     Event(Event),
@@ -272,7 +272,8 @@ impl HistoryFile {
         Ok(self.lines()?.into_iter().filter_map(event).collect())
     }
 
-    /// The last lines, oldest first. Others are skipped: a crash leaves half of one.
+    /// The last lines and older ones of what still stands, oldest first. Others are skipped: a crash leaves
+    /// half of one.
     fn lines(&self) -> io::Result<Vec<Line>> {
         let bytes = match fs::read(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -282,21 +283,25 @@ impl HistoryFile {
             let event = serde_json::from_slice(line).map(Line::Event);
             event.or_else(|_| serde_json::from_slice(line).map(Line::Reconciled)).ok()
         };
-        let (mut events, mut reconciles) = (KEPT, RECENT);
-        let newest_first = bytes.rsplit(|byte| *byte == b'\n').filter_map(parse);
-        let mut kept: Vec<Line> = newest_first
-            .filter(|line| {
-                let room = match line {
-                    Line::Event(_) => &mut events,
-                    Line::Reconciled(_) => &mut reconciles,
-                };
-                let has_room = *room > 0;
-                *room = room.saturating_sub(1);
-                has_room
-            })
-            .collect();
-        kept.reverse();
-        Ok(kept)
+        let mut lines: Vec<Line> = bytes.split(|byte| *byte == b'\n').filter_map(parse).collect();
+        let mut standing = Standing::default();
+        for line in &lines {
+            if let Line::Event(event) = line {
+                standing.note(event);
+            }
+        }
+        let is_event = |line: &&Line| matches!(line, Line::Event(_));
+        let mut events = lines.iter().filter(is_event).count();
+        let mut reconciles = lines.len() - events;
+        lines.retain(|line| {
+            let (left, most, stands) = match line {
+                Line::Event(event) => (&mut events, KEPT, standing.is_of(event)),
+                Line::Reconciled(_) => (&mut reconciles, RECENT, false),
+            };
+            *left -= 1;
+            *left < most || stands
+        });
+        Ok(lines)
     }
 
     /// How long the file is; another process may have written to it.
@@ -425,6 +430,34 @@ mod tests {
         file.shorten().unwrap();
         assert!(fs::read_to_string(&file.0).unwrap().starts_with(&text), "it is not too long yet");
         assert_eq!(fs::read_dir(file.0.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_event_that_still_stands_outlives_newer_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile(folder.path().join("a.history.jsonl"));
+        let of = |kind, name: &str, second| Event {
+            time: Timestamp::from_second(second).unwrap(),
+            event: kind,
+            connection: Some(name.into()),
+            fields: vec!["/port".to_owned()],
+            ..event(0)
+        };
+        let stands = of(EventKind::Drift, "a", 3);
+        for drift in [
+            of(EventKind::Drift, "a", 1),
+            of(EventKind::Settled, "a", 2),
+            stands.clone(),
+            of(EventKind::Drift, "b", 4),
+            of(EventKind::Settled, "b", 5),
+        ] {
+            file.append(&drift).unwrap();
+        }
+        (0..KEPT + RECENT + SLACK).for_each(|number| file.append(&event(number)).unwrap());
+        file.shorten().unwrap();
+        let events = file.read().unwrap();
+        assert_eq!((events.len(), &events[0]), (KEPT + 1, &stands));
+        assert_eq!(Standing::after(&events).drifting(), [("a".into(), stands.time)].into());
     }
 
     #[test]

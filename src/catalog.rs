@@ -28,7 +28,7 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-pub(crate) use field::{Verdict, console_only, same_choice};
+pub(crate) use field::{Verdict, same_choice};
 
 /// One type of connection, one value of the discriminator `type`.
 #[derive(Debug)]
@@ -37,6 +37,9 @@ pub struct ConnectionType {
     pub name: &'static str,
     /// The purpose of connections of this type, one sentence.
     pub about: &'static str,
+    /// The settings that only Apinizer's console knows, in words: no document of the vendor's has a field
+    /// for them.
+    pub console_only: Option<&'static str>,
     /// Whether `GET` of one connection shows its secrets, by the guide of the type.
     pub secrets_on_get: SecretsOnGet,
     /// The fields of this type alone; [`ConnectionType::fields`] adds the common ones.

@@ -1,12 +1,13 @@
 //! The command line: what may be typed, and what each verb does.
 //!
 //! Arguments are data ([`args`]): their doc comments are the help, the man page and the
-//! completions. A verb is in the file of its name; those that ask a running daemon are in `server`, those
-//! that need no config in `describe`.
+//! completions. A verb is in the file of its name; those that ask a running daemon are in `daemon_client`,
+//! those that need no config in `describe`.
 
 pub mod apply;
 pub mod args;
 pub mod context;
+mod daemon_client;
 pub mod demo;
 pub mod describe;
 pub mod export;
@@ -18,17 +19,17 @@ pub mod probe;
 pub mod pull;
 pub mod run;
 pub mod sandbox;
-mod server;
 pub mod session;
 pub mod signals;
 pub mod validate;
 
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::fmt::{self, Display, Formatter};
 
 pub use crate::cli::args::{Cli, Command};
 pub use crate::cli::context::Context;
-use crate::report::{Role, Style, escape, wrapped};
+use crate::document::Diagnostic;
+use crate::report::{Role, Style, diagnostics, escape, wrapped};
 
 /// Reads a command line, the program's name first.
 ///
@@ -78,10 +79,10 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Demo { dir, listen } => demo::run(dir.as_deref(), *listen, context).await,
         Command::Explain { subject } => describe::explain(subject.as_deref(), context),
         Command::Schema { subject } => describe::schema(subject.as_deref(), context),
-        Command::Status(args) => server::status(args, context).await,
-        Command::Reconcile(args) => server::reconcile(args, context).await,
-        Command::Suspend(args) => server::suspension("suspend", args, context).await,
-        Command::Resume(args) => server::suspension("resume", args, context).await,
+        Command::Status(args) => daemon_client::status(args, context).await,
+        Command::Reconcile(args) => daemon_client::reconcile(args, context).await,
+        Command::Suspend(args) => daemon_client::suspension("suspend", args, context).await,
+        Command::Resume(args) => daemon_client::suspension("resume", args, context).await,
         Command::History(args) => history::run(args, context),
         Command::Forget(args) => forget::run(args, context).await,
         Command::Completions { shell } => describe::completions(*shell, context),
@@ -98,8 +99,22 @@ pub enum CommandError {
     Failed(String),
     /// A sentence, and what to do about it.
     WithHint(String, String),
-    /// Something that is shown as it is, diagnostics for example.
-    Shown(String),
+    /// The problems of the config.
+    Problems(Vec<Diagnostic>),
+}
+
+impl Display for CommandError {
+    /// The error in one line of the log.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(message) => f.write_str(message),
+            Self::WithHint(message, hint) => write!(f, "{message}; {hint}"),
+            Self::Problems(problems) => {
+                let problems: Vec<_> = problems.iter().map(Diagnostic::to_string).collect();
+                f.write_str(&problems.join("; "))
+            }
+        }
+    }
 }
 
 impl CommandError {
@@ -114,7 +129,7 @@ impl CommandError {
         let (message, hint) = match self {
             Self::Failed(message) => (message, String::new()),
             Self::WithHint(message, hint) => (message, format!("\nhint: {hint}")),
-            Self::Shown(text) => return text.clone(),
+            Self::Problems(problems) => return diagnostics::text(problems, style),
         };
         fitted(&format!("{error}: {}", escape::lines(&format!("{message}{hint}"))), style)
     }

@@ -90,6 +90,13 @@ impl Diagnostic {
     }
 }
 
+impl fmt::Display for Diagnostic {
+    /// In one line of a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.mark, self.message)
+    }
+}
+
 impl Mark {
     /// The mark of a file as a whole, in a file that is named later.
     pub(crate) fn whole_file() -> Self {

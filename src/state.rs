@@ -2,6 +2,7 @@
 //! read again at the start of each, and replaced as a whole.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -359,11 +360,12 @@ fn upgraded(record: &str, version: u32) -> Result<Record, serde_json::Error> {
     }
 }
 
-/// The states that were there, by the path of their file. Clones share what they know.
+/// The states that were there. Clones share what they know.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownStates {
-    states: Arc<Mutex<BTreeMap<PathBuf, Known>>>,
-    /// The ledgers of the runs that hold the locks.
+    /// By the name of their file: a target in another state folder is the same target.
+    states: Arc<Mutex<BTreeMap<OsString, Known>>>,
+    /// The ledgers of the runs that hold the locks, by the path.
     ledgers: Arc<Mutex<BTreeMap<PathBuf, Weak<ledger::Inner>>>>,
 }
 
@@ -379,14 +381,16 @@ impl KnownStates {
     /// Notes a record that was read or written.
     fn note(&self, path: &Path, record: &Record) {
         let known = Known { suspended: record.suspended, lost_at: None };
-        self.states.lock().insert(path.to_owned(), known);
+        let name = path.file_name().unwrap_or_default();
+        self.states.lock().insert(name.to_owned(), known);
     }
 
     /// The record in place of a state that is not there: an empty one, save that a target stays
     /// suspended. That claims no connection, and nothing is written against a person's word.
     fn in_place_of(&self, path: &Path) -> Record {
         let mut states = self.states.lock();
-        let Some(known) = states.get_mut(path) else { return Record::default() };
+        let name = path.file_name().unwrap_or_default();
+        let Some(known) = states.get_mut(name) else { return Record::default() };
         let now = jiff::Timestamp::now().as_second();
         let lost_at = Some(*known.lost_at.get_or_insert(now));
         Record { suspended: known.suspended, lost_at, ..Record::default() }

@@ -16,7 +16,7 @@ use axum::{Extension, Router, middleware};
 use futures_util::stream;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -65,14 +65,8 @@ fn routes(site: Site, keys: AccessKeys, is_loopback: bool, ending: CancellationT
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::readers));
     let changing = Router::new()
         .route("/api/v1/reconcile", post(reconcile))
-        .route(
-            "/api/v1/suspend",
-            post(|s: Shared, f: Caller, w: Query<Which>| suspend(s, f, w, true)),
-        )
-        .route(
-            "/api/v1/resume",
-            post(|s: Shared, f: Caller, w: Query<Which>| suspend(s, f, w, false)),
-        )
+        .route("/api/v1/suspend", post(suspend::<true>))
+        .route("/api/v1/resume", post(suspend::<false>))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::changers));
     Router::new()
         .route("/healthz", get(healthz))
@@ -97,20 +91,20 @@ type Caller = Extension<Peer>;
 /// Whether the source loop and the loop of each target made progress recently.
 async fn healthz(State(served): Shared) -> Response {
     let late = served.site.board.watchdog().late();
-    if late.is_empty() {
-        return "ok\n".into_response();
-    }
-    let text = format!("no progress: {}\n", late.join(", "));
-    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    probe(late.is_empty(), "ok\n", format!("no progress: {}\n", late.join(", ")))
 }
 
 async fn readyz(State(served): Shared) -> Response {
     let status = served.site.board.status();
-    if status.is_ready() {
-        return "ready\n".into_response();
+    let not_ready = format!("not reconciled yet: {}\n", status.not_ready().join(", "));
+    probe(status.is_ready(), "ready\n", not_ready)
+}
+
+fn probe(is_well: bool, well: &'static str, problem: String) -> Response {
+    if is_well {
+        return well.into_response();
     }
-    let text = format!("not reconciled yet: {}\n", status.not_ready().join(", "));
-    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
 }
 
 async fn status(State(served): Shared) -> Response {
@@ -145,36 +139,31 @@ async fn reconcile(
     State(served): Shared,
     Extension(Peer(from)): Caller,
     Query(which): Query<Which>,
-) -> Response {
-    match served.site.trigger.reconcile(which.target.as_deref(), from) {
-        Ok((request, targets)) => {
-            let started = served.site.board.status().started;
-            let answer = json!({"request": request, "started": started, "targets": targets});
-            (StatusCode::ACCEPTED, Json(answer)).into_response()
-        }
-        Err(error) => refused_request(&error),
-    }
+) -> Result<(StatusCode, Json<Value>), RequestError> {
+    let (request, targets) = served.site.trigger.reconcile(which.target.as_deref(), from)?;
+    let started = served.site.board.status().started;
+    let answer = json!({"request": request, "started": started, "targets": targets});
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
-async fn suspend(
+async fn suspend<const SUSPENDED: bool>(
     State(served): Shared,
     Extension(Peer(from)): Caller,
     Query(which): Query<Which>,
-    suspended: bool,
-) -> Response {
-    match served.site.trigger.suspend(which.target.as_deref(), suspended, from) {
-        Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(error) => refused_request(&error),
-    }
+) -> Result<StatusCode, RequestError> {
+    served.site.trigger.suspend(which.target.as_deref(), SUSPENDED, from)?;
+    Ok(StatusCode::ACCEPTED)
 }
 
-fn refused_request(error: &RequestError) -> Response {
-    let status = match error {
-        RequestError::UnknownTarget(_) => StatusCode::NOT_FOUND,
-        RequestError::Ending => StatusCode::SERVICE_UNAVAILABLE,
-        RequestError::DryRun => StatusCode::CONFLICT,
-    };
-    (status, format!("{error}\n")).into_response()
+impl IntoResponse for RequestError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::UnknownTarget(_) => StatusCode::NOT_FOUND,
+            Self::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DryRun => StatusCode::CONFLICT,
+        };
+        (status, format!("{self}\n")).into_response()
+    }
 }
 
 /// The least time between two events: a reconcile changes the board many times a second.

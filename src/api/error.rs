@@ -177,7 +177,7 @@ pub(crate) enum GiveUp {
     #[error("gave up on the target: no call succeeded for {0:?}")]
     Target(Duration),
     /// The server asks for a longer pause than this run takes.
-    #[error("the server asks for a pause of {0:?}, which is too long to wait for")]
+    #[error("a pause of {} s is too long to wait for", .0.as_secs())]
     LongPause(Duration),
 }
 

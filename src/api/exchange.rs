@@ -293,8 +293,9 @@ impl Pace {
         while let Some(wait) = self.remaining() {
             if wait > longest {
                 let seconds = wait.as_secs();
-                let message =
-                    format!("not sent: the server asks for a pause of another {seconds}s");
+                let message = format!(
+                    "not sent: the server asked for a pause, of which {seconds} s are left"
+                );
                 let mut failure = Failure::new(ErrorKind::RateLimited, message);
                 failure.retry_after = Some(wait);
                 return Err(failure);

@@ -34,7 +34,7 @@ struct StandingEvents {
 impl Standing {
     /// The standing that a history leaves.
     #[cfg(test)]
-    fn after<'e>(events: impl IntoIterator<Item = &'e Event>) -> Self {
+    pub(super) fn after<'e>(events: impl IntoIterator<Item = &'e Event>) -> Self {
         let mut standing = Self::default();
         events.into_iter().for_each(|event| standing.note(event));
         standing
@@ -64,6 +64,13 @@ impl Standing {
             }
             _ => false,
         }
+    }
+
+    /// Whether an event of the past is one that still stands.
+    pub(super) fn is_of(&self, event: &Event) -> bool {
+        let told = event.connection.as_ref().and_then(|name| self.connections.get(name));
+        let since = told.filter(|_| event.event == EventKind::Drift).and_then(|told| told.since);
+        self.has(event) && since.is_none_or(|since| since <= event.time)
     }
 
     /// Notes an event as told.

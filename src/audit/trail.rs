@@ -9,7 +9,9 @@ use serde::Serialize;
 use tracing::{debug, info, warn};
 
 use super::standing::Stands;
-use super::{ALLOW, Asked, Event, EventKind, HistoryFile, Line, Reconciled, Standing, WriteResult};
+use super::{
+    ALLOW, Asked, Event, EventKind, HistoryFile, KEPT, Line, Reconciled, Standing, WriteResult,
+};
 use crate::document::Diagnostic;
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::unanswered::FoundDone;
@@ -79,7 +81,8 @@ struct Inner {
     length: u64,
     /// Its length when it was last found to be short enough.
     short_enough: u64,
-    is_broken: bool,
+    /// The lines that could not be written yet.
+    unwritten: VecDeque<Line>,
 }
 
 /// An event that was told.
@@ -162,7 +165,7 @@ impl Trail {
         }
         let error = ended.error.as_deref().map(cut);
         let ended = Reconciled { error, ..ended.clone() };
-        self.append(&mut inner, &ended);
+        self.append(&mut inner, Line::Reconciled(ended.clone()));
         inner.reconciled = Some(ended);
     }
 
@@ -185,8 +188,11 @@ impl Trail {
             && let Ok(lines) = file.lines()
         {
             let known = std::mem::replace(&mut *inner, Inner { length, ..Inner::default() });
-            lines.into_iter().for_each(|line| inner.take(line));
-            inner.is_broken = known.is_broken;
+            lines
+                .into_iter()
+                .chain(known.unwritten.iter().cloned())
+                .for_each(|line| inner.take(line));
+            inner.unwritten = known.unwritten;
             if known.length > 0 {
                 inner.reconciles.clear();
             }
@@ -194,16 +200,37 @@ impl Trail {
         inner
     }
 
-    fn append(&self, inner: &mut Inner, line: &impl Serialize) {
+    /// Writes a line, after those that could not be written before. A history that cannot be written holds
+    /// nothing up; it is told of once.
+    fn append(&self, inner: &mut Inner, line: Line) {
         let Some(file) = &self.file else { return };
-        let mut written = file.append(line);
+        let was_broken = !inner.unwritten.is_empty();
+        inner.unwritten.push_back(line);
+        if inner.unwritten.len() > KEPT {
+            inner.unwritten.pop_front();
+        }
+        let mut written = Ok(());
+        while written.is_ok()
+            && let Some(line) = inner.unwritten.front()
+        {
+            written = file.append(line);
+            if written.is_ok() {
+                inner.unwritten.pop_front();
+            }
+        }
         inner.length = file.length();
         if inner.length > inner.short_enough + GROWTH {
             written = written.and_then(|()| file.shorten());
             inner.length = file.length();
             inner.short_enough = inner.length;
         }
-        self.tell_problem(inner, written);
+        match written {
+            Err(error) if !was_broken => {
+                warn!(target = self.target, "the history cannot be written: {error}");
+            }
+            Ok(()) if was_broken => info!(target = self.target, "the history can be written again"),
+            _ => {}
+        }
     }
 
     /// Tells an event, unless an equal one was told and still stands.
@@ -214,19 +241,8 @@ impl Trail {
         }
         inner.standing.note(&event);
         log(&event);
-        self.append(&mut inner, &event);
+        self.append(&mut inner, Line::Event(event.clone()));
         inner.recent(Arc::new(event));
-    }
-
-    /// A history that cannot be written holds nothing up; it is told of once.
-    fn tell_problem(&self, inner: &mut Inner, written: std::io::Result<()>) {
-        let Err(error) = written else {
-            inner.is_broken = false;
-            return;
-        };
-        if !std::mem::replace(&mut inner.is_broken, true) {
-            warn!(target = self.target, "the history cannot be written: {error}");
-        }
     }
 }
 
@@ -301,15 +317,23 @@ pub(crate) struct RunTrail {
 }
 
 impl RunTrail {
-    /// Tells the drift that a plan found.
+    /// Tells the drift that a plan found and that was not written. A list may be late: drift that the read
+    /// before its write contradicts was none.
     pub(crate) fn found(&self, plan: &TargetPlan) {
-        for change in plan.entries.iter().flat_map(Entry::changes) {
-            let fields: BTreeSet<&String> = change.drifted_fields().collect();
-            if !fields.is_empty() {
-                let fields = first(fields.into_iter());
-                let why = change.edited.as_ref().map(|edit| format!("last {edit}"));
-                self.tell(Event { fields, why, ..self.of_change(EventKind::Drift, change) });
-            }
+        use ChangeResult::{Degraded, Done, NotNeeded};
+        let changes = plan.entries.iter().flat_map(Entry::changes);
+        let is_there =
+            |change: &&Change| !matches!(change.result, Some(Done | Degraded(_) | NotNeeded));
+        changes.filter(is_there).for_each(|change| self.drifted(change));
+    }
+
+    /// Tells the drift that is in a change.
+    fn drifted(&self, change: &Change) {
+        let fields: BTreeSet<&String> = change.drifted_fields().collect();
+        if !fields.is_empty() {
+            let fields = first(fields.into_iter());
+            let why = change.edited.as_ref().map(|edit| format!("last {edit}"));
+            self.tell(Event { fields, why, ..self.of_change(EventKind::Drift, change) });
         }
     }
 
@@ -331,19 +355,15 @@ impl RunTrail {
 
     /// Tells the consents that a run was given by its flags.
     pub(crate) fn consented_by_flags(&self, requests: &RunRequests) {
-        if requests.allow_deletes {
-            let why = Some("--allow-deletes".to_owned());
-            self.tell(Event { why, ..self.event(EventKind::Consent) });
-        }
-        for name in &requests.allow_delete {
-            let why = Some("--allow-delete".to_owned());
-            let connection = Some(name.clone());
+        let consent = |flag: &str, connection: Option<&ConnectionName>| {
+            let (why, connection) = (Some(flag.to_owned()), connection.cloned());
             self.tell(Event { why, connection, ..self.event(EventKind::Consent) });
+        };
+        if requests.allow_deletes {
+            consent("--allow-deletes", None);
         }
-        for rule in &requests.allow {
-            let why = Some(format!("{ALLOW}{rule}"));
-            self.tell(Event { why, ..self.event(EventKind::Consent) });
-        }
+        requests.allow_delete.iter().for_each(|name| consent("--allow-delete", Some(name)));
+        requests.allow.iter().for_each(|rule| consent(&format!("{ALLOW}{rule}"), None));
     }
 
     /// Notes the consent that the trailer of a commit gives to one name, and tells it once.
@@ -363,7 +383,7 @@ impl RunTrail {
         });
     }
 
-    /// Tells how a write ended. A change without a call is no write.
+    /// Tells how a write ended, and the drift that it was to correct. A change without a call is no write.
     pub(crate) fn wrote(&self, change: &Change, result: &ChangeResult) {
         let Some(kind) = EventKind::of(change.action) else { return };
         let (result, problem) = match result {
@@ -372,6 +392,7 @@ impl RunTrail {
             ChangeResult::Failed(why) => (WriteResult::Failed, Some(why)),
             _ => return,
         };
+        self.drifted(change);
         let old = change.previous_name.as_ref().map(|old| format!("renamed from `{old}`"));
         let corrects = change.drifted_fields().next().map(|_| "corrects drift".to_owned());
         let why = problem.cloned().or(old).or_else(|| change.reason.clone()).or(corrects);

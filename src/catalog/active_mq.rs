@@ -5,6 +5,7 @@ use super::{Condition, ConnectionType, Field, HiddenPlace, SecretsOnGet};
 pub(super) static ACTIVE_MQ: ConnectionType = ConnectionType {
     name: "activeMq",
     about: "A queue or topic of an ActiveMQ broker that messages are sent to.",
+    console_only: Some("a circuit breaker, where logs are sent to the connection"),
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::choice("activeMqConnectionProtocolType", &["TCP", "AMQP"])

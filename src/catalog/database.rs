@@ -7,6 +7,7 @@ const CREDENTIALS: Condition = Condition::Is("useCredentials", "true");
 pub(super) static DATABASE: ConnectionType = ConnectionType {
     name: "database",
     about: "A database that is reached over JDBC, with its connection pool.",
+    console_only: None,
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::choice("dbType", DATABASES).required().about("Product of the database."),

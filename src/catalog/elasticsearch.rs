@@ -15,6 +15,7 @@ const fn encrypted_by(way: &'static str) -> Condition {
 pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
     name: "elasticsearch",
     about: "An Elasticsearch cluster that logs are written to and read from.",
+    console_only: Some("a circuit breaker, where logs are sent to the connection"),
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::flag("administrate", false)

@@ -7,6 +7,7 @@ const AUTHENTICATED: Condition = Condition::Is("auth", "true");
 pub(super) static EMAIL: ConnectionType = ConnectionType {
     name: "email",
     about: "An SMTP server that mails are sent through.",
+    console_only: Some("settings of SSL"),
     secrets_on_get: SecretsOnGet::Shown,
     own_fields: &[
         Field::text("host").required().about("Host name of the SMTP server."),

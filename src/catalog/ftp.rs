@@ -5,6 +5,7 @@ use super::{ConnectionType, Default, Field, SecretsOnGet};
 pub(super) static FTP: ConnectionType = ConnectionType {
     name: "ftp",
     about: "A server that files are exchanged with by FTP, FTPS or SFTP.",
+    console_only: None,
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::text("host").required().about("Host name of the server."),

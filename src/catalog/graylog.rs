@@ -5,6 +5,7 @@ use super::{Condition, ConnectionType, Field, SecretsOnGet};
 pub(super) static GRAYLOG: ConnectionType = ConnectionType {
     name: "graylog",
     about: "A Graylog input that logs are sent to in GELF.",
+    console_only: Some("a circuit breaker, where logs are sent to the connection"),
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::text("hostname").required().about("Host name of the Graylog input."),

@@ -7,6 +7,7 @@ const SECURE: Condition = Condition::Is("enableSecure", "true");
 pub(super) static KAFKA: ConnectionType = ConnectionType {
     name: "kafka",
     about: "A topic of a Kafka cluster that messages are produced to.",
+    console_only: Some("a circuit breaker, where logs are sent to the connection"),
     secrets_on_get: SecretsOnGet::NotStated,
     own_fields: &[
         Field::text("topicName").required().about("Topic that messages go to."),

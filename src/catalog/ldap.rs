@@ -5,6 +5,7 @@ use super::{ConnectionType, Field, SecretsOnGet};
 pub(super) static LDAP: ConnectionType = ConnectionType {
     name: "ldap",
     about: "An LDAP directory or Active Directory that users are looked up in.",
+    console_only: Some("a timeout"),
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::text("serverAddress").required().about("Address of the server, with its port."),

@@ -5,6 +5,7 @@ use super::{ConnectionType, Field, SecretsOnGet};
 pub(super) static LOGBACK: ConnectionType = ConnectionType {
     name: "logback",
     about: "Log files that the gateway writes on its own disk.",
+    console_only: Some("a circuit breaker, where logs are sent to the connection"),
     secrets_on_get: SecretsOnGet::NotStated,
     own_fields: &[
         Field::text("logPath")

@@ -7,6 +7,7 @@ const AUTHENTICATED: Condition = Condition::Is("authenticationEnabled", "true");
 pub(super) static RABBIT_MQ: ConnectionType = ConnectionType {
     name: "rabbitMq",
     about: "A RabbitMQ broker that messages are published to.",
+    console_only: Some("a circuit breaker, where logs are sent to the connection"),
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::list("hostPortList", &Kind::Object(HOST))

@@ -12,6 +12,7 @@ const ENCRYPTED: Condition = Condition::Is("securityLevel", "AUTH_PRIV");
 pub(super) static SNMP: ConnectionType = ConnectionType {
     name: "snmp",
     about: "An SNMP manager that traps and informs are sent to.",
+    console_only: None,
     secrets_on_get: SecretsOnGet::Masked,
     own_fields: &[
         Field::choice("version", &["V1", "V2c", "V3"])

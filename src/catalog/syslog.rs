@@ -5,6 +5,7 @@ use super::{ConnectionType, Default, Field, HiddenPlace, SecretsOnGet};
 pub(super) static SYSLOG: ConnectionType = ConnectionType {
     name: "syslog",
     about: "A syslog server that logs are sent to.",
+    console_only: Some("a circuit breaker, the queue, framing and timeouts"),
     secrets_on_get: SecretsOnGet::NotStated,
     own_fields: &[
         Field::choice("syslogProtocolType", &["TCP", "UDP"])

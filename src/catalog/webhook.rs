@@ -5,6 +5,7 @@ use super::{ConnectionType, Field, HiddenPlace, Kind, SecretsOnGet};
 pub(super) static WEBHOOK: ConnectionType = ConnectionType {
     name: "webhook",
     about: "An HTTP endpoint that is called.",
+    console_only: Some("a circuit breaker, TLS, batching and timeouts"),
     secrets_on_get: SecretsOnGet::NotStated,
     own_fields: &[
         Field::disputed_choice(

@@ -3,8 +3,10 @@
 use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
+use tracing::warn;
+
 use super::CommandError;
-use super::args::{Color, GlobalArgs};
+use super::args::{Color, GlobalArgs, LogFormat};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::{Config, FILE_NAME, FlagSource, Location, Resolve};
@@ -50,10 +52,13 @@ impl Context {
     /// # Errors
     /// The problems of the file.
     pub fn config(&self) -> Result<Config, CommandError> {
-        let mut config =
-            self.load_config(Resolve::All).map_err(|problems| self.config_problems(&problems))?;
-        if !config.warnings.is_empty() && !self.global.quiet {
+        let mut config = self.load_config(Resolve::All).map_err(CommandError::Problems)?;
+        let is_text = self.global.log_format == LogFormat::Text;
+        if !config.warnings.is_empty() && !self.global.quiet && is_text {
             self.say(&diagnostics::text(&config.warnings, &self.style_stderr()));
+        } else {
+            // A log in JSON has no other lines.
+            config.warnings.iter().for_each(|problem| warn!("{problem}"));
         }
         if let Some(folder) = &self.global.state_dir {
             config.state_dir.clone_from(folder);
@@ -103,11 +108,6 @@ impl Context {
             url: self.global.url.clone(),
             project: self.global.project.clone(),
         }
-    }
-
-    /// The problems of a config as an error.
-    pub fn config_problems(&self, problems: &[Diagnostic]) -> CommandError {
-        CommandError::Shown(diagnostics::text(problems, &self.style_stderr()))
     }
 
     /// How reports are shown.

@@ -27,14 +27,11 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     };
     let mut events = Vec::new();
     for target in &config.targets {
-        let file = HistoryFile(
-            StateFile::of(&config.state_dir, &target.manager.url, &target.project).history(),
-        );
-        let found = file.read().map_err(|error| {
-            CommandError::Failed(format!(
-                "the history {} cannot be read: {error}",
-                file.0.display()
-            ))
+        let state = StateFile::of(&config.state_dir, &target.manager.url, &target.project);
+        let path = state.history();
+        let found = HistoryFile(path.clone()).read().map_err(|error| {
+            let path = path.display();
+            CommandError::Failed(format!("the history {path} cannot be read: {error}"))
         })?;
         events.extend(found.into_iter().filter(is_wanted));
     }

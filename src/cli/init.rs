@@ -37,7 +37,7 @@ pub fn run(target: &str, context: &Context) -> Result<u8, CommandError> {
     let root = root.strip_prefix(".").unwrap_or(&root);
     let text = config(target, &url, &project, &repository, &paths)?;
     Config::parse(&file, text.as_bytes(), &context.environment, Resolve::Known)
-        .map_err(|problems| context.config_problems(&problems))?;
+        .map_err(CommandError::Problems)?;
     let documents = paths.last().map(|path| root.join(path)).unwrap_or_default();
     let is_empty = !is_there(&documents)
         || std::fs::read_dir(&documents).is_ok_and(|mut entries| entries.next().is_none());

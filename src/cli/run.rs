@@ -12,8 +12,8 @@ use super::session::narrow;
 use super::signals::{EndSignals, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
+use crate::report;
 use crate::report::exit::DONE;
-use crate::report::{self, Style};
 use crate::state::KnownStates;
 use crate::web::{self, AccessKey, AccessKeys, Listener, Site};
 
@@ -51,9 +51,8 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         trigger: trigger.clone(),
         events,
         reload: Box::new(move || {
-            let config =
-                self::config(&arguments, &again).map_err(|error| error.text(&Style::one_line()))?;
-            serve(&served, &config, &again).map_err(|error| error.text(&Style::one_line()))?;
+            let config = self::config(&arguments, &again).map_err(|error| error.to_string())?;
+            serve(&served, &config, &again).map_err(|error| error.to_string())?;
             Ok(config)
         }),
         states: KnownStates::default(),
@@ -107,8 +106,8 @@ fn serve(listener: &Listener, config: &Config, context: &Context) -> Result<(), 
             "{address} can be reached from elsewhere and no `server.token` is set: page and API are off"
         );
     }
-    if let Some(bound) = bound.filter(|_| !context.global.quiet) {
-        context.say(&format!("listening on http://{bound}"));
+    if let Some(bound) = bound {
+        info!("listening on http://{bound}");
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::after::Wait;
 use super::status::{ReconcileOutcome, TargetStatus};
-use super::target_reconcile::TargetResult;
+use super::target_reconcile::{InForce, TargetResult};
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
@@ -34,6 +34,8 @@ pub(super) enum FailureKind {
     Step(Step),
     /// The plan could not be carried out.
     CarryOut,
+    /// A suspension could not be saved.
+    Suspension,
     /// Changes were not made, and no connection says why.
     NotMade,
     /// A connection is not as git declares it: the state's word, and its name.
@@ -80,20 +82,19 @@ impl TargetLog<'_> {
         let (target, commit, now) = (self.target, self.short(), Instant::now());
         self.warnings(&result.plan.diagnostics);
         debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.into_str());
-        self.throttle.forget(REMEMBERED, now);
+        self.throttle.forget(now);
         // Neither says anything about a failure.
         if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
             return;
         }
-        if result.refused.is_none() {
-            // A refused commit that comes back is told at once: somebody moved the branch.
-            self.throttle.forget_kinds(|(_, kind)| *kind == FailureKind::Refused);
-        }
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
+        // Beside a refused commit the entries are those of the commit in force.
+        let good = result.refused.as_ref().map_or(self.commit, |InForce(good)| good.as_ref());
+        let of_entries = TargetLog { commit: good, ..*self };
         for (state, words) in TROUBLE {
-            self.connections(result, state, words);
+            of_entries.connections(result, state, words);
         }
         if !result.went_well() {
             return self.failures(result);
@@ -127,8 +128,8 @@ impl TargetLog<'_> {
             one.severity == Severity::Warning && !told.is_some_and(|told| told.contains(*one))
         };
         let new: Vec<&Diagnostic> = diagnostics.iter().filter(is_new).collect();
-        for Diagnostic { code, mark, message, .. } in new.iter().take(MOST_NAMED) {
-            warn!(target, event, commit, code, "{mark}: {message}");
+        for problem in new.iter().take(MOST_NAMED) {
+            warn!(target, event, commit, code = problem.code, "{problem}");
         }
         let more = new.len().saturating_sub(MOST_NAMED);
         if more > 0 {
@@ -184,8 +185,8 @@ impl TargetLog<'_> {
     fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         let (target, commit) = (self.target, self.short());
         let errors = diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
-        for Diagnostic { code, mark, message, .. } in errors.take(MOST_NAMED) {
-            error!(target, event = "refused", commit, code, "{mark}: {message}");
+        for problem in errors.take(MOST_NAMED) {
+            error!(target, event = "refused", commit, code = problem.code, "{problem}");
         }
     }
 
@@ -252,7 +253,8 @@ const TROUBLE: [(ConnectionState, &str); 5] = [
 const EVERY: Duration = Duration::from_secs(300);
 
 /// Limits how often a failure of one kind is logged: at once, and then every 5 minutes, whatever
-/// the texts say and whatever other kinds take turns with it.
+/// the texts say and whatever other kinds take turns with it. Its end is logged as seldom, and the next
+/// failure after that at once, so that the last word of the log is true or is of a failure.
 #[derive(Debug)]
 pub(crate) struct LogThrottle<K> {
     logged: Mutex<Logged<K>>,
@@ -263,11 +265,13 @@ struct Logged<K> {
     by_kind: BTreeMap<K, (Instant, u64)>,
     // A failure was logged, and not yet that it is over.
     in_trouble: bool,
+    // When it was last logged that failures are over.
+    over_at: Option<Instant>,
 }
 
 impl<K> Default for LogThrottle<K> {
     fn default() -> Self {
-        let logged = Logged { by_kind: BTreeMap::new(), in_trouble: false };
+        let logged = Logged { by_kind: BTreeMap::new(), in_trouble: false, over_at: None };
         Self { logged: Mutex::new(logged) }
     }
 }
@@ -296,18 +300,23 @@ impl<K: Ord> LogThrottle<K> {
 
     /// Nothing fails any more: whether that is news to a reader of the log.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.forget(EVERY, now);
-        std::mem::take(&mut self.logged.lock().in_trouble)
+        let mut logged = self.logged.lock();
+        let was_told = logged.over_at.is_some_and(|at| now.duration_since(at) < EVERY);
+        if !logged.in_trouble || was_told {
+            return false;
+        }
+        *logged = Logged { by_kind: BTreeMap::new(), in_trouble: false, over_at: Some(now) };
+        true
     }
 
-    /// Forgets these kinds, so that a failure of them is logged at once.
-    pub(super) fn forget_kinds(&self, is_one: impl Fn(&K) -> bool) {
-        self.logged.lock().by_kind.retain(|kind, _| !is_one(kind));
+    /// Has the next failure logged at once, whatever its kind.
+    pub(super) fn forget_all(&self) {
+        self.logged.lock().by_kind.clear();
     }
 
-    /// Forgets the kinds that were last logged longer ago than this.
-    pub(super) fn forget(&self, age: Duration, now: Instant) {
-        self.logged.lock().by_kind.retain(|_, (at, _)| now.duration_since(*at) < age);
+    /// Forgets the kinds that were last logged long ago.
+    fn forget(&self, now: Instant) {
+        self.logged.lock().by_kind.retain(|_, (at, _)| now.duration_since(*at) < REMEMBERED);
     }
 }
 
@@ -394,12 +403,13 @@ mod tests {
     async fn a_failure_that_comes_and_goes_is_logged_no_more_often() {
         let throttle = LogThrottle::default();
         let start = Instant::now();
-        assert_eq!(throttle.count("refused", start), Some(0));
-        assert!(throttle.is_over(start));
         let later = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(throttle.count("refused", later(20)), None);
-        assert!(!throttle.is_over(later(30)), "the log did not say that it is back");
-        assert!(!throttle.is_over(later(300)));
-        assert_eq!(throttle.count("refused", later(301)), Some(0));
+        assert_eq!(throttle.count("refused", start), Some(0));
+        assert!(throttle.is_over(later(10)));
+        assert_eq!(throttle.count("refused", later(20)), Some(0), "the log said that it is over");
+        assert!(!throttle.is_over(later(30)), "that is said at most every five minutes too");
+        assert_eq!(throttle.count("refused", later(40)), None, "the log says that it fails");
+        assert!(throttle.is_over(later(310)));
+        assert!(!throttle.is_over(later(311)));
     }
 }

@@ -14,7 +14,7 @@ use super::target_reconcile::TargetResult;
 use crate::config::{NotifyEvent, TargetKey};
 use crate::name::{CommitId, ConnectionName};
 use crate::notify::{Notice, NoticeSubject};
-use crate::plan::{Change, ConnectionState, Entry};
+use crate::plan::{Change, ChangeResult, ConnectionState, Entry};
 use crate::source::Commit;
 
 /// The news that were told of each target and of the source, and what the log said of them. They outlive
@@ -79,14 +79,14 @@ impl NewsMemory {
     pub(super) fn throttle(&self, target: &TargetKey) -> Arc<TargetThrottle> {
         let mut throttles = self.throttles.lock();
         let throttle = throttles.entry(target.clone()).or_default();
-        throttle.forget_kinds(|_| true);
+        throttle.forget_all();
         Arc::clone(throttle)
     }
 
     /// The same of failures to read the source, and to fetch it.
     pub(super) fn source_throttles(&self) -> [Arc<LogThrottle<()>>; 2] {
         let throttles = [&self.reading, &self.fetching];
-        throttles.iter().for_each(|throttle| throttle.forget_kinds(|()| true));
+        throttles.iter().for_each(|throttle| throttle.forget_all());
         throttles.map(Arc::clone)
     }
 
@@ -154,7 +154,9 @@ impl ToldNews {
     fn newly_drifted(&mut self, result: &TargetResult) -> Vec<Change> {
         let mut new = Vec::new();
         let mut still = BTreeMap::new();
-        for change in result.plan.changes() {
+        // A list may be late: drift that the read before its write contradicts was none.
+        let was_there = |change: &&Change| change.result != Some(ChangeResult::NotNeeded);
+        for change in result.plan.changes().into_iter().filter(was_there) {
             let fields: BTreeSet<String> = change.drifted_fields().cloned().collect();
             if fields.is_empty() {
                 continue;
@@ -244,7 +246,7 @@ fn subjects(event: NotifyEvent, result: &TargetResult, news: &News) -> Vec<Notic
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Action, ChangeResult, FieldChange, Origin, TargetPlan};
+    use crate::plan::{Action, FieldChange, Origin, TargetPlan};
 
     fn commit(text: &str) -> CommitId {
         CommitId(text.repeat(40))

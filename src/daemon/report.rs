@@ -9,7 +9,7 @@ use strum::VariantArray as _;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, retried};
+use super::log::{FailureKind, TargetLog, TargetThrottle, more_than_0, retried};
 use super::mailbox::{Awaited, Suspension};
 use super::news::{self, News, NewsMemory, RuleEffect};
 use super::outcome::Cause;
@@ -34,7 +34,6 @@ pub(super) struct Reporter {
     notifier: Notifier,
     trail: Arc<Trail>,
     throttle: Arc<TargetThrottle>,
-    suspension_throttle: LogThrottle<()>,
 }
 
 /// How one reconcile ended, beside its result.
@@ -68,7 +67,6 @@ impl Reporter {
             notifier: notifier.clone(),
             trail,
             throttle: memory.throttle(&key),
-            suspension_throttle: LogThrottle::default(),
             key,
         };
         reporter.show_past(|_| ());
@@ -137,9 +135,9 @@ impl Reporter {
 
     /// The state could not be written to suspend or resume the target.
     pub(super) fn suspension_not_saved(&self, error: &StateError) {
-        let (target, now) = (&self.key.name, Instant::now());
+        let (target, kind) = (&self.key.name, (None, FailureKind::Suspension));
         let problem = format!("the suspension could not be remembered: {error}");
-        if let Some(repeated) = self.suspension_throttle.count((), now).map(more_than_0) {
+        if let Some(repeated) = self.throttle.count(kind, Instant::now()).map(more_than_0) {
             warn!(target, repeated, "{problem}");
         }
         self.board.edit_target(&self.key, |status| {
@@ -187,10 +185,9 @@ impl Reporter {
             show(status, result, ended);
         });
         self.show_past(|past| {
-            past.reconciles
-                .first()
-                .into_iter()
-                .for_each(|newest| self.trail.reconciled(&newest.ended));
+            if let Some(newest) = past.reconciles.first() {
+                self.trail.reconciled(&newest.ended);
+            }
         });
         let status = self.board.status();
         let wait = status.target(name).and_then(|status| status.trouble.wait.as_ref());

@@ -14,11 +14,16 @@ use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::Target;
 use crate::leadership::{Alone, Leadership, Term};
+use crate::name::CommitId;
 use crate::plan::{
     Change, ChangeResult, ConnectionState, Counts, Plan, RunRequests, TargetPlan, for_the_shell,
 };
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
 use crate::source::{CheckedSnapshot, Commit, Source, SourceError};
+
+/// The last good commit, where one is known.
+#[derive(Clone, Debug)]
+pub(super) struct InForce(pub(super) Option<CommitId>);
 
 /// The result of one reconcile.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +31,8 @@ pub(super) struct TargetResult {
     pub(super) plan: TargetPlan,
     /// How the reconcile ended; known once it has.
     pub(super) outcome: ReconcileOutcome,
-    /// Why the newest commit is refused.
-    pub(super) refused: Option<String>,
+    /// The newest commit is refused, and this one is in force.
+    pub(super) refused: Option<InForce>,
     pub(super) suspended: bool,
     /// Whether the target was only looked at: in a dry run, or since it is suspended.
     pub(super) only_looked_at: bool,
@@ -163,7 +168,8 @@ async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
     engine.trail(target, options.writes).of_run(refused, &options.asked).refused(&reason);
     // The drift of the last good commit is still corrected.
     let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
-    let older = good.map(|good| tokio::task::block_in_place(|| source.older(&good.commit)));
+    let good = good.map(|good| good.commit);
+    let older = good.as_ref().map(|good| tokio::task::block_in_place(|| source.older(good)));
     let mut result = match older {
         Some(Ok(Some(snapshot))) => {
             let prepared = reconcile::prepare(engine, target, &snapshot, options).await;
@@ -177,8 +183,8 @@ async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
     result.plan.diagnostics = diagnostics;
     result.plan.count_matches(&target.rules);
     result.applied = false;
-    result.plan.errors.insert(0, reason.clone());
-    result.refused = Some(reason);
+    result.plan.errors.insert(0, reason);
+    result.refused = Some(InForce(good));
     result
 }
 

@@ -38,7 +38,6 @@ pub async fn carry_out(
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     let Opened { before, ledger, .. } = &ready.opened;
     trail.found_done(&ready.found_done);
-    trail.found(&plan);
     let ledger = ledger.clone().unwrap_or_else(|| Ledger::new(before.clone(), None, None));
     plan.notices.extend(reconcile.keep_last_good(ready.good.as_ref()).await);
     let record = with_commit(&ready);
@@ -51,12 +50,7 @@ pub async fn carry_out(
         progress(change, result);
     };
     reconcile.make_calls(&ready, &ledger, &mut plan, strict, &progress).await;
-    if let Some(commit) = commit.as_ref().filter(|_| options.follows) {
-        let is_declared = |name: &ConnectionName| ready.opened.desired.contains_key(name);
-        if ledger.edit(|record| record.take_in_again(&commit.id, is_declared)) {
-            save(&ledger, &mut plan).await;
-        }
-    }
+    trail.found(&plan);
     trail.ended(&plan, &options.requests.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
@@ -112,6 +106,15 @@ impl Reconcile<'_> {
         let span = tracing::info_span!("apply", target = %target.name, commit);
         if let Err(error) = apply::apply(&job, plan).instrument(span).await {
             plan.errors.push(error.to_string());
+        }
+        let has_left =
+            |record: &Record| record.last_good.as_ref().is_some_and(|good| !good.left.is_empty());
+        let commit = snapshot.commit().filter(|_| options.follows && ledger.read(has_left));
+        let is_declared = |name: &ConnectionName| desired.contains_key(name);
+        if let Some(commit) = commit
+            && ledger.edit(|record| record.take_in_again(&commit.id, is_declared))
+        {
+            save(ledger, plan).await;
         }
     }
 

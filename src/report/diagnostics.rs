@@ -39,19 +39,18 @@ pub fn json(diagnostics: &[Diagnostic]) -> Value {
 /// The problems of one severity of a target's documents and config, as plan, outcome and status list
 /// them.
 pub(crate) fn list(diagnostics: &[Diagnostic], severity: Severity) -> Value {
-    let shown = |one: &Diagnostic| {
-        let place = (one.mark.line > 0).then_some((one.mark.line, one.mark.column));
-        json!({
-            "code": one.code,
-            "message": one.message,
-            "help": one.help,
-            "file": one.mark.file,
-            "line": place.map(|(line, _)| line),
-            "column": place.map(|(_, column)| column),
-            "rule": one.rule,
-        })
-    };
-    diagnostics.iter().filter(|one| one.severity == severity).map(shown).collect()
+    diagnostics.iter().filter(|one| one.severity == severity).map(problem).collect()
+}
+
+fn problem(one: &Diagnostic) -> Value {
+    let problem = json!({
+        "code": one.code,
+        "severity": one.severity.into_str(),
+        "message": one.message,
+        "help": one.help,
+        "rule": one.rule,
+    });
+    with_place(problem, &one.mark)
 }
 
 fn entry(group: &SameProblem<'_>) -> Value {
@@ -61,14 +60,7 @@ fn entry(group: &SameProblem<'_>) -> Value {
         place["message"] = json!(what);
         place
     });
-    let entry = json!({
-        "code": diagnostic.code,
-        "severity": diagnostic.severity.into_str(),
-        "message": diagnostic.message,
-        "help": diagnostic.help,
-        "rule": diagnostic.rule,
-    });
-    let mut entry = with_place(entry, &diagnostic.mark);
+    let mut entry = problem(diagnostic);
     entry["related"] = related.collect();
     entry["targets"] = json!(group.targets);
     entry

@@ -156,7 +156,7 @@ fn types(style: &Style) -> String {
 
 fn one_type(connection_type: &'static ConnectionType, style: &Style) -> String {
     let name = connection_type.name;
-    let console = catalog::console_only(name).map_or_else(String::new, |settings| {
+    let console = connection_type.console_only.map_or_else(String::new, |settings| {
         let text = format!(
             "Only the console knows {settings}. No document says whether a PUT keeps that, and no \
              call shows it."

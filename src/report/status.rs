@@ -193,11 +193,7 @@ fn alike(target: &Value, unmanaged: bool) -> Vec<Group<Noted>> {
 
 /// The way past what keeps a group as it is.
 fn advice(group: &Group<Noted>) -> Option<String> {
-    group
-        .heading
-        .as_ref()
-        .and_then(|heading| heading.advice.as_ref())
-        .map(|way| format!("to proceed: {way}"))
+    Some(format!("to proceed: {}", group.heading.as_ref()?.advice.as_ref()?))
 }
 
 /// The notes about a target.

@@ -71,11 +71,6 @@ pub(crate) enum Role {
 }
 
 impl Style {
-    /// For a log: without colours, and no sentence is broken.
-    pub(crate) fn one_line() -> Self {
-        Self { width: usize::MAX, ..Self::default() }
-    }
-
     /// A text in the colour of its role.
     pub(crate) fn paint(&self, role: Role, text: impl Display) -> String {
         if !self.color {

@@ -21,6 +21,17 @@ fn an_absent_state_is_empty_and_a_written_one_comes_back() {
 }
 
 #[test]
+fn a_suspension_outlives_another_folder_that_has_no_state() {
+    let (_folder, file) = dir();
+    let known = KnownStates::default();
+    let record = Record { suspended: true, ..Record::default() };
+    file.noted_in(&known).write(&record).unwrap();
+    let (_other, elsewhere) = dir();
+    let found = elsewhere.noted_in(&known).read().unwrap();
+    assert!(found.suspended && found.lost_at.is_some());
+}
+
+#[test]
 fn a_state_that_cannot_be_read_is_never_overwritten() {
     let (_folder, file) = dir();
     for (text, expected) in [

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 
-use super::Served;
+use super::{Served, Shared};
 use crate::config::SecretText;
 use crate::environment::{Environment, Unset};
 use crate::secret::Sensitive;
@@ -23,11 +23,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The page and the API: open on this machine, behind the token elsewhere.
-pub(super) async fn readers(
-    State(served): State<Arc<Served>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn readers(State(served): Shared, request: Request, next: Next) -> Response {
     if served.is_loopback || is_right(&served, request.headers()) {
         return next.run(request).await;
     }
@@ -37,11 +33,7 @@ pub(super) async fn readers(
 
 /// The calls that change something: always behind the token. A browser never sends a bearer
 /// token by itself, so another site cannot make it call.
-pub(super) async fn changers(
-    State(served): State<Arc<Served>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn changers(State(served): Shared, request: Request, next: Next) -> Response {
     if is_bearer(request.headers()) && is_right(&served, request.headers()) {
         return next.run(request).await;
     }
@@ -50,10 +42,8 @@ pub(super) async fn changers(
 }
 
 fn is_right(served: &Served, headers: &HeaderMap) -> bool {
-    match (&served.keys.token, credential(headers)) {
-        (Some(token), Some(given)) => token.is(given.expose()),
-        _ => false,
-    }
+    let token = served.keys.token.as_ref();
+    token.zip(credential(headers)).is_some_and(|(token, given)| token.is(given.expose()))
 }
 
 fn unauthorized(served: &Served, ask: &'static str) -> Response {
@@ -67,16 +57,9 @@ fn unauthorized(served: &Served, ask: &'static str) -> Response {
 
 /// On loopback only names of this machine are served, so that a foreign name that resolves to
 /// this machine cannot make a browser read the status.
-pub(super) async fn hosts(
-    State(served): State<Arc<Served>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .or_else(|| request.uri().host());
+pub(super) async fn hosts(State(served): Shared, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().host());
     if served.is_loopback && !host.is_some_and(is_this_machine) {
         let text = "this listener serves this machine only\n";
         return (StatusCode::FORBIDDEN, text).into_response();

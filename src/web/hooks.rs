@@ -3,8 +3,6 @@
 //! Each host proves itself in its own way; the proof is checked over the raw body before any of
 //! it is parsed. All that a hook can do is to cause a fetch and a reconcile, so a replay is harmless.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -13,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::{Peer, Served};
+use super::{Caller, Peer, Shared};
 use crate::daemon::Cause;
 use crate::digest::hmac_sha256;
 use crate::secret::Sensitive;
@@ -68,9 +66,9 @@ impl GitHost {
 
 /// Answers `POST /hooks/HOST`.
 pub(super) async fn receive(
-    State(served): State<Arc<Served>>,
+    State(served): Shared,
     Path(host): Path<String>,
-    Extension(Peer(from)): Extension<Peer>,
+    Extension(Peer(from)): Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Response {

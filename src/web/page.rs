@@ -15,7 +15,7 @@ use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 use strum::VariantArray as _;
 
-use super::Served;
+use super::{Served, Shared};
 use crate::daemon::status::{Status, TargetStatus};
 use crate::links::Links;
 use crate::name::CommitId;
@@ -62,10 +62,7 @@ impl PageQuery {
 }
 
 /// Answers `GET /`.
-pub(super) async fn page(
-    State(served): State<Arc<Served>>,
-    Query(query): Query<PageQuery>,
-) -> Response {
+pub(super) async fn page(State(served): Shared, Query(query): Query<PageQuery>) -> Response {
     let (status, query) = looked_at(&served, query);
     let markup = html! {
         (DOCTYPE)
@@ -100,7 +97,7 @@ pub(super) async fn page(
 
 /// Answers `GET /fragment`: the part of the page that changes.
 pub(super) async fn fragment(
-    State(served): State<Arc<Served>>,
+    State(served): Shared,
     Query(query): Query<PageQuery>,
 ) -> Html<String> {
     let (status, query) = looked_at(&served, query);

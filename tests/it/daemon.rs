@@ -71,6 +71,26 @@ fn a_refused_commit_leaves_the_last_good_one_in_force() {
 }
 
 #[test]
+fn trouble_beside_a_refused_commit_is_logged_with_the_commit_in_force() {
+    let mut world = World::new();
+    world.target("max_deletes: 0\nresync: 1s");
+    world.settle(&["a", "b"]);
+    let good = world.commit_without(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    let target = || daemon.status(&world)["targets"][0].clone();
+    eventually("held", || target()["state"] == json!("held"));
+    world.write("connections/b.yaml", "type: nothing\nname: b\n");
+    world.commit("a mistake");
+    eventually("refused", || target()["state"] == json!("refused"));
+    let before = target()["history"].as_array().unwrap().len();
+    eventually("a resync", || target()["history"].as_array().unwrap().len() > before);
+    let logs = daemon.logs();
+    let held: Vec<&str> = logs.lines().filter(|line| line.contains("event=\"held\"")).collect();
+    let of_good = format!("commit=\"{}\"", &good[..12]);
+    assert!(held.len() == 1 && held[0].contains(&of_good), "{logs}");
+}
+
+#[test]
 fn a_dry_run_never_writes() {
     let world = World::new();
     world.commit_email("a", "");
@@ -143,6 +163,10 @@ fn sighup_reads_the_config_again_and_refuses_a_bad_one() {
     world.target("vars: {port: 2}\nmistyped: true");
     daemon.signal("-HUP");
     eventually("refused", || daemon.logs().contains("the old one stays"));
+    let logs = daemon.logs();
+    let is_one = |line: &str| line.contains("WARN") || line.contains("INFO");
+    assert!(logs.lines().all(is_one), "each problem is one line of the log: {logs}");
+    assert!(logs.contains("`mistyped`"), "{logs}");
     assert_eq!(live_port(&world, "a"), json!(1));
     world.target("vars: {port: 3}");
     daemon.signal("-HUP");
@@ -267,7 +291,7 @@ fn trouble_is_logged_with_target_commit_type_and_connection() {
     let warning = || {
         let logs = daemon.logs();
         let lines: Vec<Value> =
-            logs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         lines.into_iter().find(|line| line["level"] == json!("WARN"))
     };
     eventually("a warning", || warning().is_some());

@@ -276,6 +276,25 @@ fn a_write_whose_answer_a_killed_run_did_not_see_is_told_by_the_next() {
 }
 
 #[test]
+fn events_of_while_the_file_cannot_be_written_are_kept() {
+    let world = World::settled(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    let (file, aside) = (file(&world), world.path("aside"));
+    fs::rename(&file, &aside).unwrap();
+    fs::create_dir(&file).unwrap();
+    world.commit_email("b", "");
+    eventually("it is said", || daemon.logs().contains("the history cannot be written"));
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    world.commit_email("c", "");
+    eventually("all are told", || told(&world, &[]) == ["create a", "create b", "create c"]);
+    assert!(daemon.logs().contains("the history can be written again"), "{}", daemon.logs());
+    let shown = daemon.status(&world)["targets"][0]["events"].as_array().unwrap().len();
+    assert_eq!(shown, 3);
+}
+
+#[test]
 fn a_refused_commit_that_comes_back_is_told_again() {
     let world = World::new();
     world.commit_email("a", "");

@@ -2,10 +2,11 @@
 //! not caught up with itself: it forgets nothing, creates nothing and deletes nothing.
 
 use axum::http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::answers::{list_emails_without, shown};
+use crate::answers::{list_emails_without, showing, shown};
 use crate::faults::{Fault, Moment};
+use crate::history::events;
 use crate::running::{Applying, Running, eventually};
 use crate::world::{PROJECT, World, email_body};
 
@@ -111,6 +112,25 @@ fn a_daemon_keeps_a_held_delete_over_a_late_list() {
     let logs = daemon.logs();
     assert!(!logs.contains("recovered"), "a late list frees nothing: {logs}");
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn drift_that_the_read_before_its_write_contradicts_is_not_told() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.settle(&["a"]);
+    let mut late = shown(&world, "a");
+    late["host"] = json!("late.example.com");
+    late.as_object_mut().unwrap().remove("password");
+    world.control().fail_next(Some(Method::GET), "type=email", showing(&[late]), 2);
+    let daemon = Running::start(&world, &[]);
+    let reconciles = || daemon.status(&world)["targets"][0]["history"].as_array().map(Vec::len);
+    eventually("lists that are late, and one that is not", || reconciles() > Some(2));
+    let told: Vec<Value> = events(&world, &[]);
+    assert!(told.iter().all(|event| event["event"] == "create"), "{told:?}");
+    let metrics = daemon.get(&world, "/metrics").1;
+    assert!(metrics.contains("drift_detected_total{target=\"default\"} 0\n"), "{metrics}");
+    assert!(!daemon.logs().contains("drifted"), "{}", daemon.logs());
 }
 
 #[test]

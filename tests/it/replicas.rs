@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAMESPACE, Trouble};
 use crate::faults::Moment;
+use crate::running::listens_on;
 use crate::world::{CANARY, PROJECT, World, email};
 
 mod told;
@@ -96,8 +97,8 @@ impl Replica {
         let address = loop {
             let mut line = String::new();
             assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "the daemon ended");
-            if let Some(address) = line.trim().strip_prefix("listening on ") {
-                break address.to_owned();
+            if let Some(address) = listens_on(&line) {
+                break address;
             }
         };
         let logs = Arc::new(Mutex::new(String::new()));

@@ -55,10 +55,11 @@ impl Running {
         let logs = Arc::new(Mutex::new(Vec::new()));
         let address = loop {
             let line = lines.next().unwrap().unwrap();
-            if let Some(address) = line.strip_prefix("listening on ") {
-                break address.to_owned();
-            }
+            let address = listens_on(&line);
             logs.lock().unwrap().push(line);
+            if let Some(address) = address {
+                break address;
+            }
         };
         // Read on, so that the daemon is not stopped by a full pipe.
         let kept = Arc::clone(&logs);
@@ -79,11 +80,11 @@ impl Running {
         let said = || std::fs::read_to_string(&errors).unwrap_or_default();
         eventually("it listens", || said().contains("listening on "));
         let text = said();
-        let address = text.lines().find_map(|line| line.strip_prefix("listening on ")).unwrap();
+        let address = text.lines().find_map(listens_on).unwrap();
         let children = format!("/proc/{0}/task/{0}/children", child.id());
         let inner = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
         let logs = Arc::default();
-        Some(Self { child, address: address.to_owned(), logs, at_terminal: Some(inner) })
+        Some(Self { child, address, logs, at_terminal: Some(inner) })
     }
 
     /// Takes the terminal away, as the end of an ssh session does.
@@ -112,8 +113,8 @@ impl Running {
 
     /// Where it listens since the last change of the listener.
     pub(crate) fn moved_to(&self) -> Option<String> {
-        let logs = self.logs.lock().unwrap();
-        logs.iter().rev().find_map(|line| line.strip_prefix("listening on ")).map(str::to_owned)
+        let last = self.logs.lock().unwrap().iter().rev().find_map(|line| listens_on(line));
+        last.filter(|address| *address != self.address)
     }
 
     /// Sends a request; the code of the answer.
@@ -158,6 +159,12 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The address that a line of the log tells, in text or in JSON.
+pub(crate) fn listens_on(line: &str) -> Option<String> {
+    let (_, address) = line.split_once("listening on ")?;
+    Some(address.split('"').next().unwrap_or(address).trim().to_owned())
 }
 
 /// A command at a terminal of its own, which a program may start, with some of its streams redirected. Nothing

@@ -21,7 +21,10 @@ fn suspended() -> World {
     world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
-    world.run(&["suspend", "--server", &daemon.address]).code(0).says("suspends every target");
+    world
+        .run(&["suspend", "--server", &daemon.address])
+        .code(0)
+        .says("asked to suspend every target");
     eventually("the suspension is remembered", || world.record()["suspended"] == json!(true));
     drop(daemon);
     world.forget_calls();
@@ -69,7 +72,7 @@ fn an_apply_writes_once_the_target_is_resumed() {
     let order = |words: &[&str]| world.run(&[words, &["--server", &daemon.address]].concat());
     order(&["reconcile", "--wait"]).code(1).says("default: suspended");
     order(&["resume", "--target", "nope"]).code(1).says("404").says("no target `nope`");
-    order(&["resume", "--target", "default"]).code(0).says("resumes default");
+    order(&["resume", "--target", "default"]).code(0).says("asked to resume default");
     eventually("it is resumed", || world.record()["suspended"] == json!(false));
     eventually("it is written", || world.live("a")["port"] == json!(26));
     eventually("it is told", || events(&world, &[]).last().unwrap()["event"] == "update");
@@ -80,7 +83,7 @@ fn an_apply_writes_once_the_target_is_resumed() {
     order(&["reconcile", "--target", "default", "--wait"]).code(0).says("default: applied");
     assert_eq!(world.live("a")["port"], json!(26));
     order(&["reconcile", "--wait"]).code(0).says("default: in sync");
-    order(&["reconcile"]).code(0).says("reconciles every target");
+    order(&["reconcile"]).code(0).says("asked to reconcile every target");
     drop(daemon);
     world.apply().code(0);
 }

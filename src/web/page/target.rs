@@ -95,37 +95,27 @@ fn problems(target: &TargetStatus, query: &PageQuery) -> Markup {
 
 fn reconciles(target: &TargetStatus, query: &PageQuery) -> Markup {
     let past = &target.past.reconciles;
-    folded(
-        target,
-        "history",
-        "History",
-        past.len(),
-        &html! {
-            table.reconciles {
-                caption.hidden { "The last reconciles of " (target.key.name) }
-                thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                tbody { @for run in runs(past) { (reconcile_row(target, run, query)) } }
-            }
-        },
-    )
+    let table = html! {
+        table.reconciles {
+            caption.hidden { "The last reconciles of " (target.key.name) }
+            thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
+            tbody { @for run in runs(past) { (reconcile_row(target, run, query)) } }
+        }
+    };
+    folded(target, "history", "History", past.len(), &table)
 }
 
 /// The last events of the audit trail, which outlive the daemon.
 fn events(target: &TargetStatus, query: &PageQuery) -> Markup {
     let events = &target.past.events;
-    folded(
-        target,
-        "events",
-        "Events",
-        events.len(),
-        &html! {
-            table.events {
-                caption.hidden { "The last events of " (target.key.name) }
-                thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
-                tbody { @for event in events { (event_row(event, query)) } }
-            }
-        },
-    )
+    let table = html! {
+        table.events {
+            caption.hidden { "The last events of " (target.key.name) }
+            thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
+            tbody { @for event in events { (event_row(event, query)) } }
+        }
+    };
+    folded(target, "events", "Events", events.len(), &table)
 }
 
 /// A part of the past behind a click; nothing where it is empty.

@@ -8,6 +8,7 @@ use strum::IntoStaticStr;
 use super::connections::{by_state, needs_attention, urgency};
 use super::{PageQuery, commit_line, in_words, moment};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
+use crate::report::words::counted;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
@@ -87,11 +88,7 @@ fn found(targets: &[&Arc<TargetStatus>]) -> String {
     counts.sort_by_key(|(state, _)| urgency(*state));
     let failing = (failing > 0).then(|| format!("{failing} failing"));
     let suspended = targets.iter().filter(|target| target.suspended).count();
-    let suspended = match suspended {
-        0 => None,
-        1 => Some("1 target suspended".to_owned()),
-        count => Some(format!("{count} targets suspended")),
-    };
+    let suspended = (suspended > 0).then(|| format!("{} suspended", counted(suspended, "target")));
     let others =
         counts.iter().map(|(state, count)| format!("{count} {}", in_words(state.into_str())));
     let all: Vec<String> = failing.into_iter().chain(others).chain(suspended).collect();

@@ -32,7 +32,7 @@ impl DaemonClient {
             .config_path()
             .map(|path| Config::load(&path, &context.environment, Resolve::Known))
             .transpose()
-            .map_err(|problems| context.config_problems(&problems))?;
+            .map_err(CommandError::Problems)?;
         let configured = config.map(|config| config.server);
         let token = configured.as_ref().and_then(|server| server.token.as_ref());
         let token = token.and_then(|text| text.resolve(&context.environment).ok());
@@ -131,11 +131,11 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, C
         // The probe of a container needs neither a token nor a config that can be read.
         return DaemonClient::at(address, None)?.probe().await;
     }
-    let server = DaemonClient::find(args.server.as_deref(), context)?;
+    let daemon = DaemonClient::find(args.server.as_deref(), context)?;
     if args.probe {
-        return server.probe().await;
+        return daemon.probe().await;
     }
-    let status = server.status().await?;
+    let status = daemon.status().await?;
     match args.output {
         Output::Text => context.print(&report::status::text(&status, &context.style())),
         Output::Json => context.print_json(&status),
@@ -156,17 +156,17 @@ pub(super) async fn suspension(
     args: &DaemonArgs,
     context: &Context,
 ) -> Result<u8, CommandError> {
-    let server = DaemonClient::find(args.server.as_deref(), context)?;
-    server.post(verb, args.target.as_deref()).await?;
-    say_taken(&format!("{verb}s"), args, context);
+    let daemon = DaemonClient::find(args.server.as_deref(), context)?;
+    daemon.post(verb, args.target.as_deref()).await?;
+    say_taken(verb, args, context);
     Ok(DONE)
 }
 
 /// Says that the daemon took a request.
-fn say_taken(does: &str, args: &DaemonArgs, context: &Context) {
+fn say_taken(verb: &str, args: &DaemonArgs, context: &Context) {
     if !context.global.quiet {
         let which = args.target.as_deref().unwrap_or("every target");
-        context.say(&format!("the daemon {does} {which}"));
+        context.say(&format!("the daemon is asked to {verb} {which}"));
     }
 }
 
@@ -177,10 +177,10 @@ fn say_taken(does: &str, args: &DaemonArgs, context: &Context) {
 /// No daemon takes the request, or it ends before the reconcile.
 pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result<u8, CommandError> {
     let DaemonArgs { server, target } = &args.daemon;
-    let server = DaemonClient::find(server.as_deref(), context)?;
-    let answer = server.post("reconcile", target.as_deref()).await?;
+    let daemon = DaemonClient::find(server.as_deref(), context)?;
+    let answer = daemon.post("reconcile", target.as_deref()).await?;
     if !args.wait {
-        say_taken("reconciles", &args.daemon, context);
+        say_taken("reconcile", &args.daemon, context);
         return Ok(DONE);
     }
     let (Some(request), Some(names)) = (answer["request"].as_i64(), answer["targets"].as_array())
@@ -190,7 +190,7 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
         return Err(CommandError::Failed(problem.to_owned()));
     };
     loop {
-        let status = server.status().await?;
+        let status = daemon.status().await?;
         if status["started"] != answer["started"] {
             return Err(CommandError::WithHint(
                 "the daemon was started again before the reconcile ended".to_owned(),
