@@ -1,9 +1,10 @@
 //! With `drift: report` a PUT that git asked for sends drift back as live shows it. Where live does not
 //! show all of it the PUT is blocked: no plan says "only reported" of what a PUT overwrites.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{CANARY, World, email};
+use crate::world::{CANARY, World, email, refusal};
 
 const TOKEN: &str = "{name: Authorization, value: '${env:SMTP_PASSWORD}'}";
 
@@ -166,4 +167,21 @@ fn a_mask_inside_a_url_hides_no_other_host() {
         let mut plan = world.command(&["plan"]);
         world.ended(plan.env("TOKEN_A", "s3cr3t-token").output().unwrap()).code(code);
     }
+}
+
+#[test]
+fn drift_is_only_reported_after_a_put_that_was_refused() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.env.insert("HOST".into(), "one.example.com".into());
+    let document = email("a", "").replace("smtp.example.com", "${env:HOST}");
+    world.write("connections/a.yaml", &document);
+    world.settle(&["b"]);
+    world.env.insert("HOST".into(), "two.example.com".into());
+    world.control().fail_next(Some(Method::PUT), "/a/", refusal("not now"), 1);
+    world.apply().code(1);
+    world.env.insert("HOST".into(), "one.example.com".into());
+    world.edit("a", "host", json!("by.hand"));
+    world.apply().code(0).says("only reported");
+    assert_eq!(world.live("a")["host"], json!("by.hand"));
 }

@@ -118,3 +118,68 @@ fn a_rotated_secret_that_was_taken_back_is_sent_again_after_a_kill() {
         assert_eq!(world.live(name)["password"], json!(CANARY), "{name}");
     }
 }
+
+#[test]
+fn fields_that_git_takes_back_after_a_lost_update_go_back() {
+    for keys in ["", "drift: report"] {
+        let mut world = World::new();
+        world.target(keys);
+        world.settle(&["a", "b"]);
+        world.commit_email("a", "port: 99\nenableStartTls: true\n");
+        assert!(kill_at_first_write(&world, true));
+        world.commit_email("a", "");
+        world.apply().code(0);
+        let live = world.live("a");
+        assert_eq!(
+            (&live["port"], &live["enableStartTls"]),
+            (&json!(587), &json!(false)),
+            "{keys}"
+        );
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_connection_that_somebody_makes_after_our_lost_delete_is_not_ours() {
+    let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+    world.settle(&["a", "b"]);
+    world.commit_without(&["a"]);
+    assert!(kill_at_first_write(&world, true));
+    world.make(json!({"type": "email", "name": "a", "host": "by.hand", "port": 1}));
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+    let ran = world.run(&["history", "--name", "a"]).code(0);
+    ran.says("found done: no run saw the answer");
+}
+
+#[test]
+fn a_connection_that_git_declares_again_after_its_lost_delete_is_made() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.settle(&["a", "b"]);
+    world.commit_without(&["a"]);
+    assert!(kill_at_first_write(&world, true));
+    world.commit_email("a", "");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_masked_part_that_a_lost_update_carried_is_sent_again() {
+    let world = World::new();
+    let declare = |token: &str| {
+        let header = format!("{{name: Authorization, value: '{token}'}}");
+        let document = "type: webhook\nname: hook\nfullUrl: 'https://h.example.com/x'\n";
+        world.write("connections/hook.yaml", &format!("{document}headerList: [{header}]\n"));
+        world.commit("another token");
+    };
+    declare("${TOKEN_A}");
+    world.settle(&["a"]);
+    declare("${TOKEN_B}");
+    assert!(kill_at_first_write(&world, true));
+    // The server masks it from now on.
+    world.edit("hook", "headerList", json!([{"name": "Authorization", "value": "*****"}]));
+    declare("${TOKEN_A}");
+    world.apply().code(0);
+    assert_eq!(world.live("hook")["headerList"][0]["value"], json!("${TOKEN_A}"));
+}

@@ -172,3 +172,13 @@ fn drift_is_only_reported_where_the_target_says_so() {
     assert_eq!(world.live("a")["port"], json!(26));
     assert_eq!(world.live("a")["host"], json!("by.hand"), "a PUT keeps what drifted");
 }
+
+#[test]
+fn a_name_that_a_run_of_the_same_commit_takes_in_again_is_removed_by_a_later_one() {
+    let world = World::settled(&["a", "b"]);
+    world.run(&["forget", "a"]).code(0);
+    world.run(&["apply", "--yes", "--name", "a"]).code(0).says("adopted");
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
+}

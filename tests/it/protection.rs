@@ -8,7 +8,7 @@ use crate::crashes::kill_at_first_write;
 use crate::faults::{Fault, Moment};
 use crate::renames::refusing_renames;
 use crate::running::Applying;
-use crate::world::{World, ftp, refusal};
+use crate::world::{PROJECT, World, ftp, refusal};
 
 #[test]
 fn protect_outlives_its_document() {
@@ -205,9 +205,40 @@ fn protect_of_a_rename_that_is_done_is_not_of_the_old_name() {
     world.apply().code(0);
     world.commit_email("old", "");
     world.apply().code(0);
+    // Neither lists that fail, nor a run that may not lift it, keeps that for ever.
+    world.control().fail_next(Some(Method::GET), "type=", refusal("not now"), 14);
+    world.apply().code(1);
+    world.run(&["apply", "--yes", "--worktree"]).code(0);
     world.commit_without(&["old"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["new", "other"]);
+}
+
+#[test]
+fn protection_of_a_name_is_not_of_what_was_renamed_from_it() {
+    let world = World::settled(&["old", "other"]);
+    world.commit_rename("old", "new");
+    world.apply().code(0);
+    world.commit_email("old", "x-gitops: {protect: true}\n");
+    world.apply().code(0);
+    world.run(&["apply", "--yes", "--worktree"]).code(0);
+    world.commit_without(&["new"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["old", "other"]);
+}
+
+#[test]
+fn a_list_that_fails_takes_no_protection_back() {
+    let world = World::settled(&["new", "old", "other"]);
+    world.control().remove(PROJECT, "new");
+    world.remove("connections/old.yaml");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.control().fail_next(Some(Method::PUT), "/connections/", refusal("no renames"), 9);
+    world.control().fail_next(Some(Method::GET), "type=kafka", refusal("not now"), 1);
+    world.apply().code(1);
+    world.commit_without(&["new"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3).says("protected");
+    assert_eq!(world.names(), ["old", "other"]);
 }
 
 #[test]

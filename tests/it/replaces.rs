@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::crashes::kill_at_first_write;
 use crate::faults::{Fault, Moment};
-use crate::running::Applying;
+use crate::running::{Applying, eventually};
 use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
 
@@ -472,4 +472,39 @@ fn a_masked_part_that_git_did_not_declare_blocks_a_replace() {
         }
         assert!(world.writes().is_empty());
     }
+}
+
+#[test]
+fn drift_that_a_way_back_made_again_is_still_drift() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.env.insert("HOST".into(), "one.example.com".into());
+    let document = email("a", "").replace("smtp.example.com", "${env:HOST}");
+    world.write("connections/a.yaml", &document);
+    world.settle(&["b"]);
+    world.edit("a", "host", json!("by.hand"));
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp now");
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    world.apply().code(1).says("made again");
+    world.write("connections/a.yaml", &document);
+    world.commit("and back");
+    world.apply().code(0).says("only reported");
+    assert_eq!(world.live("a")["host"], json!("by.hand"));
+}
+
+#[test]
+fn a_way_back_whose_answer_was_lost_by_a_kill_is_ours() {
+    let world = replacing(Options::default());
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    let post = || world.control().gate(Some(Method::POST), "/a/", Moment::After);
+    let of_new = post();
+    let applying = Applying::until(&world, &of_new);
+    let way_back = post();
+    of_new.open();
+    eventually("the way back arrives", || way_back.arrived() == 1);
+    assert!(applying.kill());
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
 }

@@ -260,8 +260,10 @@ fn a_broken_file_of_a_path_that_the_config_lost_holds_the_delete_of_any_name() {
     world.apply().code(3);
     world.write("connections/b.yaml", "type: [\n");
     world.commit("break the document that declares b again");
-    world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
-    assert_eq!(world.names(), ["a", "b"]);
+    for _ in 0..2 {
+        world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
+        assert_eq!(world.names(), ["a", "b"]);
+    }
 }
 
 #[test]
