@@ -11,7 +11,7 @@ use super::row::{Claim, Row, Settings};
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
 use crate::name::ConnectionName;
-use crate::record::Record;
+use crate::record::{Owned, Record};
 
 /// Raises `protect` where a document declares it, also of what may have been created, and marks the old name
 /// of its rename: it counts from the first reconcile that saw it, whatever its lists gave. Tells whether
@@ -84,7 +84,7 @@ pub(crate) fn keep_protection(
         record.memory(name).is_some_and(|memory| {
             let owned = memory.owned.as_ref();
             let intent = memory.intent.as_ref();
-            owned.is_some_and(|owned| owned.is_protected()) || intent.is_some_and(|i| i.protect)
+            owned.is_some_and(Owned::is_protected) || intent.is_some_and(|i| i.protect)
         })
     };
     for connection in desired.values_mut().filter(|connection| !may_lift(connection)) {
