@@ -107,6 +107,9 @@ pub struct Memory {
     /// Its entry in the inventory: the tool created or adopted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owned: Option<Owned>,
+    /// The document with `protect` that is to rename the connection, and did not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protected_by: Option<ConnectionName>,
     /// A call that may have been sent, and whose answer was not seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
@@ -194,9 +197,6 @@ pub struct Owned {
     /// `protect` as it was last declared; it outlives its document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
-    /// The document with `protect` that is to rename this connection, and did not yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protected_by: Option<ConnectionName>,
     /// `renamedFrom` of its document when live was last compared with it: that rename is done, or was not
     /// needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -474,11 +474,6 @@ impl Owned {
         same_id && self.type_name == live.type_name
     }
 
-    /// Whether it must not be deleted.
-    pub fn is_protected(&self) -> bool {
-        self.protect || self.protected_by.is_some()
-    }
-
     /// The fingerprints of its secrets that were sent or read back, by pointer.
     pub fn verified_secrets(&self) -> impl Iterator<Item = (&String, &Fingerprint)> {
         let own_type = crate::catalog::find(&self.type_name);
@@ -509,6 +504,13 @@ impl Owned {
 }
 
 impl Memory {
+    /// Whether the connection must not be deleted, or what may have been made.
+    pub fn is_protected(&self) -> bool {
+        let owned = self.owned.iter().map(|owned| owned.protect);
+        let intent = self.intent.iter().map(|intent| intent.protect);
+        self.protected_by.is_some() || owned.chain(intent).any(|protect| protect)
+    }
+
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

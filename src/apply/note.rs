@@ -71,14 +71,20 @@ fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Int
 /// base, and needs no note.
 fn of_update(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Option<Intent> {
     let mut base = Base::clone(&job.record_of_plan.owned(&desired.name)?.base);
+    let view = job.observed.shown(&desired.name)?;
     let of_git = of_create(desired, &job.compare_by);
+    let mut kept = BTreeSet::new();
     for FieldChange { path, .. } in &change.fields {
-        match of_git.base.get(path) {
+        let now = of_git.base.get(path);
+        if view.shows_or_default(path, now, job.compare_by.keys) {
+            kept.insert(path.clone());
+        }
+        match now {
             Some(now) => base.insert(path.clone(), now.clone()),
             None => base.remove(path),
         };
     }
-    Some(Intent { call: NotedCall::Update, base, ..of_git })
+    Some(Intent { call: NotedCall::Update, base, kept, ..of_git })
 }
 
 /// The note of a delete, before its call. Fields that drifted tell nothing.
@@ -91,7 +97,7 @@ fn of_delete(job: &Job<'_>, name: &ConnectionName) -> Option<Intent> {
         from: None,
         base: Base::clone(&owned.base),
         kept: view.shown_otherwise(&owned.base, job.compare_by.keys),
-        protect: owned.is_protected(),
+        protect: owned.protect,
     })
 }
 
@@ -118,6 +124,6 @@ pub(super) fn of_way_back(
         from: None,
         base,
         kept,
-        protect: owned.is_protected(),
+        protect: owned.protect,
     }
 }

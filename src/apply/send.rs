@@ -186,7 +186,6 @@ pub(super) fn remember(
             id,
             base: Arc::new(base),
             protect: desired.options.protect,
-            protected_by: known.protected_by,
             renamed_from: desired.options.renamed_from.clone(),
             secrets_checked: desired.declares_secret().then_some(job.control.now),
             shown_secrets: known.shown_secrets,

@@ -429,6 +429,28 @@ impl LiveView<'_> {
         matches_base(field, field.map(Field::defaults), path, older, shown, keys)
     }
 
+    /// The same; a field that the base lacks says no more than its default.
+    pub(crate) fn shows_or_default(
+        &self,
+        path: &str,
+        field: Option<&BaseField>,
+        keys: Keys<'_>,
+    ) -> bool {
+        let Some(field) = field else {
+            let own_type = catalog::find(&self.listed.type_name);
+            let field = own_type.and_then(|own_type| field_exactly_at(own_type, path));
+            return equal(field, None, self.get(path));
+        };
+        self.shows_field(path, field, keys)
+    }
+
+    /// Whether live shows a secret in clear, and as a base has it.
+    pub(crate) fn shows_secret(&self, path: &str, older: &BaseField, keys: Keys<'_>) -> bool {
+        let shown = self.shown_by_get(path).filter(|shown| shown_text(Some(shown)).is_some());
+        let known = older.print.as_ref().filter(|_| keys.is_known);
+        shown.zip(known).is_some_and(|(shown, print)| keys.key.matches(print, path, shown))
+    }
+
     /// Whether live may mask a field as a whole: a secret, or a file of which nothing is shown.
     fn may_mask(&self, path: &str) -> bool {
         let own_type = catalog::find(&self.listed.type_name);

@@ -178,7 +178,8 @@ pub(super) fn why_held(
     by: Option<&str>,
     settings: &Settings<'_>,
 ) -> Option<Why> {
-    let protect = || owned.is_protected().then(|| why_protected(owned, by));
+    let is_protected = row.memory.is_some_and(Memory::is_protected);
+    let protect = || is_protected.then(|| why_protected(owned, by));
     // A replace is told of `protect` first. For a delete it comes later: a missing commit or an unread
     // file points at a path to mend first.
     let first = by.and_then(|_| protect()).or_else(|| why_not_known(row, owned, settings));

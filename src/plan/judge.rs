@@ -196,7 +196,7 @@ fn declared_for_rules(desired: &DesiredConnection) -> Value {
 /// A connection that git does not declare any more, as it was last written.
 fn written_for_rules(name: &ConnectionName, owned: &Owned) -> Value {
     let fields = owned.base.iter().map(|(path, field)| (path.as_str(), &field.declared));
-    let options = crate::document::Options { protect: owned.is_protected(), ..Default::default() };
+    let options = crate::document::Options { protect: owned.protect, ..Default::default() };
     put_together(&owned.type_name, name, fields, options.for_rules())
 }
 

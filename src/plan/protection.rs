@@ -11,7 +11,7 @@ use super::row::{Claim, Row, Settings};
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
 use crate::name::ConnectionName;
-use crate::record::{Owned, Record};
+use crate::record::{Memory, Record};
 
 /// Raises `protect` where a document declares it, also of what may have been created, and marks the old name
 /// of its rename: it counts from the first reconcile that saw it, whatever its lists gave. Tells whether
@@ -20,10 +20,11 @@ pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
     let mut has_raised = false;
     for connection in desired.values().filter(|connection| connection.options.protect) {
         let name = &connection.name;
-        let known = record.memory(name);
-        let owned = known.and_then(|memory| memory.owned.as_ref()).map(|owned| owned.protect);
-        let intent = known.and_then(|memory| memory.intent.as_ref()).map(|intent| intent.protect);
-        if owned == Some(false) || intent == Some(false) {
+        let is_raised = |memory: &Memory| {
+            memory.owned.iter().all(|owned| owned.protect)
+                && memory.intent.iter().all(|intent| intent.protect)
+        };
+        if record.memory(name).is_some_and(|memory| !is_raised(memory)) {
             has_raised = true;
             record.edit(name, |memory| {
                 memory.owned.iter_mut().for_each(|owned| owned.protect = true);
@@ -31,14 +32,14 @@ pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
             });
         }
         let old = connection.options.renamed_from.as_ref();
-        let is_open =
-            |old: &&ConnectionName| record.owned(old).is_some_and(|owned| !owned.is_protected());
+        let is_open = |old: &&ConnectionName| {
+            record.memory(old).is_some_and(|memory| {
+                (memory.owned.is_some() || memory.intent.is_some()) && memory.protected_by.is_none()
+            })
+        };
         if let Some(old) = old.filter(is_open) {
             has_raised = true;
-            record.edit(old, |memory| {
-                let owned = memory.owned.iter_mut();
-                owned.for_each(|owned| owned.protected_by = Some(name.clone()));
-            });
+            record.edit(old, |memory| memory.protected_by = Some(name.clone()));
         }
     }
     has_raised
@@ -54,7 +55,7 @@ pub(crate) fn take_marks_back(
 ) {
     let open = open_renames(renames_of(desired), record, live);
     let is_marked = |(new, old): &Pair<'_>| {
-        record.owned(old).is_some_and(|owned| owned.protected_by.as_ref() == Some(*new))
+        record.memory(old).is_some_and(|memory| memory.protected_by.as_ref() == Some(*new))
     };
     let is_over = |(new, old): &Pair<'_>| {
         let is_done = !open.contains_key(*old) && live.connections.contains_key(*new);
@@ -63,9 +64,7 @@ pub(crate) fn take_marks_back(
     };
     let over: Vec<Pair<'_>> = renames_of(desired).filter(is_marked).filter(is_over).collect();
     for (_, old) in over {
-        record.edit(old, |memory| {
-            memory.owned.iter_mut().for_each(|owned| owned.protected_by = None);
-        });
+        record.edit(old, |memory| memory.protected_by = None);
     }
 }
 
@@ -80,13 +79,8 @@ pub(crate) fn keep_protection(
     let open = open_renames(renames_of(desired), record, live);
     let open: BTreeMap<ConnectionName, ConnectionName> =
         open.into_iter().map(|(old, new)| (old.clone(), new.clone())).collect();
-    let is_protected = |name: &ConnectionName| {
-        record.memory(name).is_some_and(|memory| {
-            let owned = memory.owned.as_ref();
-            let intent = memory.intent.as_ref();
-            owned.is_some_and(Owned::is_protected) || intent.is_some_and(|i| i.protect)
-        })
-    };
+    let is_protected =
+        |name: &ConnectionName| record.memory(name).is_some_and(Memory::is_protected);
     for connection in desired.values_mut().filter(|connection| !may_lift(connection)) {
         let own = Some(&connection.name).filter(|name| !open.contains_key(*name));
         let old = connection.options.renamed_from.as_ref().filter(|old| open.contains_key(*old));
@@ -111,14 +105,12 @@ pub(super) fn follow_protection(
         && row.absent_layer.is_none()
         && !settings.is_worktree()
         && !is_renamed;
-    let memory = decision.memory.as_ref().or(row.memory);
-    let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
-        let is_of_type = owned.type_name == desired.connection_type.name;
-        let is_otherwise = if protect { !owned.protect } else { owned.is_protected() };
-        is_otherwise && (protect || (may_lift && is_of_type))
-    });
-    if changes {
-        let owned = &mut decision.memory(row).owned;
-        owned.iter_mut().for_each(|owned| (owned.protect, owned.protected_by) = (protect, None));
+    let Some(memory) = decision.memory.as_ref().or(row.memory) else { return };
+    let Some(owned) = &memory.owned else { return };
+    let may_lift = may_lift && owned.type_name == desired.connection_type.name;
+    if (protect && !owned.protect) || (!protect && may_lift && memory.is_protected()) {
+        let memory = decision.memory(row);
+        memory.owned.iter_mut().for_each(|owned| owned.protect = protect);
+        memory.protected_by = memory.protected_by.take().filter(|_| protect);
     }
 }

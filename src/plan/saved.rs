@@ -119,7 +119,7 @@ impl Digests {
                     let base: Map<String, Value> =
                         owned.base.iter().map(|(k, v)| (k.clone(), v.declared.clone())).collect();
                     let value = serde_json::json!({
-                        "type": owned.type_name, "protect": owned.is_protected(), "base": base,
+                        "type": owned.type_name, "protect": owned.protect, "base": base,
                     });
                     (name.clone(), digest(&value))
                 })

@@ -7,7 +7,7 @@ use super::Action;
 use super::compare::{Keys, LiveView};
 use super::row::Observed;
 use crate::name::ConnectionName;
-use crate::record::{Base, Intent, NotedCall, Owned, Record};
+use crate::record::{Base, BaseField, Intent, NotedCall, Owned, Record};
 
 /// A call of an earlier run that was found done.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) -
             NotedCall::Delete => {
                 let is_gone = settling.is_gone(name, &intent.kept);
                 settling.drop_note(name, is_gone);
-                if is_gone {
+                // Without an id, what is there now may be ours, edited since.
+                if is_gone && observed.shown(name).is_none_or(|view| view.id().is_some()) {
                     settling.tell(name, intent);
                 }
             }
@@ -153,9 +154,9 @@ impl<'a> Settling<'a> {
         is_as_sent() && !is_still_there && self.observed.live.is_complete()
     }
 
-    /// Settles a PUT to the connection that has the name still; whether it arrived. Where live shows what it
-    /// was to change, its base counts from now on. Whether a secret that it carried arrived is not known, so
-    /// neither that value nor the one before counts as sent.
+    /// Settles a PUT to the connection that has the name still; whether it arrived. Where live shows a field as
+    /// it was to become, and did not before, all of it arrived, and its base counts from now on. Whether a
+    /// secret is live that it carried is not known, so neither that value nor the one before counts as sent.
     fn update(&mut self, name: &ConnectionName, intent: &Intent) -> bool {
         let view = self.observed.shown(name);
         let owned = self.record.owned(name).zip(view);
@@ -163,22 +164,28 @@ impl<'a> Settling<'a> {
             self.drop_note(name, false);
             return false;
         };
-        let (then, sent) = (&owned.base, &intent.base);
+        let (then, sent): (&Base, &Base) = (&owned.base, &intent.base);
         let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
-        let is_changed =
-            |path: &&String| then.get(*path) != sent.get(*path) && !intent.kept.contains(*path);
+        let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
         let (masked, told): (Vec<&String>, Vec<&String>) =
-            paths.into_iter().filter(is_changed).partition(|path| view.masks(path));
-        let shows = |base: &Base, path: &String| {
-            base.get(path).is_some_and(|field| view.shows_field(path, field, self.keys))
+            changed.partition(|path| view.masks(path));
+        let is_as_sent = |path: &&String| view.shows_or_default(path, sent.get(*path), self.keys);
+        let has_arrived = match intent.call {
+            NotedCall::Update => {
+                told.iter().any(|path| is_as_sent(path) && !intent.kept.contains(*path))
+            }
+            // Of a rename it is not known how live stood before.
+            _ => !told.is_empty() && told.iter().all(is_as_sent),
         };
-        let is_as_sent = |path: &&String| shows(sent, path) || !sent.contains_key(*path);
-        let has_arrived = !told.is_empty()
-            && told.iter().all(is_as_sent)
-            && !told.iter().any(|path| shows(then, path));
-        let mut base = if has_arrived { sent.clone() } else { Base::clone(then) };
+        let mut base = if has_arrived { sent.clone() } else { then.clone() };
         for path in masked {
-            base.entry(path.clone()).and_modify(|f| f.print = Some(self.keys.of_no_value()));
+            let is_shown = |field: &&BaseField| view.shows_secret(path, field, self.keys);
+            let shown = [then, sent].into_iter().filter_map(|base| base.get(path)).find(is_shown);
+            match (shown, base.get_mut(path)) {
+                (Some(shown), Some(field)) => field.clone_from(shown),
+                (None, Some(field)) => field.print = Some(self.keys.of_no_value()),
+                (_, None) => {}
+            }
         }
         self.record.edit(name, |memory| {
             memory.intent = None;
@@ -196,9 +203,10 @@ impl<'a> Settling<'a> {
         if let Some((known, shown)) = owned.id.as_ref().zip(view.id()) {
             return known != shown;
         }
-        // Where no ids are shown, ours is gone if what is there is not as ours was.
+        // Where no ids are shown, ours is gone if what is there is not as ours was, as far as today's key tells.
         let mut base = Base::clone(&owned.base);
-        base.retain(|path, _| !kept.contains(path));
+        let is_told = |field: &BaseField| field.print.is_none() || self.keys.is_known;
+        base.retain(|path, field| !kept.contains(path) && is_told(field));
         !view.shows(&owned.type_name, &base, self.keys)
     }
 
@@ -238,9 +246,9 @@ impl<'a> Settling<'a> {
         }
         self.record.edit(name, |memory| {
             memory.intent = None;
-            // A call that came to nothing leaves no delete that is due.
+            // A call that came to nothing leaves no delete that is due, and nothing to protect.
             if memory.owned.is_none() {
-                memory.due = None;
+                (memory.due, memory.protected_by) = (None, None);
             }
         });
     }
