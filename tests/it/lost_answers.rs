@@ -148,8 +148,6 @@ fn a_connection_that_somebody_makes_after_our_lost_delete_is_not_ours() {
     world.make(json!({"type": "email", "name": "a", "host": "by.hand", "port": 1}));
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b"]);
-    let ran = world.run(&["history", "--name", "a"]).code(0);
-    ran.says("found done: no run saw the answer");
 }
 
 #[test]
@@ -162,6 +160,8 @@ fn a_connection_that_git_declares_again_after_its_lost_delete_is_made() {
     world.commit_email("a", "");
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b"]);
+    let ran = world.run(&["history", "--name", "a"]).code(0);
+    ran.says("was deleted").says("found done: no run saw the answer");
 }
 
 #[test]
@@ -182,4 +182,32 @@ fn a_masked_part_that_a_lost_update_carried_is_sent_again() {
     declare("${TOKEN_A}");
     world.apply().code(0);
     assert_eq!(world.live("hook")["headerList"][0]["value"], json!("${TOKEN_A}"));
+}
+
+#[test]
+fn an_edit_of_one_field_after_a_lost_update_is_drift() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.settle(&["a", "b"]);
+    world.commit_email("a", "port: 99\ndescription: ours\n");
+    assert!(kill_at_first_write(&world, true));
+    world.edit("a", "port", json!(1));
+    world.apply().code(0).says("only reported");
+    assert_eq!(world.live("a")["port"], json!(1));
+    world.commit_email("a", "port: 99\n");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["description"], json!(null));
+}
+
+#[test]
+fn a_dropped_field_that_had_drifted_goes_back_though_its_update_was_never_sent() {
+    let world = World::new();
+    world.commit_email("a", "description: ours\n");
+    world.settle(&["b"]);
+    world.edit("a", "description", json!("by hand"));
+    world.commit_email("a", "");
+    assert!(kill_at_first_write(&world, false));
+    world.apply().code(0);
+    assert_eq!(world.live("a")["description"], json!(null));
+    world.plan().code(0);
 }
