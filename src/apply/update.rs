@@ -212,7 +212,7 @@ pub(super) async fn ready_put(
         agree(job, desired, owned, &fresh, comparison);
         return Err(ChangeResult::NotNeeded);
     }
-    let written = comparison.treated(Treatment::Write);
+    let written = comparison.written();
     let consents = job.record_of_plan.memory(&desired.name).map(|memory| &memory.consents);
     let action = if is_rename { Action::Rename } else { Action::Update };
     if !again && let Some(stopped) = job.judge.stops(desired, action, written, consents) {

@@ -138,18 +138,6 @@ pub(crate) struct Difference {
     pub(crate) change: FieldChange,
     pub(crate) treatment: Treatment,
     pub(crate) subject: Subject,
-    pub(crate) keepable: Keepable,
-}
-
-/// Whether a PUT can keep live's value of a field that differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keepable {
-    /// Live shows all of it, so it can be sent back.
-    Yes,
-    /// Nothing differs but parts that live may mask: git's value is sent for them.
-    AllButSecrets,
-    /// Live may mask a part, and something else differs.
-    No,
 }
 
 /// The kind of field that differs.
@@ -170,11 +158,28 @@ pub(crate) enum Subject {
 pub(crate) enum Treatment {
     /// Git's value is written.
     Write,
-    /// It is reported, and live's value is kept: the target only reports drift, or a layer that may
-    /// declare the field is not there.
-    Keep,
-    /// It is reported, and live's value is kept: the server rewrites the field.
-    LeaveRewritten,
+    /// It is reported, and causes no PUT.
+    Report(Reported, InPut),
+}
+
+/// Why a difference is only reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reported {
+    /// The target only reports drift, or a layer that may declare the field is not there.
+    Drift,
+    /// The server rewrites the field.
+    Rewritten,
+}
+
+/// The effect of a difference that is only reported on a PUT that something else causes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InPut {
+    /// It sends live's value: live shows all of it.
+    Keeps,
+    /// It sends git's value: nothing differs but parts that live may mask.
+    Writes,
+    /// It is not made: live may mask a part, and something else differs.
+    Stops,
 }
 
 impl Difference {
@@ -198,33 +203,38 @@ impl Comparison {
 
     /// The pointers of the fields in which a PUT keeps live's value: live shows all of it.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
-        let kept = |d: &&Difference| d.treatment != Treatment::Write && d.keepable == Keepable::Yes;
+        let kept = |d: &&Difference| matches!(d.treatment, Treatment::Report(_, InPut::Keeps));
         self.differences.iter().filter(kept).map(|d| d.change.path.as_str())
     }
 
     /// The pointer of a field with drift that is to be kept, and that no PUT can keep.
     pub(crate) fn drift_not_shown(&self) -> Option<&str> {
-        let lost = |d: &&Difference| d.treatment == Treatment::Keep && d.keepable == Keepable::No;
-        self.differences.iter().find(lost).map(|d| d.change.path.as_str())
+        let stops = |d: &&Difference| matches!(d.treatment, Treatment::Report(_, InPut::Stops));
+        self.differences.iter().find(stops).map(|d| d.change.path.as_str())
     }
 
     /// Plans as written what every PUT writes: the secrets that drifted, and fields that were given up
     /// and of which live does not show all.
     pub(crate) fn write_secrets(&mut self) {
         for difference in &mut self.differences {
-            if matches!(
-                (difference.treatment, difference.keepable),
-                (Treatment::Keep, Keepable::AllButSecrets)
-                    | (Treatment::LeaveRewritten, Keepable::AllButSecrets | Keepable::No)
-            ) {
+            if matches!(difference.treatment, Treatment::Report(_, InPut::Writes)) {
                 difference.treatment = Treatment::Write;
             }
         }
     }
 
-    /// The differences that are treated in one way.
-    pub(crate) fn treated(&self, treatment: Treatment) -> Vec<FieldChange> {
-        let those = self.differences.iter().filter(|d| d.treatment == treatment);
+    /// The differences that are written.
+    pub(crate) fn written(&self) -> Vec<FieldChange> {
+        self.changes(|treatment| treatment == Treatment::Write)
+    }
+
+    /// The differences that are only reported, for such a reason.
+    pub(crate) fn reported(&self, why: Reported) -> Vec<FieldChange> {
+        self.changes(|treatment| matches!(treatment, Treatment::Report(own, _) if own == why))
+    }
+
+    fn changes(&self, are: impl Fn(Treatment) -> bool) -> Vec<FieldChange> {
+        let those = self.differences.iter().filter(|d| are(d.treatment));
         those.map(|d| d.change.clone()).collect()
     }
 }
@@ -348,6 +358,7 @@ impl<'a> Comparing<'a> {
         wanted: Option<&Value>,
         live: Option<&Value>,
         origin: Origin,
+        in_put: impl FnOnce() -> InPut,
     ) -> Treatment {
         let key = self.settings.keys.key;
         let unstable = self.remembered.unstable.and_then(|fields| fields.get(path));
@@ -357,9 +368,14 @@ impl<'a> Comparing<'a> {
                 && unstable.is_given_up(key, path, Some(&live))
         });
         if is_given_up {
-            Treatment::LeaveRewritten
+            // No PUT is stopped for what the server rewrites.
+            let in_put = match in_put() {
+                InPut::Stops => InPut::Writes,
+                in_put => in_put,
+            };
+            Treatment::Report(Reported::Rewritten, in_put)
         } else if self.settings.keeps(origin) {
-            Treatment::Keep
+            Treatment::Report(Reported::Drift, in_put())
         } else {
             Treatment::Write
         }

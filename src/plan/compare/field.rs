@@ -10,7 +10,7 @@ use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::pairs::Filling;
 use crate::plan::compare::sent::{references_in, secrets_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, Keepable, Keys, Subject, Treatment, base_field,
+    CompareSettings, Comparing, Difference, InPut, Keys, Reported, Subject, Treatment, base_field,
     field_exactly_at, is_as_sent, matches_base, value_to_send, with_ignored_parts_of,
 };
 use crate::plan::equality::{equal_in, is_empty};
@@ -61,16 +61,16 @@ impl Comparing<'_> {
             after
         };
         let change = self.change(path, before, Some(after), sensitive, origin);
-        let treatment = self.treatment(path, field.value(), live_value, origin);
-        let keepable = self.keepable(field, value, live_value);
+        let in_put = || self.in_put(field, value, live_value);
+        let treatment = self.treatment(path, field.value(), live_value, origin, in_put);
         let subject = Subject::Plain;
-        self.found.differences.push(Difference { change, treatment, subject, keepable });
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 
-    /// Whether a PUT can keep live's value of a field that differs. A part may be masked where a secret stands
-    /// in live, or a reference in git: its text may be cipher text, unless it is one of git's texts. Of a
+    /// The effect on a PUT of a field whose difference is only reported. A part may be masked where a secret
+    /// stands in live, or a reference in git: its text may be cipher text, unless it is one of git's texts. Of a
     /// known text field only the secrets in it may be, and not all that a reference stands for.
-    fn keepable(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Keepable {
+    fn in_put(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> InPut {
         let (desired, path) = (self.desired, &*field.path);
         let live = live.unwrap_or(&Value::Null);
         let kind = field.field.map(|field| &field.kind);
@@ -87,12 +87,12 @@ impl Comparing<'_> {
             masked.insert(String::new());
         }
         if masked.is_empty() {
-            return Keepable::Yes;
+            return InPut::Keeps;
         }
         let rest = Filling::with_parts(masked, false).of(kind, value, live);
         let sent = value_to_send(desired, field, value, None, Some(&rest));
         let is_rest_equal = is_as_sent(desired, field.field, Some(&sent.value), Some(&rest));
-        if is_rest_equal { Keepable::AllButSecrets } else { Keepable::No }
+        if is_rest_equal { InPut::Writes } else { InPut::Stops }
     }
 
     /// Conceals what is a secret in live, and not git's, though it stands beside another name in what is sent.
@@ -127,9 +127,12 @@ impl Comparing<'_> {
         }
         let after = Some(field.declared.clone());
         let change = self.change(path, older.cloned(), after, true, Origin::Git);
-        let treatment = self.treatment(path, None, None, Origin::Git);
-        let subject = if field.is_secret() { Subject::Secret } else { Subject::Plain };
-        self.push(change, treatment, subject);
+        let (subject, in_put) = match field.is_secret() {
+            true => (Subject::Secret, InPut::Writes),
+            false => (Subject::Plain, InPut::Keeps),
+        };
+        let treatment = self.treatment(path, None, None, Origin::Git, || in_put);
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 
     /// Notes an unknown field that held a secret of git, which is not git's any more, where live shows
@@ -191,10 +194,11 @@ impl Comparing<'_> {
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
         let default = default.map(Default::to_json);
-        let treatment = self.treatment(path, default.as_ref(), live_value, origin);
+        let in_put = || InPut::Keeps;
+        let treatment = self.treatment(path, default.as_ref(), live_value, origin, in_put);
         let before = self.live_for_people(path, live_value, sensitive);
         let change = self.change(path, before, default, sensitive, origin);
-        self.push(change, treatment, Subject::Dropped);
+        self.found.differences.push(Difference { change, treatment, subject: Subject::Dropped });
     }
 
     fn change(
@@ -210,16 +214,6 @@ impl Comparing<'_> {
         let base = base.map(|base| declared_for_people(self.desired, path, base));
         let before = before.filter(|before| !before.is_null());
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
-    }
-
-    /// Notes a difference of which the kind of the field tells whether a PUT can keep live's value: in a
-    /// secret, in a dropped field, or in a field that is compared by its text.
-    pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
-        let keepable = match subject {
-            Subject::Secret | Subject::SecretReadBack => Keepable::AllButSecrets,
-            Subject::Plain | Subject::Dropped => Keepable::Yes,
-        };
-        self.found.differences.push(Difference { change, treatment, subject, keepable });
     }
 
     /// Live's side of a field as it may be shown.
@@ -391,14 +385,14 @@ impl Comparing<'_> {
             _ => Value::from(SENSITIVE),
         };
         let shown = self.live.shown_by_get(path);
-        let treatment = match self.treatment(path, Some(value), shown, origin) {
+        let treatment = match self.treatment(path, Some(value), shown, origin, || InPut::Writes) {
             // Only what was read can be seen not to stay: a masked secret is never given up.
-            Treatment::LeaveRewritten if !read_back => Treatment::Write,
+            Treatment::Report(Reported::Rewritten, _) if !read_back => Treatment::Write,
             treatment => treatment,
         };
         let change = self.change(path, Some(before), Some(field.declared.clone()), true, origin);
         let subject = if read_back { Subject::SecretReadBack } else { Subject::Secret };
-        self.push(change, treatment, subject);
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 }
 

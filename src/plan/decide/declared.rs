@@ -8,7 +8,7 @@ use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{
-    CompareSettings, Comparison, LiveView, Remembered, Treatment, compare, desired_for_people,
+    CompareSettings, Comparison, LiveView, Remembered, Reported, compare, desired_for_people,
     moved_field,
 };
 use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lost_path_in_words};
@@ -159,7 +159,7 @@ fn present(
     decision.proven_readable.clone_from(&comparison.proven_readable);
     learn_what_stays(&mut decision, row, comparison);
     compared.remember_agreement(&mut decision, row);
-    let change = || Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
+    let change = || Change { fields: comparison.written(), ..Change::of(row) };
     let entry = &mut decision.entry;
     if comparison.writes() {
         let adopted = ours.is_none().then(|| ADOPTED.to_owned());
@@ -196,16 +196,16 @@ pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &C
         ));
     }
     let both = [
-        (Treatment::Keep, ConnectionState::Drifted),
-        (Treatment::LeaveRewritten, ConnectionState::NotConverging),
+        (Reported::Drift, ConnectionState::Drifted),
+        (Reported::Rewritten, ConnectionState::NotConverging),
     ];
-    for (treatment, state) in both {
-        let fields = comparison.treated(treatment);
+    for (why, state) in both {
+        let fields = comparison.reported(why);
         if fields.is_empty() {
             continue;
         }
         let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
-        let reason = (treatment == Treatment::LeaveRewritten).then(|| {
+        let reason = (why == Reported::Rewritten).then(|| {
             format!(
                 "not converging: after every write of {} live differs again, since the server or \
                  somebody else rewrites it; it is not written again until git has another value for \

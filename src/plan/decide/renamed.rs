@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{LiveView, Treatment};
+use crate::plan::compare::LiveView;
 use crate::plan::entry::{Decision, Why, attempt};
 use crate::plan::judge::judge;
 use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
@@ -168,7 +168,7 @@ fn decide_rename(
         action: Action::Rename,
         previous_name: Some(view.listed.name.clone()),
         reason: ours.is_none().then(|| ADOPTED.to_owned()),
-        fields: comparison.treated(Treatment::Write),
+        fields: comparison.written(),
         ..Change::of(row)
     };
     let mut decision = Decision::new(row, ConnectionState::Pending, None).with(change);
