@@ -147,7 +147,7 @@ pub(crate) enum Subject {
     Plain,
     /// A field that git no longer declares: it goes back to its default.
     Dropped,
-    /// A secret that git declares.
+    /// A secret that git declares, or the parts of a field that live masks.
     Secret,
     /// The same, where reading it back tells of the difference, and nothing else does.
     SecretReadBack,

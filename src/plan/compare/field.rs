@@ -62,8 +62,13 @@ impl Comparing<'_> {
         };
         let change = self.change(path, before, Some(after), sensitive, origin);
         let in_put = || self.in_put(field, value, live_value);
-        let treatment = self.treatment(path, field.value(), live_value, origin, in_put);
-        let subject = Subject::Plain;
+        // Masked parts cannot be seen not to stay: they are neither counted nor given up.
+        let (treatment, subject) = match differs_in_masked_parts {
+            true => (Treatment::Write, Subject::Secret),
+            false => {
+                (self.treatment(path, field.value(), live_value, origin, in_put), Subject::Plain)
+            }
+        };
         self.found.differences.push(Difference { change, treatment, subject });
     }
 
