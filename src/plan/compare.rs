@@ -140,6 +140,17 @@ pub(crate) struct Difference {
     pub(crate) subject: Subject,
 }
 
+/// How far live's answer agrees with what would be sent for a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agreement {
+    /// In all.
+    Whole,
+    /// In all but what it masks: the value that was sent last tells whether git's value stands there.
+    ButMasked,
+    /// Not, and who moved.
+    No(Origin),
+}
+
 /// The kind of field that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
@@ -285,14 +296,12 @@ pub(crate) fn compare(
     let found = Comparison { base, ..Comparison::default() };
     let mut comparing = Comparing { desired, live, remembered, settings, found };
     for field in &desired.fields {
-        if desired.ignores(&field.path) {
-            comparing.note_not_shown(&field.path, &field.declared);
-        } else if field.value().is_none() {
-            comparing.by_text(field);
-        } else if comparing.is_compared_as_secret(field) {
-            comparing.secret(field);
-        } else {
-            comparing.field(field);
+        match field.value() {
+            _ if desired.ignores(&field.path) => {
+                comparing.note_not_shown(&field.path, &field.declared);
+            }
+            None => comparing.by_text(field),
+            Some(value) => comparing.field(field, value),
         }
     }
     for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
@@ -358,16 +367,18 @@ impl<'a> Comparing<'a> {
         wanted: Option<&Value>,
         live: Option<&Value>,
         origin: Origin,
+        subject: Subject,
         in_put: impl FnOnce() -> InPut,
     ) -> Treatment {
         let key = self.settings.keys.key;
         let unstable = self.remembered.unstable.and_then(|fields| fields.get(path));
-        let is_given_up = unstable.is_some_and(|unstable| {
+        let is_given_up = |unstable: &Unstable| {
             let live = as_declared(self.desired.connection_type, path, wanted, live);
             key.matches(&unstable.print, path, wanted.unwrap_or(&Value::Null))
                 && unstable.is_given_up(key, path, Some(&live))
-        });
-        if is_given_up {
+        };
+        // A secret that was not read cannot be seen not to stay: it is never given up.
+        if subject != Subject::Secret && unstable.is_some_and(is_given_up) {
             // No PUT is stopped for what the server rewrites.
             let in_put = match in_put() {
                 InPut::Stops => InPut::Writes,

@@ -1,5 +1,5 @@
-//! One field: what git declares, or used to. Of a secret, git's value is compared with the one that was
-//! sent last, by its fingerprint, and with the one that `GET` shows, where it can be read.
+//! One field that git declares, or used to. What live masks is compared with the value that was sent last,
+//! by its fingerprint.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::pairs::Filling;
-use crate::plan::compare::sent::{references_in, secrets_in};
+use crate::plan::compare::sent::{Sent, references_in, secrets_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, InPut, Keys, Reported, Subject, Treatment, base_field,
+    Agreement, CompareSettings, Comparing, Difference, InPut, Keys, Subject, Treatment, base_field,
     field_exactly_at, is_as_sent, matches_base, value_to_send, with_ignored_parts_of,
 };
 use crate::plan::equality::{equal_in, is_empty};
@@ -19,63 +19,128 @@ use crate::pointer::{self, any_text};
 use crate::record::BaseField;
 use crate::secret::{SENSITIVE, same_in_constant_time};
 
-impl Comparing<'_> {
-    /// Compares a field that git declares and that is no secret.
-    pub(super) fn field(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, .. } = *self;
-        let path = &*field.path;
-        let older = self.older(path);
-        let Some(value) = field.value() else { return };
-        let live_value = live.get(path);
-        let sent = value_to_send(desired, field, value, older, live_value);
-        let is_as = |live| is_as_sent(desired, field.field, Some(&sent.value), live);
-        if sent.refused.is_none() && is_as(live_value) {
-            self.stays(path);
-            self.agreed(field, value);
-            return;
-        }
-        let differs_in_masked_parts = sent.refused.is_none() && is_as(sent.unmasked.as_deref());
-        if differs_in_masked_parts && !self.sends_masked(field, value) {
-            self.stays(path);
-            return;
-        }
-        let origin = match differs_in_masked_parts {
-            true => Origin::Git,
-            false => self.origin(field, value, sent.unmasked.as_deref()),
+/// A field that git declares, with the values to compare.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
+    field: &'a DesiredField,
+    /// Git's value.
+    value: &'a Value,
+    live: Option<&'a Value>,
+    /// The base.
+    older: Option<&'a BaseField>,
+}
+
+impl<'a> Comparing<'a> {
+    /// Compares a field that git declares and whose value is known.
+    pub(super) fn field(&mut self, field: &'a DesiredField, value: &'a Value) {
+        let Comparing { desired, live, settings, .. } = *self;
+        let (path, older) = (&*field.path, self.older(&field.path));
+        let is_secret = self.is_compared_as_secret(field);
+        // Lists show no secret.
+        let live = if is_secret { live.shown_by_get(path) } else { live.get(path) };
+        let sides = Sides { field, value, live, older };
+        let sent = (!is_secret).then(|| value_to_send(desired, field, value, older, live));
+        let agreement = match &sent {
+            Some(sent) => self.agreement(sides, sent),
+            None => self.agreement_of_secret(sides),
         };
-        let sensitive =
-            field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
-        let declared_then = older.map(|older| &older.declared).filter(|then| !then.is_null());
-        let before = match declared_then {
+        let resends = settings.resend_secrets && !is_empty(value);
+        let origin = match agreement {
+            Agreement::Whole => {
+                if field.is_secret() {
+                    self.found.proven_readable.push(path.to_owned());
+                }
+                self.stays(path);
+                self.agreed(field, value);
+                (is_secret && resends).then_some(Origin::Git)
+            }
+            Agreement::ButMasked if self.is_to_be_sent(sides) || resends => Some(Origin::Git),
+            Agreement::ButMasked => {
+                // Nothing can be seen to stay of a secret that is not shown.
+                if !is_secret {
+                    self.stays(path);
+                }
+                None
+            }
+            Agreement::No(origin) => Some(origin),
+        };
+        let Some(origin) = origin else { return };
+        let is_sent_anew = || LastSent::of(sides, settings) == LastSent::Other;
+        let subject = match agreement {
+            Agreement::No(_) if !is_secret => Subject::Plain,
+            Agreement::No(_) if !is_sent_anew() => Subject::SecretReadBack,
+            _ => Subject::Secret,
+        };
+        let in_put = || if is_secret { InPut::Writes } else { self.in_put(sides) };
+        let treatment = self.treatment(path, Some(value), live, origin, subject, in_put);
+        let change = self.change_of(sides, sent.as_ref(), origin);
+        self.found.differences.push(Difference { change, treatment, subject });
+    }
+
+    /// The agreement of live's value with what would be sent.
+    fn agreement(&self, sides: Sides<'_>, sent: &Sent<'_>) -> Agreement {
+        let is_as = |live| is_as_sent(self.desired, sides.field.field, Some(&sent.value), live);
+        let unmasked = sent.unmasked.as_deref();
+        match sent.refused {
+            None if is_as(sides.live) => Agreement::Whole,
+            None if is_as(unmasked) => Agreement::ButMasked,
+            _ => Agreement::No(self.origin(Sides { live: unmasked, ..sides })),
+        }
+    }
+
+    /// The same for a field that live may mask as a whole: only a text that can be read tells.
+    fn agreement_of_secret(&self, sides: Sides<'_>) -> Agreement {
+        let (Sides { field, live, older, .. }, settings) = (sides, self.settings);
+        let shown = shown_text(live);
+        let is_equal = |(shown, wanted)| same_in_constant_time(shown, wanted);
+        if shown.zip(sides.value.as_str()).is_some_and(is_equal) {
+            return Agreement::Whole;
+        }
+        // Where a profile says that it is masked, another text says nothing.
+        let is_masked = field.field.is_some_and(|field| self.desired.masks(field));
+        let own_type = self.desired.connection_type.name;
+        if shown.is_none() || is_masked || !settings.readable.has(own_type, &field.path) {
+            return Agreement::ButMasked;
+        }
+        let is_as_before =
+            |older| matches_base(field.field, None, &field.path, older, live, settings.keys);
+        Agreement::No(match LastSent::of(sides, settings) {
+            LastSent::Other if !older.is_some_and(is_as_before) => Origin::Both,
+            LastSent::Other | LastSent::Never => Origin::Git,
+            LastSent::Same | LastSent::NotKnown => Origin::Drift,
+        })
+    }
+
+    /// The difference as people see it.
+    fn change_of(&self, sides: Sides<'_>, sent: Option<&Sent<'_>>, origin: Origin) -> FieldChange {
+        let (desired, Sides { field, live, older, .. }) = (self.desired, sides);
+        let path = &*field.path;
+        let then = older.map(|older| &older.declared);
+        let sensitive = sent.is_none() || field.is_sensitive() || then.is_some_and(holds_env);
+        let before = match (origin, then.filter(|then| !then.is_null())) {
             // Texts of git may be shown: what a commit changed beside a reference is seen.
-            Some(then) if sensitive && origin == Origin::Git => {
+            (Origin::Git, Some(then)) if sensitive => {
                 Some(declared_for_people(desired, path, then))
             }
-            _ => self.live_for_people(path, live_value, sensitive),
+            // Live may show a mask.
+            (Origin::Git, None) if sent.is_none() => None,
+            _ => self.live_for_people(path, live, sensitive),
         };
-        let after = if sensitive {
-            declared_for_people(desired, path, &field.declared)
-        } else {
-            let mut after = desired_for_people(desired, field, &sent.value);
-            self.conceal_secrets_of_live(field, value, live_value, &mut after);
-            after
-        };
-        let change = self.change(path, before, Some(after), sensitive, origin);
-        let in_put = || self.in_put(field, value, live_value);
-        // Masked parts cannot be seen not to stay: they are neither counted nor given up.
-        let (treatment, subject) = match differs_in_masked_parts {
-            true => (Treatment::Write, Subject::Secret),
-            false => {
-                (self.treatment(path, field.value(), live_value, origin, in_put), Subject::Plain)
+        let after = match sent {
+            Some(sent) if !sensitive => {
+                let mut after = desired_for_people(desired, field, &sent.value);
+                self.conceal_secrets_of_live(sides, &mut after);
+                after
             }
+            _ => declared_for_people(desired, path, &field.declared),
         };
-        self.found.differences.push(Difference { change, treatment, subject });
+        self.change(path, before, Some(after), sensitive, origin)
     }
 
     /// The effect on a PUT of a field whose difference is only reported. A part may be masked where a secret
     /// stands in live, or a reference in git: its text may be cipher text, unless it is one of git's texts. Of a
     /// known text field only the secrets in it may be, and not all that a reference stands for.
-    fn in_put(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> InPut {
+    fn in_put(&self, Sides { field, value, live, .. }: Sides<'_>) -> InPut {
         let (desired, path) = (self.desired, &*field.path);
         let live = live.unwrap_or(&Value::Null);
         let kind = field.field.map(|field| &field.kind);
@@ -101,14 +166,8 @@ impl Comparing<'_> {
     }
 
     /// Conceals what is a secret in live, and not git's, though it stands beside another name in what is sent.
-    fn conceal_secrets_of_live(
-        &self,
-        field: &DesiredField,
-        value: &Value,
-        live: Option<&Value>,
-        shown: &mut Value,
-    ) {
-        let Some(live) = live else { return };
+    fn conceal_secrets_of_live(&self, sides: Sides<'_>, shown: &mut Value) {
+        let Sides { field, value, live: Some(live), .. } = sides else { return };
         for place in secrets_in(self.desired.connection_type, &field.path, live) {
             let part = live.pointer(&place);
             if shown.pointer(&place) == part && value.pointer(&place) != part {
@@ -132,11 +191,8 @@ impl Comparing<'_> {
         }
         let after = Some(field.declared.clone());
         let change = self.change(path, older.cloned(), after, true, Origin::Git);
-        let (subject, in_put) = match field.is_secret() {
-            true => (Subject::Secret, InPut::Writes),
-            false => (Subject::Plain, InPut::Keeps),
-        };
-        let treatment = self.treatment(path, None, None, Origin::Git, || in_put);
+        let subject = if field.is_secret() { Subject::Secret } else { Subject::Plain };
+        let treatment = Treatment::Write;
         self.found.differences.push(Difference { change, treatment, subject });
     }
 
@@ -199,11 +255,11 @@ impl Comparing<'_> {
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
         let default = default.map(Default::to_json);
-        let in_put = || InPut::Keeps;
-        let treatment = self.treatment(path, default.as_ref(), live_value, origin, in_put);
+        let (subject, in_put) = (Subject::Dropped, || InPut::Keeps);
+        let treatment = self.treatment(path, default.as_ref(), live_value, origin, subject, in_put);
         let before = self.live_for_people(path, live_value, sensitive);
         let change = self.change(path, before, default, sensitive, origin);
-        self.found.differences.push(Difference { change, treatment, subject: Subject::Dropped });
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 
     fn change(
@@ -230,8 +286,9 @@ impl Comparing<'_> {
         Some(hidden::conceal_at(self.desired.connection_type, path, value, self.live.body()))
     }
 
-    fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
-        let Some(older) = self.older(&field.path) else {
+    /// Who moved a field that differs.
+    fn origin(&self, Sides { field, value, live, older }: Sides<'_>) -> Origin {
+        let Some(older) = older else {
             let is_of_a_layer = self.settings.has_lost_path
                 && self.remembered.base.is_some()
                 && !equal_in(self.desired, field.field, None, live);
@@ -294,7 +351,7 @@ fn declared_for_people(desired: &DesiredConnection, path: &str, value: &Value) -
     hidden::conceal_at(desired.connection_type, path, value, &whole)
 }
 
-// Secret fields.
+// Masked fields.
 
 impl Comparing<'_> {
     /// Whether live's answer for a field as a whole may mask it: a secret, and what the target's profile
@@ -309,55 +366,11 @@ impl Comparing<'_> {
         })
     }
 
-    /// Compares a secret that git declares.
-    pub(super) fn secret(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, settings, .. } = *self;
-        let path = &*field.path;
-        let older = self.older(path);
-        let Some(value) = field.value() else { return };
-        // Where a profile says that it is masked, another text says nothing.
-        let is_masked = field.field.is_some_and(|field| desired.masks(field));
-        let readable = settings.readable.has(desired.connection_type.name, path) && !is_masked;
-        let shown = shown_text(live.shown_by_get(path));
-        let is_equal = |(shown, wanted)| same_in_constant_time(shown, wanted);
-        let sent = LastSent::of(field, value, older, settings);
-        if shown.zip(value.as_str()).is_some_and(is_equal) {
-            if field.is_secret() {
-                self.found.proven_readable.push(path.to_owned());
-            }
-            self.stays(path);
-            self.agreed(field, value);
-        } else if shown.is_some() && readable {
-            let live_value = live.shown_by_get(path);
-            let is_as_before = |base: &BaseField| {
-                matches_base(field.field, None, path, base, live_value, settings.keys)
-            };
-            let origin = match sent {
-                LastSent::Other if older.is_some_and(is_as_before) => Origin::Git,
-                LastSent::Other => Origin::Both,
-                LastSent::Never => Origin::Git,
-                LastSent::Same | LastSent::NotKnown => Origin::Drift,
-            };
-            self.push_secret(field, value, origin, sent != LastSent::Other);
-        } else if self.is_to_be_sent(field, value, sent) {
-            self.push_secret(field, value, Origin::Git, false);
-        }
-        let differs = self.found.differences.iter().any(|d| d.change.path == path);
-        if settings.resend_secrets && !differs && !is_empty(value) {
-            self.push_secret(field, value, Origin::Git, false);
-        }
-    }
-
-    /// Whether the parts of a field that live masks have to be sent.
-    fn sends_masked(&mut self, field: &DesiredField, value: &Value) -> bool {
-        let sent = LastSent::of(field, value, self.older(&field.path), self.settings);
-        self.is_to_be_sent(field, value, sent) || self.settings.resend_secrets
-    }
-
     /// Whether git's value, which live does not show, has to be sent, by what was sent last.
-    fn is_to_be_sent(&mut self, field: &DesiredField, value: &Value, sent: LastSent) -> bool {
-        let (path, older) = (&*field.path, self.older(&field.path));
-        match sent {
+    fn is_to_be_sent(&mut self, sides: Sides<'_>) -> bool {
+        let Sides { field, value, older, .. } = sides;
+        let path = &*field.path;
+        match LastSent::of(sides, self.settings) {
             LastSent::Other => return true,
             LastSent::Never if self.remembered.base.is_some() => return true,
             LastSent::Never | LastSent::NotKnown => {
@@ -375,30 +388,6 @@ impl Comparing<'_> {
         }
         false
     }
-
-    fn push_secret(
-        &mut self,
-        field: &DesiredField,
-        value: &Value,
-        origin: Origin,
-        read_back: bool,
-    ) {
-        let path = &*field.path;
-        let before = match (origin, self.older(path)) {
-            (Origin::Git, Some(older)) => older.declared.clone(),
-            (Origin::Git, None) => Value::Null,
-            _ => Value::from(SENSITIVE),
-        };
-        let shown = self.live.shown_by_get(path);
-        let treatment = match self.treatment(path, Some(value), shown, origin, || InPut::Writes) {
-            // Only what was read can be seen not to stay: a masked secret is never given up.
-            Treatment::Report(Reported::Rewritten, _) if !read_back => Treatment::Write,
-            treatment => treatment,
-        };
-        let change = self.change(path, Some(before), Some(field.declared.clone()), true, origin);
-        let subject = if read_back { Subject::SecretReadBack } else { Subject::Secret };
-        self.found.differences.push(Difference { change, treatment, subject });
-    }
 }
 
 /// The knowledge of the value that was sent last.
@@ -412,12 +401,7 @@ enum LastSent {
 }
 
 impl LastSent {
-    fn of(
-        field: &DesiredField,
-        value: &Value,
-        older: Option<&BaseField>,
-        settings: &CompareSettings<'_>,
-    ) -> Self {
+    fn of(Sides { field, value, older, .. }: Sides<'_>, settings: &CompareSettings<'_>) -> Self {
         let Some(older) = older else { return Self::Never };
         let same_text = older.declared == field.declared;
         let same_value = match &older.print {
