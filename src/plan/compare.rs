@@ -226,7 +226,7 @@ impl Comparison {
 
     /// Plans as written what every PUT writes: the secrets that drifted, and fields that were given up
     /// and of which live does not show all.
-    pub(crate) fn write_secrets(&mut self) {
+    fn write_secrets(&mut self) {
         for difference in &mut self.differences {
             if matches!(difference.treatment, Treatment::Report(_, InPut::Writes)) {
                 difference.treatment = Treatment::Write;
@@ -250,13 +250,15 @@ impl Comparison {
     }
 }
 
-/// The part of a memory that a comparison looks at.
+/// The part of a memory that a comparison looks at, and what it makes due.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remembered<'a> {
     /// The base of its entry in the inventory; `None` for a connection that is adopted.
     pub(crate) base: Option<&'a Arc<Base>>,
     /// Fields that were written and may not stay.
     pub(crate) unstable: Option<&'a BTreeMap<String, Unstable>>,
+    /// Whether a PUT is made whatever differs: of a rename, or of a write that is made again.
+    pub(crate) is_put_due: bool,
 }
 
 impl<'a> Remembered<'a> {
@@ -265,7 +267,7 @@ impl<'a> Remembered<'a> {
     pub(crate) fn of(memory: Option<&'a Memory>, is_ours: bool) -> Self {
         let owned = memory.and_then(|memory| memory.owned.as_ref()).filter(|_| is_ours);
         let unstable = memory.map(|memory| &memory.unstable);
-        Self { base: owned.map(|owned| &owned.base), unstable }
+        Self { base: owned.map(|owned| &owned.base), unstable, is_put_due: false }
     }
 }
 
@@ -307,7 +309,7 @@ pub(crate) fn compare(
     for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
         comparing.dropped(path, older);
     }
-    if comparing.found.writes() {
+    if remembered.is_put_due || comparing.found.writes() {
         comparing.found.write_secrets();
     }
     comparing.found

@@ -142,16 +142,13 @@ fn present(
     view: LiveView<'_>,
     settings: &Settings<'_>,
 ) -> Decision {
-    let mut compared = Compared::of(row, view, desired, settings);
-    if let Some(blocked) = compared.not_adopted(row) {
-        return blocked;
-    }
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     let is_due =
         |degraded: &Degraded| settings.run.degraded_at_once || degraded.is_due(settings.judge.now);
-    if degraded.is_some_and(is_due) {
-        compared.comparison.write_secrets();
+    let compared = Compared::of(row, view, desired, settings, degraded.is_some_and(is_due));
+    if let Some(blocked) = compared.not_adopted(row) {
+        return blocked;
     }
     let Compared { ours, comparison, .. } = &compared;
     let mut decision = Decision::new(row, ConnectionState::InSync, None);
@@ -244,15 +241,16 @@ pub(super) struct Compared<'a> {
 }
 
 impl<'a> Compared<'a> {
-    /// Compares the live connection of a row.
+    /// Compares the live connection of a row, to which a PUT may be due whatever differs.
     pub(super) fn of(
         row: &Row<'a>,
         view: LiveView<'a>,
         desired: &'a DesiredConnection,
         settings: &'a Settings<'a>,
+        is_put_due: bool,
     ) -> Self {
         let ours = row.ours(&settings.compare);
-        let remembered = Remembered::of(row.memory, ours.is_some());
+        let remembered = Remembered { is_put_due, ..Remembered::of(row.memory, ours.is_some()) };
         let comparison = compare(desired, &view, remembered, &settings.compare);
         Self { desired, view, settings, ours, comparison }
     }

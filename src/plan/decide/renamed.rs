@@ -154,13 +154,12 @@ fn decide_rename(
         Ok(view) => view,
         Err(why) => return Decision::blocked(row, why),
     };
-    let compared = Compared::of(old, view, desired, settings);
+    let compared = Compared::of(old, view, desired, settings, true);
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
     }
     let wipes = compared.would_wipe();
-    let Compared { ours, mut comparison, .. } = compared;
-    comparison.write_secrets();
+    let Compared { ours, comparison, .. } = compared;
     if let Wipes::Yes(reason) = wipes {
         return Decision::blocked(row, Why::new(reason));
     }
