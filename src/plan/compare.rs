@@ -25,12 +25,12 @@ mod sent;
 pub(super) use field::{desired_for_people, moved_field};
 pub(crate) use field::{shown_text, shows_file};
 pub(super) use pairs::Filling;
-pub(crate) use sent::{NotSent, is_as_sent, value_to_send, with_ignored_parts_of};
+pub(crate) use sent::{NotSent, value_to_send, with_ignored_parts_of};
 
 use self::pairs::in_shape;
-use super::equality::{equal, equal_with, other_spellings};
+use super::equality::{Equality, other_spellings};
 use super::{FieldChange, Origin};
-use crate::catalog::{self, ConnectionType, Defaults, Field, Kind};
+use crate::catalog::{self, ConnectionType, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::look_up;
@@ -420,7 +420,7 @@ impl LiveView<'_> {
             let is_told = !field.is_secret() && !field.is_file() && !field.filled_by_server;
             !is_told
                 || base.keys().any(|declared| lies_in(declared, &path))
-                || equal(Some(field), None, self.get(&path))
+                || Equality::of(Some(field)).holds(None, self.get(&path))
         })
     }
 
@@ -451,9 +451,9 @@ impl LiveView<'_> {
             let texts = Filling::with_parts(BTreeSet::new(), true);
             let kind = field.map(|field| &field.kind);
             let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
-            return equal(field, Some(&older.declared), Some(&shown));
+            return Equality::of(field).holds(Some(&older.declared), Some(&shown));
         }
-        matches_base(field, field.map(Field::defaults), path, older, shown, keys)
+        matches_base(field, Equality::of(field), path, older, shown, keys)
     }
 
     /// Whether live may mask a field as a whole: a secret, or a file of which nothing is shown.
@@ -512,14 +512,14 @@ fn base_field(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField 
 /// Whether live still holds what the base of a field says.
 fn matches_base(
     field: Option<&Field>,
-    defaults: Option<Defaults>,
+    equality: Equality<'_>,
     path: &str,
     older: &BaseField,
     live: Option<&Value>,
     keys: Keys<'_>,
 ) -> bool {
     match &older.print {
-        None => equal_with(defaults, field, Some(&older.declared), live),
+        None => equality.holds(Some(&older.declared), live),
         Some(print) if keys.is_known => {
             let kind = field.map(|field| &field.kind);
             let shown = &in_shape(kind, &older.declared, live.unwrap_or(&Value::Null));
@@ -569,8 +569,9 @@ pub(crate) fn has_moved<'p>(
     in_plan.listed.type_name != now.type_name
         || paths.any(|path| {
             let field = field_exactly_at(own_type, path);
-            let both = in_plan.get(path).zip(look_up(now.body(), path));
-            !field.is_some_and(Field::is_secret)
-                && both.is_some_and(|(before, now)| !equal(field, Some(before), Some(now)))
+            let (before, now) = (in_plan.get(path), look_up(now.body(), path));
+            let are_shown = before.is_some() && now.is_some();
+            let is_told = are_shown && !field.is_some_and(Field::is_secret);
+            is_told && !Equality::of(field).holds(before, now)
         })
 }

@@ -11,9 +11,9 @@ use crate::plan::compare::pairs::Filling;
 use crate::plan::compare::sent::{Sent, masked_in, references_in, secrets_in};
 use crate::plan::compare::{
     Agreement, CompareSettings, Comparing, Difference, InPut, Keys, Subject, Treatment, base_field,
-    field_exactly_at, is_as_sent, matches_base, value_to_send, with_ignored_parts_of,
+    field_exactly_at, matches_base, value_to_send, with_ignored_parts_of,
 };
-use crate::plan::equality::{equal_in, is_empty};
+use crate::plan::equality::{Equality, is_empty};
 use crate::plan::{FieldChange, Origin};
 use crate::pointer::{self, any_text};
 use crate::record::BaseField;
@@ -79,7 +79,8 @@ impl<'a> Comparing<'a> {
 
     /// The agreement of live's value with what would be sent.
     fn agreement(&self, sides: Sides<'_>, sent: &Sent<'_>) -> Agreement {
-        let is_as = |live| is_as_sent(self.desired, sides.field.field, Some(&sent.value), live);
+        let equality = Equality::on_server(self.desired, sides.field.field);
+        let is_as = |live| equality.same(Some(&sent.value), live);
         let unmasked = sent.unmasked.as_deref();
         match sent.refused {
             None if is_as(sides.live) && !self.empties_a_secret(sides) => Agreement::Whole,
@@ -102,8 +103,9 @@ impl<'a> Comparing<'a> {
         if shown.is_none() || is_masked || !settings.readable.has(own_type, &field.path) {
             return Agreement::ButMasked;
         }
+        let equality = Equality::of_part(field.field.map(|field| &field.kind));
         let is_as_before =
-            |older| matches_base(field.field, None, &field.path, older, live, settings.keys);
+            |older| matches_base(field.field, equality, &field.path, older, live, settings.keys);
         Agreement::No(match LastSent::of(sides, settings) {
             LastSent::Other if !older.is_some_and(is_as_before) => Origin::Both,
             LastSent::Other | LastSent::Never => Origin::Git,
@@ -171,8 +173,8 @@ impl<'a> Comparing<'a> {
         }
         let rest = Filling::with_parts(masked, false).of(kind, value, live);
         let sent = value_to_send(desired, field, value, None, Some(&rest));
-        let is_rest_equal = is_as_sent(desired, field.field, Some(&sent.value), Some(&rest));
-        if is_rest_equal { InPut::Writes } else { InPut::Stops }
+        let equality = Equality::on_server(desired, field.field);
+        if equality.same(Some(&sent.value), Some(&rest)) { InPut::Writes } else { InPut::Stops }
     }
 
     /// Conceals what is a secret in live, and not git's, though it stands beside another name in what is sent.
@@ -254,17 +256,16 @@ impl<'a> Comparing<'a> {
         }
         let field = field_exactly_at(desired.connection_type, path);
         let live_value = live.get(path);
-        let defaults = field.map(|field| desired.defaults(field));
-        let default = defaults.and_then(|defaults| defaults.default);
-        if equal_in(desired, field, None, live_value) {
+        let equality = Equality::on_server(desired, field);
+        if equality.holds(None, live_value) {
             self.stays(path);
             self.forget(path);
             return;
         }
-        let live_moved = !matches_base(field, defaults, path, older, live_value, settings.keys);
+        let live_moved = !matches_base(field, equality, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
-        let default = default.map(Default::to_json);
+        let default = field.and_then(|field| desired.defaults(field).default).map(Default::to_json);
         let (subject, in_put) = (Subject::Dropped, || InPut::Keeps);
         let treatment = self.treatment(path, default.as_ref(), live_value, origin, subject, in_put);
         let before = self.live_for_people(path, live_value, sensitive);
@@ -298,10 +299,11 @@ impl<'a> Comparing<'a> {
 
     /// Who moved a field that differs.
     fn origin(&self, Sides { field, value, live, older }: Sides<'_>) -> Origin {
+        let equality = Equality::on_server(self.desired, field.field);
         let Some(older) = older else {
             let is_of_a_layer = self.settings.has_lost_path
                 && self.remembered.base.is_some()
-                && !equal_in(self.desired, field.field, None, live);
+                && !equality.holds(None, live);
             return if is_of_a_layer { Origin::Both } else { Origin::Git };
         };
         let keys = self.settings.keys;
@@ -311,8 +313,7 @@ impl<'a> Comparing<'a> {
             .and_then(|live| with_ignored_parts_of(self.desired, &field.path, live, Some(then)));
         let live = without_ignored.as_ref().or(live);
         let git_moved = moved_field(self.desired, field, Some(value), older, keys);
-        let defaults = field.field.map(|field| self.desired.defaults(field));
-        let live_moved = !matches_base(field.field, defaults, &field.path, older, live, keys);
+        let live_moved = !matches_base(field.field, equality, &field.path, older, live, keys);
         match (git_moved, live_moved) {
             (true, true) => Origin::Both,
             (false, true) => Origin::Drift,
@@ -334,7 +335,7 @@ pub(in crate::plan) fn moved_field(
         // Another spelling of a value that comes from no reference moved nothing.
         return older.print.is_some()
             || field.holds_reference()
-            || !is_as_sent(desired, field.field, value, Some(&older.declared));
+            || !Equality::on_server(desired, field.field).same(value, Some(&older.declared));
     }
     // Without a fingerprint that can be checked, what overwrites less: drift.
     let print = older.print.as_ref().filter(|_| keys.is_known);

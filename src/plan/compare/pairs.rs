@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{Kind, hidden};
 use crate::desired::holds_env;
-use crate::plan::equality::equal_as;
+use crate::plan::equality::Equality;
 use crate::pointer;
 
 /// How the elements of a list of git's pair with those of the list that live has.
@@ -67,20 +67,16 @@ impl Pairing<'_> {
     }
 }
 
-/// Whether live's value agrees with all that git's value declares.
-pub(super) fn agrees(kind: Option<&Kind>, value: &Value, live: &Value) -> bool {
-    equal_as(kind, None, Some(value), Some(live))
-}
-
 /// Live's value without the keys that servers add to the objects that git declares.
 pub(super) fn in_shape(kind: Option<&Kind>, declared: &Value, live: &Value) -> Value {
     match (declared, live) {
         (Value::Array(items), Value::Array(live)) => {
             let has_places = !matches!(kind, Some(Kind::Set(_))) && items.len() == live.len();
             let kind = kind.and_then(Kind::of_item);
+            let equality = Equality::of_part(kind);
             let partner = |at: usize| match has_places {
                 true => items.get(at),
-                false => items.iter().find(|item| agrees(kind, item, &live[at])),
+                false => items.iter().find(|item| equality.holds(Some(item), Some(&live[at]))),
             };
             let shaped = live.iter().enumerate();
             shaped.map(|(at, live)| in_shape(kind, partner(at).unwrap_or(live), live)).collect()
@@ -209,7 +205,7 @@ impl Filling<'_> {
         let git = (self.value_of)(at, declared).unwrap_or_else(|_| declared.clone());
         let filled =
             Self::with_parts(self.masked.clone(), true).filled(kind, at, Some(shown), &git);
-        filled.is_ok_and(|filled| filled.is_some_and(|filled| agrees(kind, &git, &filled)))
+        filled.is_ok_and(|filled| Equality::of_part(kind).holds(Some(&git), filled.as_ref()))
     }
 }
 
