@@ -18,24 +18,26 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+mod base;
 mod field;
 mod pairs;
 mod sent;
 
-pub(super) use field::{desired_for_people, moved_field};
+pub(super) use base::moved_field;
+pub(crate) use base::{Keys, as_declared, base_of};
+pub(super) use field::desired_for_people;
 pub(crate) use field::{shown_text, shows_file};
 pub(super) use pairs::Filling;
 pub(crate) use sent::{NotSent, value_to_send, with_ignored_parts_of};
 
-use self::pairs::in_shape;
-use super::equality::{Equality, other_spellings};
+use self::base::matches_base;
+use super::equality::Equality;
 use super::{FieldChange, Origin};
 use crate::catalog::{self, ConnectionType, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::look_up;
 use crate::record::{Base, BaseField, Memory, Owned, ReadableSecrets, Unstable};
-use crate::secret::{Fingerprint, FingerprintKey};
 
 /// The view of a live connection: its entry in the list, and its own answer to `GET` where it
 /// was read. The own answer is believed first; a field that it leaves out is taken from the list.
@@ -76,20 +78,6 @@ impl<'a> LiveView<'a> {
     /// The server's id, where it shows one.
     pub(crate) fn id(&self) -> Option<&'a String> {
         self.own.and_then(|own| own.id.as_ref()).or(self.listed.id.as_ref())
-    }
-}
-
-/// The key of today's fingerprints, and whether the record's were made under it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Keys<'a> {
-    pub(crate) key: &'a FingerprintKey,
-    pub(crate) is_known: bool,
-}
-
-impl Keys<'_> {
-    /// A fingerprint that no value has. It is of no field, so that `null` does not have it either.
-    pub(crate) fn of_no_value(&self) -> Fingerprint {
-        self.key.of("", &Value::Null)
     }
 }
 
@@ -315,6 +303,17 @@ pub(crate) fn compare(
     comparing.found
 }
 
+/// A field that git declares, with the values to compare.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
+    field: &'a DesiredField,
+    /// Git's value.
+    value: &'a Value,
+    live: Option<&'a Value>,
+    /// The base.
+    older: Option<&'a BaseField>,
+}
+
 /// A comparison in the making.
 struct Comparing<'a> {
     desired: &'a DesiredConnection,
@@ -346,19 +345,11 @@ impl<'a> Comparing<'a> {
         }
     }
 
-    /// Remembers a field that was found equal. An older fingerprint stays where it still holds, so that
-    /// a state in sync is not rewritten.
-    fn agreed(&mut self, field: &DesiredField, value: &Value) {
-        let (path, keys, older) = (&*field.path, self.settings.keys, self.older(&field.path));
-        let holds = |print: &&Fingerprint| keys.is_known && keys.key.matches(print, path, value);
-        let print = older.and_then(|older| older.print.as_ref());
-        let print = print.filter(|_| field.holds_reference()).filter(holds).cloned();
-        let now = match print {
-            None => base_field(field, value, keys),
-            print => BaseField { print, ..text_of(field) },
-        };
-        if older != Some(&now) {
-            self.remember(path, now);
+    /// Remembers a field that was found equal.
+    fn agreed(&mut self, sides: Sides<'_>) {
+        let now = base::agreed(sides, self.settings.keys);
+        if sides.older != Some(&now) {
+            self.remember(&sides.field.path, now);
         }
     }
 
@@ -481,67 +472,6 @@ impl LiveView<'_> {
         let masked = base.iter_mut().filter(|(path, field)| self.masks(path, field));
         masked.map(|(_, field)| field.print = Some(keys.of_no_value())).count() > 0
     }
-}
-
-/// The base of a connection all of whose declared fields are as git has them. Fields that others
-/// may edit are not git's.
-pub(crate) fn base_of(desired: &DesiredConnection, keys: Keys<'_>, is_stateless: bool) -> Base {
-    let owned = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
-    let fields = owned.filter_map(|field| {
-        let base = match field.value() {
-            Some(value) => base_field(field, value, keys),
-            // A revision's text is its base even in a run that looks no value up.
-            None if is_stateless => text_of(field),
-            None => return None,
-        };
-        Some((field.path.clone(), base))
-    });
-    fields.collect()
-}
-
-fn text_of(field: &DesiredField) -> BaseField {
-    BaseField { declared: field.declared.clone(), print: None, unverified: false }
-}
-
-/// The base of a field with git's value of now.
-fn base_field(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
-    let print = field.holds_reference().then(|| keys.key.of(&field.path, value));
-    BaseField { print, ..text_of(field) }
-}
-
-/// Whether live still holds what the base of a field says.
-fn matches_base(
-    field: Option<&Field>,
-    equality: Equality<'_>,
-    path: &str,
-    older: &BaseField,
-    live: Option<&Value>,
-    keys: Keys<'_>,
-) -> bool {
-    match &older.print {
-        None => equality.holds(Some(&older.declared), live),
-        Some(print) if keys.is_known => {
-            let kind = field.map(|field| &field.kind);
-            let shown = &in_shape(kind, &older.declared, live.unwrap_or(&Value::Null));
-            let spellings = other_spellings(field, shown);
-            std::iter::once(shown)
-                .chain(&spellings)
-                .any(|spelling| keys.key.matches(print, path, spelling))
-        }
-        Some(_) => false,
-    }
-}
-
-/// Live's value of a field as far as a field that does not stay is told by it: without the keys that servers
-/// add to what git declares.
-pub(crate) fn as_declared(
-    own_type: &'static ConnectionType,
-    path: &str,
-    wanted: Option<&Value>,
-    live: Option<&Value>,
-) -> Value {
-    let kind = field_exactly_at(own_type, path).map(|field| &field.kind);
-    in_shape(kind, wanted.unwrap_or(&Value::Null), live.unwrap_or(&Value::Null))
 }
 
 /// The catalog's field at a pointer; `None` inside a list or a map, where `ConnectionType::field_at`

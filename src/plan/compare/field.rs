@@ -7,28 +7,18 @@ use serde_json::Value;
 
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
+use crate::plan::compare::base::{LastSent, base_field, matches_base, moved_field};
 use crate::plan::compare::pairs::Filling;
 use crate::plan::compare::sent::{Sent, masked_in, references_in, secrets_in};
 use crate::plan::compare::{
-    Agreement, CompareSettings, Comparing, Difference, InPut, Keys, Subject, Treatment, base_field,
-    field_exactly_at, matches_base, value_to_send, with_ignored_parts_of,
+    Agreement, Comparing, Difference, InPut, Sides, Subject, Treatment, field_exactly_at,
+    value_to_send, with_ignored_parts_of,
 };
 use crate::plan::equality::{Equality, is_empty};
 use crate::plan::{FieldChange, Origin};
 use crate::pointer::{self, any_text};
 use crate::record::BaseField;
 use crate::secret::{SENSITIVE, same_in_constant_time};
-
-/// A field that git declares, with the values to compare.
-#[derive(Clone, Copy)]
-struct Sides<'a> {
-    field: &'a DesiredField,
-    /// Git's value.
-    value: &'a Value,
-    live: Option<&'a Value>,
-    /// The base.
-    older: Option<&'a BaseField>,
-}
 
 impl<'a> Comparing<'a> {
     /// Compares a field that git declares and whose value is known.
@@ -51,7 +41,7 @@ impl<'a> Comparing<'a> {
                     self.found.proven_readable.push(path.to_owned());
                 }
                 self.stays(path);
-                self.agreed(field, value);
+                self.agreed(sides);
                 (is_secret && resends).then_some(Origin::Git)
             }
             Agreement::ButMasked if self.is_to_be_sent(sides) || resends => Some(Origin::Git),
@@ -322,26 +312,6 @@ impl<'a> Comparing<'a> {
     }
 }
 
-/// Whether git declares another value of a field than its base has; `value` is the field's, where it
-/// is known in this run.
-pub(in crate::plan) fn moved_field(
-    desired: &DesiredConnection,
-    field: &DesiredField,
-    value: Option<&Value>,
-    older: &BaseField,
-    keys: Keys<'_>,
-) -> bool {
-    if older.declared != field.declared {
-        // Another spelling of a value that comes from no reference moved nothing.
-        return older.print.is_some()
-            || field.holds_reference()
-            || !Equality::on_server(desired, field.field).same(value, Some(&older.declared));
-    }
-    // Without a fingerprint that can be checked, what overwrites less: drift.
-    let print = older.print.as_ref().filter(|_| keys.is_known);
-    print.zip(value).is_some_and(|(print, value)| !keys.key.matches(print, &field.path, value))
-}
-
 /// Git's side of a field as it may be shown: the declared text where it holds a secret, else the
 /// value.
 pub(in crate::plan) fn desired_for_people(
@@ -398,33 +368,6 @@ impl Comparing<'_> {
             }
         }
         false
-    }
-}
-
-/// The knowledge of the value that was sent last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LastSent {
-    Never,
-    Same,
-    Other,
-    /// It was sent under another key of fingerprints.
-    NotKnown,
-}
-
-impl LastSent {
-    fn of(Sides { field, value, older, .. }: Sides<'_>, settings: &CompareSettings<'_>) -> Self {
-        let Some(older) = older else { return Self::Never };
-        let same_text = older.declared == field.declared;
-        let same_value = match &older.print {
-            _ if settings.is_stateless => same_text,
-            // Another reference in git is a change, whatever the value under the older key was.
-            Some(_) if !settings.keys.is_known && same_text => return Self::NotKnown,
-            Some(_) if !settings.keys.is_known => false,
-            Some(print) => settings.keys.key.matches(print, &field.path, value),
-            // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
-            None => same_text,
-        };
-        if same_value { Self::Same } else { Self::Other }
     }
 }
 

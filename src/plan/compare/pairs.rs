@@ -67,33 +67,6 @@ impl Pairing<'_> {
     }
 }
 
-/// Live's value without the keys that servers add to the objects that git declares.
-pub(super) fn in_shape(kind: Option<&Kind>, declared: &Value, live: &Value) -> Value {
-    match (declared, live) {
-        (Value::Array(items), Value::Array(live)) => {
-            let has_places = !matches!(kind, Some(Kind::Set(_))) && items.len() == live.len();
-            let kind = kind.and_then(Kind::of_item);
-            let equality = Equality::of_part(kind);
-            let partner = |at: usize| match has_places {
-                true => items.get(at),
-                false => items.iter().find(|item| equality.holds(Some(item), Some(&live[at]))),
-            };
-            let shaped = live.iter().enumerate();
-            shaped.map(|(at, live)| in_shape(kind, partner(at).unwrap_or(live), live)).collect()
-        }
-        (Value::Object(fields), Value::Object(live)) => {
-            let is_of_git =
-                |key: &str| matches!(kind, Some(Kind::Map(_))) || fields.contains_key(key);
-            let parts = live.iter().filter(|(key, _)| is_of_git(key)).map(|(key, live)| {
-                let kind = kind.and_then(|kind| kind.of_key(key));
-                (key.clone(), in_shape(kind, fields.get(key).unwrap_or(live), live))
-            });
-            Value::Object(parts.collect())
-        }
-        (_, live) => live.clone(),
-    }
-}
-
 /// Fills in what an answer masks with what git declares, or declared, for it.
 pub(in crate::plan) struct Filling<'a> {
     /// The pointers of the masked parts that are not filled yet.
