@@ -119,8 +119,8 @@ fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, p
         let path = &difference.change.path;
         let wanted = desired.field(path).and_then(|field| field.value());
         let wanted = wanted.or(difference.change.after.as_ref());
-        let shown =
-            if difference.is_secret() { before.shown_by_get(path) } else { before.get(path) };
+        let is_secret = difference.subject == Subject::SecretReadBack;
+        let shown = if is_secret { before.shown_by_get(path) } else { before.get(path) };
         let shown = compare::as_declared(desired.connection_type, path, wanted, shown);
         memory.count_write(path, wanted.unwrap_or(&Value::Null), &shown, key);
     }

@@ -181,13 +181,6 @@ pub(crate) enum InPut {
     Stops,
 }
 
-impl Difference {
-    /// Whether it is in a secret that git declares.
-    pub(crate) fn is_secret(&self) -> bool {
-        matches!(self.subject, Subject::Secret | Subject::SecretReadBack)
-    }
-}
-
 impl Comparison {
     /// Whether anything has to be written.
     pub(crate) fn writes(&self) -> bool {
@@ -210,16 +203,6 @@ impl Comparison {
     pub(crate) fn drift_not_shown(&self) -> Option<&str> {
         let stops = |d: &&Difference| matches!(d.treatment, Treatment::Report(_, InPut::Stops));
         self.differences.iter().find(stops).map(|d| d.change.path.as_str())
-    }
-
-    /// Plans as written what every PUT writes: the secrets that drifted, and fields that were given up
-    /// and of which live does not show all.
-    fn write_secrets(&mut self) {
-        for difference in &mut self.differences {
-            if matches!(difference.treatment, Treatment::Report(_, InPut::Writes)) {
-                difference.treatment = Treatment::Write;
-            }
-        }
     }
 
     /// The differences that are written.
@@ -297,10 +280,16 @@ pub(crate) fn compare(
     for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
         comparing.dropped(path, older);
     }
-    if remembered.is_put_due || comparing.found.writes() {
-        comparing.found.write_secrets();
+    let Comparing { mut found, .. } = comparing;
+    // Every PUT writes these.
+    if remembered.is_put_due || found.writes() {
+        for difference in &mut found.differences {
+            if matches!(difference.treatment, Treatment::Report(_, InPut::Writes)) {
+                difference.treatment = Treatment::Write;
+            }
+        }
     }
-    comparing.found
+    found
 }
 
 /// A field that git declares, with the values to compare.
@@ -328,9 +317,11 @@ impl<'a> Comparing<'a> {
         self.remembered.base?.get(path)
     }
 
-    /// Takes a field into the base as it is now.
+    /// Takes a field into the base as it is now. A base that stays as it was is not copied.
     fn remember(&mut self, path: &str, field: BaseField) {
-        Arc::make_mut(&mut self.found.base).insert(path.to_owned(), field);
+        if self.older(path) != Some(&field) {
+            Arc::make_mut(&mut self.found.base).insert(path.to_owned(), field);
+        }
     }
 
     /// Takes a field out of the base.
@@ -342,14 +333,6 @@ impl<'a> Comparing<'a> {
     fn stays(&mut self, path: &str) {
         if self.remembered.unstable.is_some_and(|unstable| unstable.contains_key(path)) {
             self.found.stayed.push(path.to_owned());
-        }
-    }
-
-    /// Remembers a field that was found equal.
-    fn agreed(&mut self, sides: Sides<'_>) {
-        let now = base::agreed(sides, self.settings.keys);
-        if sides.older != Some(&now) {
-            self.remember(&sides.field.path, now);
         }
     }
 

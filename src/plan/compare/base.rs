@@ -1,5 +1,5 @@
-//! The base of a field: what git and live last agreed on, and whether git or live left it since. Only this
-//! file reads a fingerprint.
+//! The base of a field: what git and live last agreed on, and whether git or live left it since. No other file
+//! of the comparison compares a value with the fingerprint of a base.
 
 use serde_json::Value;
 

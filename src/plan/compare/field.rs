@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
-use crate::plan::compare::base::{LastSent, base_field, matches_base, moved_field};
+use crate::plan::compare::base::{LastSent, agreed, base_field, matches_base, moved_field};
 use crate::plan::compare::pairs::Filling;
 use crate::plan::compare::sent::{Sent, masked_in, references_in, secrets_in};
 use crate::plan::compare::{
@@ -41,7 +41,7 @@ impl<'a> Comparing<'a> {
                     self.found.proven_readable.push(path.to_owned());
                 }
                 self.stays(path);
-                self.agreed(sides);
+                self.remember(path, agreed(sides, settings.keys));
                 (is_secret && resends).then_some(Origin::Git)
             }
             Agreement::ButMasked if self.is_to_be_sent(sides) || resends => Some(Origin::Git),
@@ -128,14 +128,11 @@ impl<'a> Comparing<'a> {
             (Origin::Git, None) if sent.is_none() => None,
             _ => self.live_for_people(path, live, sensitive),
         };
-        let after = match sent {
-            Some(sent) if !sensitive => {
-                let mut after = desired_for_people(desired, field, &sent.value);
-                self.conceal_secrets_of_live(sides, &mut after);
-                after
-            }
-            _ => declared_for_people(desired, path, &field.declared),
-        };
+        let after = sent.filter(|_| !sensitive).map_or(&field.declared, |sent| &sent.value);
+        let mut after = declared_for_people(desired, path, after);
+        if !sensitive {
+            self.conceal_secrets_of_live(sides, &mut after);
+        }
         self.change(path, before, Some(after), sensitive, origin)
     }
 
@@ -361,7 +358,7 @@ impl Comparing<'_> {
             }
             LastSent::Same => {
                 self.found.unverified |= older.is_some_and(|older| older.unverified);
-                if let Some(older) = older.filter(|older| older.declared != field.declared) {
+                if let Some(older) = older {
                     let declared = field.declared.clone();
                     self.remember(path, BaseField { declared, ..older.clone() });
                 }

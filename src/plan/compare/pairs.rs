@@ -97,7 +97,7 @@ impl Filling<'_> {
         shown: Option<&Value>,
         declared: &Value,
     ) -> Result<Option<Value>, String> {
-        let is_taken = self.takes_references && is_text_of_env(declared);
+        let is_taken = self.takes_references && declared.is_string() && holds_env(declared);
         if self.masked.contains(at) || is_taken || is_nothing_for(shown, declared) {
             let git = (self.value_of)(at, declared)?;
             let is_other = |live: &&Value| match (live.as_str(), git.as_str()) {
@@ -180,10 +180,6 @@ impl Filling<'_> {
             Self::with_parts(self.masked.clone(), true).filled(kind, at, Some(shown), &git);
         filled.is_ok_and(|filled| Equality::of_part(kind).holds(Some(&git), filled.as_ref()))
     }
-}
-
-fn is_text_of_env(declared: &Value) -> bool {
-    declared.is_string() && holds_env(declared)
 }
 
 /// Whether nothing is shown in the place of a value that is from the environment.
