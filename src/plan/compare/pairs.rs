@@ -7,6 +7,14 @@
 //! | which element of git's is one of live's, so that it may be given git's secret? | [`Pairing::surely`] |
 //! | which elements of git's may one of live's have become, so that a PUT could take its secret? | [`Pairing::may_be`] |
 //! | what does live have, where it masks a part? | [`Filling`] |
+//!
+//! | who fills | the places | with | to know |
+//! |---|---|---|---|
+//! | `value_to_send` | that live masks | git's value | what live has |
+//! | `in_put`, `texts` | that stand for a reference | git's text | where live may show cipher text |
+//! | `in_put`, `rest` | that live may mask | git's value | whether anything else differs |
+//! | `shows_field` | that stand for a reference | the base's text | whether live has the base's field |
+//! | `body::unmask` | that live masks | the resolved text of the base | the way back of a replace |
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -151,7 +159,8 @@ impl Filling<'_> {
                     self.filled(kind, &at, Some(item), &declared[git])?.unwrap_or_default()
                 }
                 None => {
-                    // It may be what git declared, with other changes beside what is not shown of it.
+                    // It may be what git declared, with other changes beside what is not shown of it. Only
+                    // the way back of a replace asks for what is left masked.
                     let lacks_a_secret = |git: &usize| {
                         let texts = Self::with_parts(BTreeSet::new(), false);
                         holds_env(&texts.of(kind, &declared[*git], item))
