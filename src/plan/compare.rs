@@ -1,5 +1,59 @@
 //! Compares one connection three ways: git's value, live's value, and the base on which both last
-//! agreed. The words of this module:
+//! agreed. What becomes of a field that git declares, and whose value is known, follows from five steps:
+//!
+//! 1. Git's parts are put where live's answer masks its own: that is `unmasked` (`sent.rs`, `pairs.rs`).
+//! 2. A PUT sends git's value with what live has beside it: that is `sent` (`sent.rs`).
+//! 3. Live agrees with `sent` wholly, in all but what it masks, or not ([`Agreement`]). A field that live may
+//!    mask as a whole joins here: a text tells where it equals git's, or where it is proven to be readable.
+//!    A `null` of git's for a secret counts as masked, since live shows that for any value.
+//! 4. Git, live or both made the difference: the base against each ([`Origin`], `base.rs`).
+//! 5. It is written, or only reported, and then a PUT for another reason keeps live's value, writes git's, or
+//!    cannot be made ([`Treatment`]).
+//!
+//! | agreement | what was sent last | becomes | the base |
+//! |---|---|---|---|
+//! | `Whole` | is not asked | in sync; a secret is proven readable | git's value of now |
+//! | `ButMasked` | the same | in sync | the older one, with git's text of now |
+//! | `ButMasked` | never, and it is adopted; or under another key | unverified | git's value, as first seen |
+//! | `ButMasked` | another one, or never | a difference by git | the older one |
+//! | `No(origin)` | tells the origin of a secret | a difference by that origin | the older one |
+//!
+//! `--resend-secrets` makes a difference by git of what is `ButMasked`, and of each secret.
+//!
+//! | difference by | `drift: correct` | `drift: report` | with a lost path (`--base`) |
+//! |---|---|---|---|
+//! | git | written | written | written |
+//! | drift | written | reported | reported |
+//! | both | written | written | reported |
+//!
+//! A field that was given up is reported whatever made it differ; what live masks is never given up.
+//!
+//! Two rules stand beside the steps: a PUT takes no secret out of what stays, and no ignored part reaches
+//! another element. What they refuse (`NotSent`) counts as a difference, and blocks the PUT.
+//!
+//! Other fields take shorter ways. One that is ignored is not compared. One whose value is not known in this
+//! run is compared by its text with the base's (`by_text`). One that git dropped goes back to its default
+//! (`dropped`); a secret stays as it is live.
+//!
+//! One list through all of it. Git declares this, and `T` is `s3`:
+//!
+//! ```text
+//! git       [{name: Authorization, value: "${env:T}"}, {name: X-A, value: "1"}]
+//! live      [{id: 7, name: Authorization, value: "***"}, {id: 8, name: X-A, value: "1"}]
+//! unmasked  [{id: 7, name: Authorization, value: "s3"}, {id: 8, name: X-A, value: "1"}]
+//! sent      the same: git's parts and live's ids beside them, since the list is in sync
+//! ```
+//!
+//! - `unmasked` is as `sent` and live is not: `ButMasked`. The base has the fingerprint of a list with `s3`:
+//!   in sync. With `s4` in the environment it is a difference by git, and the PUT sends `s4` and the ids.
+//! - The console makes the value of `X-A` `"2"`: `sent` is git's list without ids, and live does not agree,
+//!   by drift. Where drift is only reported no PUT can be made (`InPut::Stops`): the value of `Authorization`
+//!   is masked, and `X-A` differs beside it.
+//! - The same, but live shows `s3`: a PUT sends live's list back (`InPut::Keeps`).
+//! - Live shows another text in the place of `s3`, and `X-A` is as it was: it may be cipher text, so a PUT
+//!   sends git's list (`InPut::Writes`).
+//!
+//! The words of this module:
 //!
 //! | word | of a value |
 //! |---|---|
@@ -8,9 +62,6 @@
 //! | masked | the server shows a mask, another text or nothing in its place |
 //! | readable | a secret that GET was seen to show in full |
 //! | sensitive | people see its reference or `(sensitive)`: this program conceals it |
-//! | in sync | what a PUT would send and what live shows, its masks filled with git's values, say the same |
-//! | agrees | live shows all that git's value declares, and maybe more |
-//! | kept | live's value stays, also in a PUT: drift that is only reported, a field that the server rewrites |
 //! | dropped | the base has it, and git no longer declares it |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -280,7 +331,7 @@ pub(crate) fn compare(
     for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
         comparing.dropped(path, older);
     }
-    let Comparing { mut found, .. } = comparing;
+    let mut found = comparing.found;
     // Every PUT writes these.
     if remembered.is_put_due || found.writes() {
         for difference in &mut found.differences {

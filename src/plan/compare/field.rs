@@ -137,8 +137,8 @@ impl<'a> Comparing<'a> {
     }
 
     /// The effect on a PUT of a field whose difference is only reported. A part may be masked where a secret
-    /// stands in live, or a reference in git: its text may be cipher text, unless it is one of git's texts. Of a
-    /// known text field only the secrets in it may be, and not all that a reference stands for.
+    /// stands in live, or a reference in git: its text may be cipher text, unless it is one of git's texts.
+    /// Of a known text field only the secrets in it may be, and not all that a reference stands for.
     fn in_put(&self, Sides { field, value, live, .. }: Sides<'_>) -> InPut {
         let (desired, path) = (self.desired, &*field.path);
         let live = live.unwrap_or(&Value::Null);
