@@ -153,7 +153,7 @@ impl Job<'_> {
     /// inventory.
     fn remembered<'r>(&'r self, name: &ConnectionName, owned: Option<&'r Owned>) -> Remembered<'r> {
         let unstable = self.record_of_plan.memory(name).map(|memory| &memory.unstable);
-        Remembered { base: owned.map(|owned| &owned.base), unstable }
+        Remembered { base: owned.map(|owned| &owned.base), unstable, is_put_due: false }
     }
 
     /// Takes the note of a call back that did nothing: it must claim nothing that somebody else makes.

@@ -20,7 +20,7 @@ use crate::document::{DeclaredLayer, Document, LoadRequest, ParseCache, load};
 use crate::export::normal_value;
 use crate::name::ConnectionName;
 use crate::plan::compare::{LiveView, field_exactly_at, with_ignored_parts_of};
-use crate::plan::equality::{equal, equal_as};
+use crate::plan::equality::Equality;
 use crate::plan::{ADOPTED, Action, Change, Entry, FieldChange, Origin};
 use crate::pointer::{child, for_people, look_up, with_texts};
 use crate::reference::{self, holds_reference};
@@ -252,7 +252,7 @@ impl PullTarget<'_> {
         let field = connection.field(&drift.path);
         let kind = field_exactly_at(connection.connection_type, &drift.path);
         let value = field.and_then(|field| field.value());
-        match equal(kind, value, drift.live.as_ref()) {
+        match Equality::of(kind).holds(value, drift.live.as_ref()) {
             true => Ok(()),
             false => Err("the document would still differ from live".to_owned()),
         }
@@ -314,7 +314,7 @@ fn pulled(
     value: &Value,
     live: Option<&Value>,
 ) -> Result<Value, String> {
-    if equal_as(kind, None, Some(value), live) {
+    if Equality::of_part(kind).holds(Some(value), live) {
         return Ok(declared.clone());
     }
     match (declared, value, live) {
@@ -380,7 +380,7 @@ fn list(
     let mut items = Vec::new();
     for live in live {
         let is_it = |one: &&mut Option<(&Value, &Value)>| {
-            one.is_some_and(|(_, value)| equal_as(item, None, Some(value), Some(live)))
+            one.is_some_and(|(_, value)| Equality::of_part(item).holds(Some(value), Some(live)))
         };
         let known = left.iter_mut().find(is_it).and_then(Option::take);
         items.push(known.map_or_else(|| literal(item, live), |(declared, _)| declared.clone()));

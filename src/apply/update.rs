@@ -86,7 +86,9 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
         if fresh.id.is_some() && now.id.is_some() && now.id != fresh.id {
             return Err(ChangeResult::Failed(MADE_ANEW.to_owned()).into());
         }
-        let remembered = Remembered { base: Some(&comparison.base), unstable: None };
+        // A PUT is due: else a difference that it was to write would prove that it arrived.
+        let remembered =
+            Remembered { base: Some(&comparison.base), unstable: None, is_put_due: true };
         let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
         Ok((equal_proves_it && is_equal()).then_some(now))
     };
@@ -117,8 +119,8 @@ fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, p
         let path = &difference.change.path;
         let wanted = desired.field(path).and_then(|field| field.value());
         let wanted = wanted.or(difference.change.after.as_ref());
-        let shown =
-            if difference.is_secret() { before.shown_by_get(path) } else { before.get(path) };
+        let is_secret = difference.subject == Subject::SecretReadBack;
+        let shown = if is_secret { before.shown_by_get(path) } else { before.get(path) };
         let shown = compare::as_declared(desired.connection_type, path, wanted, shown);
         memory.count_write(path, wanted.unwrap_or(&Value::Null), &shown, key);
     }
@@ -198,27 +200,27 @@ pub(super) async fn ready_put(
     let view = LiveView { listed, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
     let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
-    let has_moved = || {
-        let declared = desired.fields.iter().map(|field| field.path.as_str());
-        let base = owned.iter().flat_map(|owned| owned.base.keys().map(String::as_str));
-        compare::has_moved(desired.connection_type, declared.chain(base), &in_plan, &fresh)
-    };
+    let own_type = desired.connection_type;
+    let declared = desired.fields.iter().map(|field| field.path.as_str());
+    let base = owned.iter().flat_map(|owned| owned.base.keys().map(String::as_str));
+    let has_moved = || compare::has_moved(own_type, declared.chain(base), &in_plan, &fresh);
     if job.control.strict && !again && has_moved() {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
-    let comparison = job.compare(desired, &view, job.remembered(name, owned.as_ref()));
-    let is_degraded = || job.ledger.read(|r| r.memory(name).is_some_and(|m| m.degraded.is_some()));
-    if !is_rename && !again && !comparison.writes() && !is_degraded() {
+    let is_put_due = purpose != Purpose::Update
+        || job.ledger.read(|r| r.memory(name).is_some_and(|m| m.degraded.is_some()));
+    let remembered = Remembered { is_put_due, ..job.remembered(name, owned.as_ref()) };
+    let comparison = job.compare(desired, &view, remembered);
+    if !is_put_due && !comparison.writes() {
         agree(job, desired, owned, &fresh, comparison);
         return Err(ChangeResult::NotNeeded);
     }
-    let written = comparison.treated(Treatment::Write);
+    let written = comparison.written();
     let consents = job.record_of_plan.memory(&desired.name).map(|memory| &memory.consents);
     let action = if is_rename { Action::Rename } else { Action::Update };
     if !again && let Some(stopped) = job.judge.stops(desired, action, written, consents) {
         return Err(stopped);
     }
-    let own_type = desired.connection_type;
     let undeclared = own_type.secrets().filter(|secret| {
         let path = secret.pointer();
         desired.field(&path).is_none() || desired.ignores(&path)

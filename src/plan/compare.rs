@@ -1,5 +1,59 @@
 //! Compares one connection three ways: git's value, live's value, and the base on which both last
-//! agreed. The words of this module:
+//! agreed. What becomes of a field that git declares, and whose value is known, follows from five steps:
+//!
+//! 1. Git's parts are put where live's answer masks its own: that is `unmasked` (`sent.rs`, `pairs.rs`).
+//! 2. A PUT sends git's value with what live has beside it: that is `sent` (`sent.rs`).
+//! 3. Live agrees with `sent` wholly, in all but what it masks, or not ([`Agreement`]). A field that live may
+//!    mask as a whole joins here: a text tells where it equals git's, or where it is proven to be readable.
+//!    A `null` of git's for a secret counts as masked, since live shows that for any value.
+//! 4. Git, live or both made the difference: the base against each ([`Origin`], `base.rs`).
+//! 5. It is written, or only reported, and then a PUT for another reason keeps live's value, writes git's, or
+//!    cannot be made ([`Treatment`]).
+//!
+//! | agreement | what was sent last | becomes | the base |
+//! |---|---|---|---|
+//! | `Whole` | is not asked | in sync; a secret is proven readable | git's value of now |
+//! | `ButMasked` | the same | in sync | the older one, with git's text of now |
+//! | `ButMasked` | never, and it is adopted; or under another key | unverified | git's value, as first seen |
+//! | `ButMasked` | another one, or never | a difference by git | the older one |
+//! | `No(origin)` | tells the origin of a secret | a difference by that origin | the older one |
+//!
+//! `--resend-secrets` makes a difference by git of what is `ButMasked`, and of each secret.
+//!
+//! | difference by | `drift: correct` | `drift: report` | with a lost path (`--base`) |
+//! |---|---|---|---|
+//! | git | written | written | written |
+//! | drift | written | reported | reported |
+//! | both | written | written | reported |
+//!
+//! A field that was given up is reported whatever made it differ; what live masks is never given up.
+//!
+//! Two rules stand beside the steps: a PUT takes no secret out of what stays, and no ignored part reaches
+//! another element. What they refuse (`NotSent`) counts as a difference, and blocks the PUT.
+//!
+//! Other fields take shorter ways. One that is ignored is not compared. One whose value is not known in this
+//! run is compared by its text with the base's (`by_text`). One that git dropped goes back to its default
+//! (`dropped`); a secret stays as it is live.
+//!
+//! One list through all of it. Git declares this, and `T` is `s3`:
+//!
+//! ```text
+//! git       [{name: Authorization, value: "${env:T}"}, {name: X-A, value: "1"}]
+//! live      [{id: 7, name: Authorization, value: "***"}, {id: 8, name: X-A, value: "1"}]
+//! unmasked  [{id: 7, name: Authorization, value: "s3"}, {id: 8, name: X-A, value: "1"}]
+//! sent      the same: git's parts and live's ids beside them, since the list is in sync
+//! ```
+//!
+//! - `unmasked` is as `sent` and live is not: `ButMasked`. The base has the fingerprint of a list with `s3`:
+//!   in sync. With `s4` in the environment it is a difference by git, and the PUT sends `s4` and the ids.
+//! - The console makes the value of `X-A` `"2"`: `sent` is git's list without ids, and live does not agree,
+//!   by drift. Where drift is only reported no PUT can be made (`InPut::Stops`): the value of `Authorization`
+//!   is masked, and `X-A` differs beside it.
+//! - The same, but live shows `s3`: a PUT sends live's list back (`InPut::Keeps`).
+//! - Live shows another text in the place of `s3`, and `X-A` is as it was: it may be cipher text, so a PUT
+//!   sends git's list (`InPut::Writes`).
+//!
+//! The words of this module:
 //!
 //! | word | of a value |
 //! |---|---|
@@ -8,9 +62,6 @@
 //! | masked | the server shows a mask, another text or nothing in its place |
 //! | readable | a secret that GET was seen to show in full |
 //! | sensitive | people see its reference or `(sensitive)`: this program conceals it |
-//! | in sync | what a PUT would send and what live shows, its masks filled with git's values, say the same |
-//! | agrees | live shows all that git's value declares, and maybe more |
-//! | kept | live's value stays, also in a PUT: drift that is only reported, a field that the server rewrites |
 //! | dropped | the base has it, and git no longer declares it |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,24 +69,26 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+mod base;
 mod field;
 mod pairs;
 mod sent;
 
-pub(super) use field::{desired_for_people, moved_field};
+pub(super) use base::moved_field;
+pub(crate) use base::{Keys, as_declared, base_of};
+pub(super) use field::desired_for_people;
 pub(crate) use field::{shown_text, shows_file};
 pub(super) use pairs::Filling;
-pub(crate) use sent::{NotSent, is_as_sent, value_to_send, with_ignored_parts_of};
+pub(crate) use sent::{NotSent, value_to_send, with_ignored_parts_of};
 
-use self::pairs::in_shape;
-use super::equality::{equal, equal_with, other_spellings};
+use self::base::matches_base;
+use super::equality::Equality;
 use super::{FieldChange, Origin};
-use crate::catalog::{self, ConnectionType, Defaults, Field, Kind};
+use crate::catalog::{self, ConnectionType, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::look_up;
 use crate::record::{Base, BaseField, Memory, Owned, ReadableSecrets, Unstable};
-use crate::secret::{Fingerprint, FingerprintKey};
 
 /// The view of a live connection: its entry in the list, and its own answer to `GET` where it
 /// was read. The own answer is believed first; a field that it leaves out is taken from the list.
@@ -76,20 +129,6 @@ impl<'a> LiveView<'a> {
     /// The server's id, where it shows one.
     pub(crate) fn id(&self) -> Option<&'a String> {
         self.own.and_then(|own| own.id.as_ref()).or(self.listed.id.as_ref())
-    }
-}
-
-/// The key of today's fingerprints, and whether the record's were made under it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Keys<'a> {
-    pub(crate) key: &'a FingerprintKey,
-    pub(crate) is_known: bool,
-}
-
-impl Keys<'_> {
-    /// A fingerprint that no value has. It is of no field, so that `null` does not have it either.
-    pub(crate) fn of_no_value(&self) -> Fingerprint {
-        self.key.of("", &Value::Null)
     }
 }
 
@@ -138,18 +177,17 @@ pub(crate) struct Difference {
     pub(crate) change: FieldChange,
     pub(crate) treatment: Treatment,
     pub(crate) subject: Subject,
-    pub(crate) keepable: Keepable,
 }
 
-/// Whether a PUT can keep live's value of a field that differs.
+/// How far live's answer agrees with what would be sent for a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keepable {
-    /// Live shows all of it, so it can be sent back.
-    Yes,
-    /// Nothing differs but parts that live may mask: git's value is sent for them.
-    AllButSecrets,
-    /// Live may mask a part, and something else differs.
-    No,
+enum Agreement {
+    /// In all.
+    Whole,
+    /// In all but what it masks: the value that was sent last tells whether git's value stands there.
+    ButMasked,
+    /// Not, and who moved.
+    No(Origin),
 }
 
 /// The kind of field that differs.
@@ -159,7 +197,7 @@ pub(crate) enum Subject {
     Plain,
     /// A field that git no longer declares: it goes back to its default.
     Dropped,
-    /// A secret that git declares.
+    /// A secret that git declares, or the parts of a field that live masks.
     Secret,
     /// The same, where reading it back tells of the difference, and nothing else does.
     SecretReadBack,
@@ -170,18 +208,28 @@ pub(crate) enum Subject {
 pub(crate) enum Treatment {
     /// Git's value is written.
     Write,
-    /// It is reported, and live's value is kept: the target only reports drift, or a layer that may
-    /// declare the field is not there.
-    Keep,
-    /// It is reported, and live's value is kept: the server rewrites the field.
-    LeaveRewritten,
+    /// It is reported, and causes no PUT.
+    Report(Reported, InPut),
 }
 
-impl Difference {
-    /// Whether it is in a secret that git declares.
-    pub(crate) fn is_secret(&self) -> bool {
-        matches!(self.subject, Subject::Secret | Subject::SecretReadBack)
-    }
+/// Why a difference is only reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reported {
+    /// The target only reports drift, or a layer that may declare the field is not there.
+    Drift,
+    /// The server rewrites the field.
+    Rewritten,
+}
+
+/// The effect of a difference that is only reported on a PUT that something else causes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InPut {
+    /// It sends live's value: live shows all of it.
+    Keeps,
+    /// It sends git's value: nothing differs but parts that live may mask.
+    Writes,
+    /// It is not made: live may mask a part, and something else differs.
+    Stops,
 }
 
 impl Comparison {
@@ -198,44 +246,41 @@ impl Comparison {
 
     /// The pointers of the fields in which a PUT keeps live's value: live shows all of it.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
-        let kept = |d: &&Difference| d.treatment != Treatment::Write && d.keepable == Keepable::Yes;
+        let kept = |d: &&Difference| matches!(d.treatment, Treatment::Report(_, InPut::Keeps));
         self.differences.iter().filter(kept).map(|d| d.change.path.as_str())
     }
 
     /// The pointer of a field with drift that is to be kept, and that no PUT can keep.
     pub(crate) fn drift_not_shown(&self) -> Option<&str> {
-        let lost = |d: &&Difference| d.treatment == Treatment::Keep && d.keepable == Keepable::No;
-        self.differences.iter().find(lost).map(|d| d.change.path.as_str())
+        let stops = |d: &&Difference| matches!(d.treatment, Treatment::Report(_, InPut::Stops));
+        self.differences.iter().find(stops).map(|d| d.change.path.as_str())
     }
 
-    /// Plans as written what every PUT writes: the secrets that drifted, and fields that were given up
-    /// and of which live does not show all.
-    pub(crate) fn write_secrets(&mut self) {
-        for difference in &mut self.differences {
-            if matches!(
-                (difference.treatment, difference.keepable),
-                (Treatment::Keep, Keepable::AllButSecrets)
-                    | (Treatment::LeaveRewritten, Keepable::AllButSecrets | Keepable::No)
-            ) {
-                difference.treatment = Treatment::Write;
-            }
-        }
+    /// The differences that are written.
+    pub(crate) fn written(&self) -> Vec<FieldChange> {
+        self.changes(|treatment| treatment == Treatment::Write)
     }
 
-    /// The differences that are treated in one way.
-    pub(crate) fn treated(&self, treatment: Treatment) -> Vec<FieldChange> {
-        let those = self.differences.iter().filter(|d| d.treatment == treatment);
+    /// The differences that are only reported, for such a reason.
+    pub(crate) fn reported(&self, why: Reported) -> Vec<FieldChange> {
+        self.changes(|treatment| matches!(treatment, Treatment::Report(own, _) if own == why))
+    }
+
+    fn changes(&self, are: impl Fn(Treatment) -> bool) -> Vec<FieldChange> {
+        let those = self.differences.iter().filter(|d| are(d.treatment));
         those.map(|d| d.change.clone()).collect()
     }
 }
 
-/// The part of a memory that a comparison looks at.
+/// The part of a memory that a comparison looks at, and what it makes due.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remembered<'a> {
     /// The base of its entry in the inventory; `None` for a connection that is adopted.
     pub(crate) base: Option<&'a Arc<Base>>,
     /// Fields that were written and may not stay.
     pub(crate) unstable: Option<&'a BTreeMap<String, Unstable>>,
+    /// Whether a PUT is made whatever differs: of a rename, or of a write that is made again.
+    pub(crate) is_put_due: bool,
 }
 
 impl<'a> Remembered<'a> {
@@ -244,7 +289,7 @@ impl<'a> Remembered<'a> {
     pub(crate) fn of(memory: Option<&'a Memory>, is_ours: bool) -> Self {
         let owned = memory.and_then(|memory| memory.owned.as_ref()).filter(|_| is_ours);
         let unstable = memory.map(|memory| &memory.unstable);
-        Self { base: owned.map(|owned| &owned.base), unstable }
+        Self { base: owned.map(|owned| &owned.base), unstable, is_put_due: false }
     }
 }
 
@@ -275,23 +320,38 @@ pub(crate) fn compare(
     let found = Comparison { base, ..Comparison::default() };
     let mut comparing = Comparing { desired, live, remembered, settings, found };
     for field in &desired.fields {
-        if desired.ignores(&field.path) {
-            comparing.note_not_shown(&field.path, &field.declared);
-        } else if field.value().is_none() {
-            comparing.by_text(field);
-        } else if comparing.is_compared_as_secret(field) {
-            comparing.secret(field);
-        } else {
-            comparing.field(field);
+        match field.value() {
+            _ if desired.ignores(&field.path) => {
+                comparing.note_not_shown(&field.path, &field.declared);
+            }
+            None => comparing.by_text(field),
+            Some(value) => comparing.field(field, value),
         }
     }
     for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
         comparing.dropped(path, older);
     }
-    if comparing.found.writes() {
-        comparing.found.write_secrets();
+    let mut found = comparing.found;
+    // Every PUT writes these.
+    if remembered.is_put_due || found.writes() {
+        for difference in &mut found.differences {
+            if matches!(difference.treatment, Treatment::Report(_, InPut::Writes)) {
+                difference.treatment = Treatment::Write;
+            }
+        }
     }
-    comparing.found
+    found
+}
+
+/// A field that git declares, with the values to compare.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
+    field: &'a DesiredField,
+    /// Git's value.
+    value: &'a Value,
+    live: Option<&'a Value>,
+    /// The base.
+    older: Option<&'a BaseField>,
 }
 
 /// A comparison in the making.
@@ -308,9 +368,11 @@ impl<'a> Comparing<'a> {
         self.remembered.base?.get(path)
     }
 
-    /// Takes a field into the base as it is now.
+    /// Takes a field into the base as it is now. A base that stays as it was is not copied.
     fn remember(&mut self, path: &str, field: BaseField) {
-        Arc::make_mut(&mut self.found.base).insert(path.to_owned(), field);
+        if self.older(path) != Some(&field) {
+            Arc::make_mut(&mut self.found.base).insert(path.to_owned(), field);
+        }
     }
 
     /// Takes a field out of the base.
@@ -325,22 +387,6 @@ impl<'a> Comparing<'a> {
         }
     }
 
-    /// Remembers a field that was found equal. An older fingerprint stays where it still holds, so that
-    /// a state in sync is not rewritten.
-    fn agreed(&mut self, field: &DesiredField, value: &Value) {
-        let (path, keys, older) = (&*field.path, self.settings.keys, self.older(&field.path));
-        let holds = |print: &&Fingerprint| keys.is_known && keys.key.matches(print, path, value);
-        let print = older.and_then(|older| older.print.as_ref());
-        let print = print.filter(|_| field.holds_reference()).filter(holds).cloned();
-        let now = match print {
-            None => base_field(field, value, keys),
-            print => BaseField { print, ..text_of(field) },
-        };
-        if older != Some(&now) {
-            self.remember(path, now);
-        }
-    }
-
     /// The treatment of a difference between git's value and live's.
     fn treatment(
         &self,
@@ -348,18 +394,26 @@ impl<'a> Comparing<'a> {
         wanted: Option<&Value>,
         live: Option<&Value>,
         origin: Origin,
+        subject: Subject,
+        in_put: impl FnOnce() -> InPut,
     ) -> Treatment {
         let key = self.settings.keys.key;
         let unstable = self.remembered.unstable.and_then(|fields| fields.get(path));
-        let is_given_up = unstable.is_some_and(|unstable| {
+        let is_given_up = |unstable: &Unstable| {
             let live = as_declared(self.desired.connection_type, path, wanted, live);
             key.matches(&unstable.print, path, wanted.unwrap_or(&Value::Null))
                 && unstable.is_given_up(key, path, Some(&live))
-        });
-        if is_given_up {
-            Treatment::LeaveRewritten
+        };
+        // A secret that was not read cannot be seen not to stay: it is never given up.
+        if subject != Subject::Secret && unstable.is_some_and(is_given_up) {
+            // No PUT is stopped for what the server rewrites.
+            let in_put = match in_put() {
+                InPut::Stops => InPut::Writes,
+                in_put => in_put,
+            };
+            Treatment::Report(Reported::Rewritten, in_put)
         } else if self.settings.keeps(origin) {
-            Treatment::Keep
+            Treatment::Report(Reported::Drift, in_put())
         } else {
             Treatment::Write
         }
@@ -391,7 +445,7 @@ impl LiveView<'_> {
             let is_told = !field.is_secret() && !field.is_file() && !field.filled_by_server;
             !is_told
                 || base.keys().any(|declared| lies_in(declared, &path))
-                || equal(Some(field), None, self.get(&path))
+                || Equality::of(Some(field)).holds(None, self.get(&path))
         })
     }
 
@@ -424,9 +478,9 @@ impl LiveView<'_> {
             let texts = Filling::with_parts(BTreeSet::new(), true);
             let kind = field.map(|field| &field.kind);
             let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
-            return equal(field, Some(&older.declared), Some(&shown));
+            return Equality::of(field).holds(Some(&older.declared), Some(&shown));
         }
-        matches_base(field, field.map(Field::defaults), path, older, shown, keys)
+        matches_base(field, Equality::of(field), path, older, shown, keys)
     }
 
     /// The same; a field that the base lacks says no more than its default.
@@ -439,7 +493,7 @@ impl LiveView<'_> {
         let Some(field) = field else {
             let own_type = catalog::find(&self.listed.type_name);
             let field = own_type.and_then(|own_type| field_exactly_at(own_type, path));
-            return equal(field, None, self.get(path));
+            return Equality::of(field).holds(None, self.get(path));
         };
         self.shows_field(path, field, keys)
     }
@@ -476,67 +530,6 @@ impl LiveView<'_> {
     }
 }
 
-/// The base of a connection all of whose declared fields are as git has them. Fields that others
-/// may edit are not git's.
-pub(crate) fn base_of(desired: &DesiredConnection, keys: Keys<'_>, is_stateless: bool) -> Base {
-    let owned = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
-    let fields = owned.filter_map(|field| {
-        let base = match field.value() {
-            Some(value) => base_field(field, value, keys),
-            // A revision's text is its base even in a run that looks no value up.
-            None if is_stateless => text_of(field),
-            None => return None,
-        };
-        Some((field.path.clone(), base))
-    });
-    fields.collect()
-}
-
-fn text_of(field: &DesiredField) -> BaseField {
-    BaseField { declared: field.declared.clone(), print: None, unverified: false }
-}
-
-/// The base of a field with git's value of now.
-fn base_field(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
-    let print = field.holds_reference().then(|| keys.key.of(&field.path, value));
-    BaseField { print, ..text_of(field) }
-}
-
-/// Whether live still holds what the base of a field says.
-fn matches_base(
-    field: Option<&Field>,
-    defaults: Option<Defaults>,
-    path: &str,
-    older: &BaseField,
-    live: Option<&Value>,
-    keys: Keys<'_>,
-) -> bool {
-    match &older.print {
-        None => equal_with(defaults, field, Some(&older.declared), live),
-        Some(print) if keys.is_known => {
-            let kind = field.map(|field| &field.kind);
-            let shown = &in_shape(kind, &older.declared, live.unwrap_or(&Value::Null));
-            let spellings = other_spellings(field, shown);
-            std::iter::once(shown)
-                .chain(&spellings)
-                .any(|spelling| keys.key.matches(print, path, spelling))
-        }
-        Some(_) => false,
-    }
-}
-
-/// Live's value of a field as far as a field that does not stay is told by it: without the keys that servers
-/// add to what git declares.
-pub(crate) fn as_declared(
-    own_type: &'static ConnectionType,
-    path: &str,
-    wanted: Option<&Value>,
-    live: Option<&Value>,
-) -> Value {
-    let kind = field_exactly_at(own_type, path).map(|field| &field.kind);
-    in_shape(kind, wanted.unwrap_or(&Value::Null), live.unwrap_or(&Value::Null))
-}
-
 /// The catalog's field at a pointer; `None` inside a list or a map, where `ConnectionType::field_at`
 /// gives the field around it.
 pub(crate) fn field_exactly_at(
@@ -562,8 +555,9 @@ pub(crate) fn has_moved<'p>(
     in_plan.listed.type_name != now.type_name
         || paths.any(|path| {
             let field = field_exactly_at(own_type, path);
-            let both = in_plan.get(path).zip(look_up(now.body(), path));
-            !field.is_some_and(Field::is_secret)
-                && both.is_some_and(|(before, now)| !equal(field, Some(before), Some(now)))
+            let (before, now) = (in_plan.get(path), look_up(now.body(), path));
+            let are_shown = before.is_some() && now.is_some();
+            let is_told = are_shown && !field.is_some_and(Field::is_secret);
+            is_told && !Equality::of(field).holds(before, now)
         })
 }

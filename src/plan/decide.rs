@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::compare::LiveView;
 use super::entry::{Decision, Why};
-use super::equality::equal;
+use super::equality::Equality;
 use super::row::{Claim, Declared, Row, Settings, Sight};
 use super::{Action, Change, ConnectionState, FieldChange, Origin};
 use crate::catalog::{self, Field, hidden, is_bookkeeping};
@@ -159,7 +159,7 @@ fn deleted_values(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
             }
             _ => (Value::from(SENSITIVE), true),
         };
-        (!equal(own_type.field(key), None, Some(value))).then(|| FieldChange {
+        (!Equality::of(own_type.field(key)).holds(None, Some(value))).then(|| FieldChange {
             path,
             before: Some(before),
             after: None,

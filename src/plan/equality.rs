@@ -1,14 +1,4 @@
 //! When two values are equal.
-//!
-//! | question | ask |
-//! |---|---|
-//! | are git's and live's value of a field equal? | `equal_in`: by the defaults of the target's server |
-//! | the same where no document is at hand, which knows those | `equal`: by the documented defaults |
-//! | is a value that is no field of its own equal, such as an element of a list? | `equal_as` |
-//! | does live say all that git's value declares, and maybe more? | `compare::pairs::agrees` |
-//! | do both say the same, in both directions? | `compare::is_as_sent` |
-//!
-//! The first three let live have keys that git's object does not declare.
 
 use std::borrow::Cow;
 
@@ -17,55 +7,54 @@ use serde_json::{Map, Value};
 use crate::catalog::{Default, Defaults, Field, Kind, same_choice};
 use crate::desired::DesiredConnection;
 
-/// Whether git's value and live's value of one field are equal, by the documented defaults. Not for
-/// secret fields.
-pub(crate) fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option<&Value>) -> bool {
-    equal_with(field.map(Field::defaults), field, desired, live)
+/// The equality of the values of a field, or of a part of one. Not for secret fields.
+#[derive(Clone, Copy)]
+pub(crate) struct Equality<'k> {
+    kind: Option<&'k Kind>,
+    defaults: Defaults,
 }
 
-/// The same by the defaults of the target's server.
-pub(crate) fn equal_in(
-    connection: &DesiredConnection,
-    field: Option<&Field>,
-    desired: Option<&Value>,
-    live: Option<&Value>,
-) -> bool {
-    equal_with(field.map(|field| connection.defaults(field)), field, desired, live)
-}
+impl<'k> Equality<'k> {
+    /// Of a field, by the documented defaults.
+    pub(crate) fn of(field: Option<&'k Field>) -> Self {
+        let defaults = field.map_or(NO_DEFAULT, Field::defaults);
+        Self { kind: field.map(|field| &field.kind), defaults }
+    }
 
-/// The same by these defaults.
-pub(crate) fn equal_with(
-    defaults: Option<Defaults>,
-    field: Option<&Field>,
-    desired: Option<&Value>,
-    live: Option<&Value>,
-) -> bool {
-    let kind = field.map(|f| &f.kind);
-    let default = defaults.as_ref().and_then(|defaults| defaults.default.as_ref());
-    // A default that the documents contradict says nothing in either reading.
-    let is_disputed = |one: Option<&Value>, other: Option<&Value>| {
-        one.is_none_or(is_empty)
-            && other.zip(defaults).is_some_and(|(other, defaults)| {
-                defaults.others.iter().any(|default| same(kind, &default.to_json(), other))
-            })
-    };
-    equal_as(kind, default, desired, live)
-        || is_disputed(desired, live)
-        || is_disputed(live, desired)
-}
+    /// Of a field, by the defaults of the target's server.
+    pub(crate) fn on_server(desired: &DesiredConnection, field: Option<&'k Field>) -> Self {
+        let defaults = field.map_or(NO_DEFAULT, |field| desired.defaults(field));
+        Self { defaults, ..Self::of(field) }
+    }
 
-/// The same for a value that is no field of its own: an entry of a list or a map.
-pub(crate) fn equal_as(
-    kind: Option<&Kind>,
-    default: Option<&Default>,
-    desired: Option<&Value>,
-    live: Option<&Value>,
-) -> bool {
-    match (desired, live) {
-        (Some(desired), Some(live)) if same(kind, desired, live) => true,
-        _ => is_unset(kind, default, desired) && is_unset(kind, default, live),
+    /// Of a value without a default, such as an element of a list.
+    pub(crate) fn of_part(kind: Option<&'k Kind>) -> Self {
+        Self { kind, defaults: NO_DEFAULT }
+    }
+
+    /// Whether live says all that git's value declares, and maybe more: servers add keys to objects.
+    pub(crate) fn holds(self, git: Option<&Value>, live: Option<&Value>) -> bool {
+        let Self { kind, defaults } = self;
+        let default = defaults.default.as_ref();
+        // A default that the documents contradict says nothing in either reading.
+        let is_other =
+            |value: &Value| defaults.others.iter().any(|d| same(kind, &d.to_json(), value));
+        let is_disputed = |one: Option<&Value>, other: Option<&Value>| {
+            one.is_none_or(is_empty) && other.is_some_and(is_other)
+        };
+        git.zip(live).is_some_and(|(git, live)| same(kind, git, live))
+            || (is_unset(kind, default, git) && is_unset(kind, default, live))
+            || is_disputed(git, live)
+            || is_disputed(live, git)
+    }
+
+    /// Whether both say the same, no less and no more.
+    pub(crate) fn same(self, one: Option<&Value>, other: Option<&Value>) -> bool {
+        self.holds(one, other) && self.holds(other, one)
     }
 }
+
+const NO_DEFAULT: Defaults = Defaults { default: None, others: &[] };
 
 /// Whether a value says no more than an undeclared field does: `null`, absent, the empty text,
 /// list or map, and the documented default are one and the same.
@@ -113,13 +102,14 @@ fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
         // Objects are compared by what git declares: servers add to them.
         (kind, Value::Object(desired), Value::Object(live)) => {
             desired.iter().all(|(key, value)| {
-                equal(kind.and_then(|kind| kind.field(key)), Some(value), live.get(key))
+                let equality = Equality::of(kind.and_then(|kind| kind.field(key)));
+                equality.holds(Some(value), live.get(key))
             })
         }
         (kind, Value::Array(desired), Value::Array(live)) => {
-            let item = kind.and_then(Kind::of_item);
+            let equality = Equality::of_part(kind.and_then(Kind::of_item));
             desired.len() == live.len()
-                && desired.iter().zip(live).all(|(d, l)| equal_as(item, None, Some(d), Some(l)))
+                && desired.iter().zip(live).all(|(d, l)| equality.holds(Some(d), Some(l)))
         }
         (_, Value::Number(_), Value::Number(_)) => number(desired) == number(live),
         _ => false,
@@ -128,14 +118,15 @@ fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
 
 /// Each desired item is there, and nothing else is; how often something is said says nothing.
 fn same_set(item: &Kind, desired: &[Value], live: &[Value]) -> bool {
-    let same = |d: &Value, l: &Value| equal_as(Some(item), None, Some(d), Some(l));
+    let same = |d: &Value, l: &Value| Equality::of_part(Some(item)).holds(Some(d), Some(l));
     desired.iter().all(|d| live.iter().any(|l| same(d, l)))
         && live.iter().all(|l| desired.iter().any(|d| same(d, l)))
 }
 
 /// A free map is owned whole: a key that only live has is a difference, unless it holds `null`.
 fn same_map(item: &Kind, desired: &Map<String, Value>, live: &Map<String, Value>) -> bool {
-    desired.iter().all(|(key, value)| equal_as(Some(item), None, Some(value), live.get(key)))
+    let equality = Equality::of_part(Some(item));
+    desired.iter().all(|(key, value)| equality.holds(Some(value), live.get(key)))
         && live.iter().all(|(key, value)| value.is_null() || desired.contains_key(key))
 }
 
@@ -192,31 +183,34 @@ mod tests {
     const KEY_VALUE: Kind = Kind::Map(&Kind::Any);
 
     fn same_as(kind: &Kind, desired: &Value, live: &Value) -> bool {
-        equal_as(Some(kind), None, Some(desired), Some(live))
+        Equality::of_part(Some(kind)).holds(Some(desired), Some(live))
     }
 
     #[test]
     fn nothing_and_the_default_are_equal() {
         let port = Kind::Integer { min: 1, max: 65535 };
-        let default = Default::Integer(587);
+        let defaults = Defaults { default: Some(Default::Integer(587)), others: &[] };
+        let equality = Equality { kind: Some(&port), defaults };
         for unset in
             [None, Some(json!(null)), Some(json!("")), Some(json!(587)), Some(json!("587"))]
         {
             for other in [None, Some(json!(null)), Some(json!(587))] {
-                assert!(equal_as(Some(&port), Some(&default), unset.as_ref(), other.as_ref()));
+                assert!(equality.holds(unset.as_ref(), other.as_ref()));
             }
-            assert!(!equal_as(Some(&port), Some(&default), unset.as_ref(), Some(&json!(25))));
+            assert!(!equality.holds(unset.as_ref(), Some(&json!(25))));
         }
     }
 
     #[test]
     fn a_disputed_default_and_nothing_are_equal_in_both_readings() {
         let field = crate::catalog::find("syslog").and_then(|known| known.field("syslogTimeout"));
+        let equal =
+            |one: Option<&Value>, other: Option<&Value>| Equality::of(field).holds(one, other);
         for reading in [json!(500), json!(5000)] {
-            assert!(equal(field, None, Some(&reading)) && equal(field, Some(&reading), None));
+            assert!(equal(None, Some(&reading)) && equal(Some(&reading), None));
         }
-        assert!(!equal(field, Some(&json!(500)), Some(&json!(5000))));
-        assert!(!equal(field, None, Some(&json!(501))));
+        assert!(!equal(Some(&json!(500)), Some(&json!(5000))));
+        assert!(!equal(None, Some(&json!(501))));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::compare::{LiveView, field_exactly_at, value_to_send};
-use super::equality::{equal_in, is_empty};
+use super::equality::{Equality, is_empty};
 use super::renames::renames_of;
 use super::run::Filter;
 use crate::catalog::Field;
@@ -88,13 +88,13 @@ fn lacks_a_declared_field(
         if let Some(listed) = view.get(path) {
             // Lists show no secret, wherever it stands.
             let unmasked = || value_to_send(desired, field, value, None, Some(listed)).unmasked;
-            return !equal_in(desired, field.field, Some(value), Some(listed))
+            return !Equality::on_server(desired, field.field).holds(Some(value), Some(listed))
                 && ((listed.is_null() && holds_env(&field.declared))
                     || unmasked().as_deref() != Some(listed));
         }
         // A field that is absent and agrees with the default may still be there: but not where the
         // list shows the field of any other connection of the type.
-        !equal_in(desired, field.field, Some(value), None)
+        !Equality::on_server(desired, field.field).holds(Some(value), None)
             || (!is_empty(value) && !is_shown(type_name, path))
     });
     let dropped = base.into_iter().flatten().any(|(path, older)| {

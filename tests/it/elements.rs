@@ -261,3 +261,15 @@ fn a_null_that_git_declares_in_an_object_can_be_taken_out_again() {
     world.apply().code(0);
     assert_eq!(world.live("hook")["tls"], json!({"mode": "a", "password": null}));
 }
+
+#[test]
+fn a_null_that_git_declares_for_a_secret_is_sent_where_live_shows_nothing() {
+    let world = settled("[{to: a}]");
+    world.edit("hook", "routes", json!([{"to": "a", "token": null}]));
+    declare(&world, "[{to: a, token: null}]", "");
+    world.plan().code(2);
+    world.forget_calls();
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["PUT hook"]);
+    world.plan().code(0);
+}

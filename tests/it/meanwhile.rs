@@ -1,9 +1,11 @@
 //! Changes between a plan and its calls.
 
+use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::faults::{Fault, Moment};
+use crate::rules::with_rules;
 use crate::running::Applying;
 use crate::world::{PROJECT, Ran, World, email_body, ftp};
 
@@ -57,6 +59,22 @@ fn a_connection_that_moved_is_planned_again() {
     assert_eq!(world.live("a")["description"], json!("typed meanwhile"));
     assert_eq!(world.live("a")["host"], json!("smtp.example.com"));
     assert_eq!(world.live("a")["port"], json!(2));
+}
+
+#[test]
+fn a_password_that_drifts_before_a_write_is_made_again_is_judged() {
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
+    let rule = "p|hold|change.action == 'update' && change.fields.exists(f, f.path == '/password')";
+    world.target("verify_secrets: 0s");
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.apply().code(0);
+    with_rules(&mut world, "drift: report", &[rule]);
+    world.commit_email("a", "port: 2\n");
+    world.control().fail_next(Some(Method::PUT), "/a/", Fault::Undeployed, 1);
+    world.apply().code(1).says("saved but not deployed");
+    apply_while(&world, || world.edit("a", "password", json!("typed"))).says("as p says");
+    assert_eq!(world.live("a")["password"], json!("typed"));
 }
 
 #[test]

@@ -488,6 +488,20 @@ fn a_masked_header_that_is_adopted_is_unverified_and_no_change() {
     assert_eq!((&plan["summary"]["unverified"], &plan["changes"]), (&json!(1), &json!([])));
 }
 
+#[test]
+fn a_masked_header_is_sent_again_as_often_as_somebody_asks() {
+    let world = World::new();
+    world.write("connections/hook.yaml", &format!("{WEBHOOK}{WITH_HEADER}"));
+    world.commit("a header");
+    world.apply().code(0);
+    for _ in 0..4 {
+        world.edit("hook", "headerList", masked_headers(&json!("*****")));
+        world.run(&["apply", "--yes", "--resend-secrets"]).code(0);
+        let sent = format!("Bearer {CANARY}");
+        assert_eq!(world.live("hook")["headerList"][0]["value"], json!(sent));
+    }
+}
+
 /// The value is a text with a secret in it, so a mask does not look like one.
 #[test]
 fn a_jaas_configuration_of_which_live_shows_nothing_is_not_wiped() {

@@ -1,5 +1,5 @@
-//! One field: what git declares, or used to. Of a secret, git's value is compared with the one that was
-//! sent last, by its fingerprint, and with the one that `GET` shows, where it can be read.
+//! One field that git declares, or used to. What live masks is compared with the value that was sent last,
+//! by its fingerprint.
 
 use std::collections::BTreeSet;
 
@@ -7,70 +7,139 @@ use serde_json::Value;
 
 use crate::catalog::{Default, Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
+use crate::plan::compare::base::{LastSent, agreed, base_field, matches_base, moved_field};
 use crate::plan::compare::pairs::Filling;
-use crate::plan::compare::sent::{references_in, secrets_in};
+use crate::plan::compare::sent::{Sent, masked_in, references_in, secrets_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, Keepable, Keys, Subject, Treatment, base_field,
-    field_exactly_at, is_as_sent, matches_base, value_to_send, with_ignored_parts_of,
+    Agreement, Comparing, Difference, InPut, Sides, Subject, Treatment, field_exactly_at,
+    value_to_send, with_ignored_parts_of,
 };
-use crate::plan::equality::{equal_in, is_empty};
+use crate::plan::equality::{Equality, is_empty};
 use crate::plan::{FieldChange, Origin};
 use crate::pointer::{self, any_text};
 use crate::record::BaseField;
 use crate::secret::{SENSITIVE, same_in_constant_time};
 
-impl Comparing<'_> {
-    /// Compares a field that git declares and that is no secret.
-    pub(super) fn field(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, .. } = *self;
-        let path = &*field.path;
-        let older = self.older(path);
-        let Some(value) = field.value() else { return };
-        let live_value = live.get(path);
-        let sent = value_to_send(desired, field, value, older, live_value);
-        let is_as = |live| is_as_sent(desired, field.field, Some(&sent.value), live);
-        if sent.refused.is_none() && is_as(live_value) {
-            self.stays(path);
-            self.agreed(field, value);
-            return;
-        }
-        let differs_in_masked_parts = sent.refused.is_none() && is_as(sent.unmasked.as_deref());
-        if differs_in_masked_parts && !self.sends_masked(field, value) {
-            self.stays(path);
-            return;
-        }
-        let origin = match differs_in_masked_parts {
-            true => Origin::Git,
-            false => self.origin(field, value, sent.unmasked.as_deref()),
+impl<'a> Comparing<'a> {
+    /// Compares a field that git declares and whose value is known.
+    pub(super) fn field(&mut self, field: &'a DesiredField, value: &'a Value) {
+        let Comparing { desired, live, settings, .. } = *self;
+        let (path, older) = (&*field.path, self.older(&field.path));
+        let is_secret = self.is_compared_as_secret(field);
+        // Lists show no secret.
+        let live = if is_secret { live.shown_by_get(path) } else { live.get(path) };
+        let sides = Sides { field, value, live, older };
+        let sent = (!is_secret).then(|| value_to_send(desired, field, value, older, live));
+        let agreement = match &sent {
+            Some(sent) => self.agreement(sides, sent),
+            None => self.agreement_of_secret(sides),
         };
-        let sensitive =
-            field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
-        let declared_then = older.map(|older| &older.declared).filter(|then| !then.is_null());
-        let before = match declared_then {
-            // Texts of git may be shown: what a commit changed beside a reference is seen.
-            Some(then) if sensitive && origin == Origin::Git => {
-                Some(declared_for_people(desired, path, then))
+        let resends = settings.resend_secrets && !is_empty(value);
+        let origin = match agreement {
+            Agreement::Whole => {
+                if field.is_secret() {
+                    self.found.proven_readable.push(path.to_owned());
+                }
+                self.stays(path);
+                self.remember(path, agreed(sides, settings.keys));
+                (is_secret && resends).then_some(Origin::Git)
             }
-            _ => self.live_for_people(path, live_value, sensitive),
+            Agreement::ButMasked if self.is_to_be_sent(sides) || resends => Some(Origin::Git),
+            Agreement::ButMasked => {
+                // Nothing can be seen to stay of a secret that is not shown.
+                if !is_secret {
+                    self.stays(path);
+                }
+                None
+            }
+            Agreement::No(origin) => Some(origin),
         };
-        let after = if sensitive {
-            declared_for_people(desired, path, &field.declared)
-        } else {
-            let mut after = desired_for_people(desired, field, &sent.value);
-            self.conceal_secrets_of_live(field, value, live_value, &mut after);
-            after
+        let Some(origin) = origin else { return };
+        let is_sent_anew = || LastSent::of(sides, settings) == LastSent::Other;
+        let subject = match agreement {
+            Agreement::No(_) if !is_secret => Subject::Plain,
+            Agreement::No(_) if !is_sent_anew() => Subject::SecretReadBack,
+            _ => Subject::Secret,
         };
-        let change = self.change(path, before, Some(after), sensitive, origin);
-        let treatment = self.treatment(path, field.value(), live_value, origin);
-        let keepable = self.keepable(field, value, live_value);
-        let subject = Subject::Plain;
-        self.found.differences.push(Difference { change, treatment, subject, keepable });
+        let in_put = || if is_secret { InPut::Writes } else { self.in_put(sides) };
+        let treatment = self.treatment(path, Some(value), live, origin, subject, in_put);
+        let change = self.change_of(sides, sent.as_ref(), origin);
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 
-    /// Whether a PUT can keep live's value of a field that differs. A part may be masked where a secret stands
-    /// in live, or a reference in git: its text may be cipher text, unless it is one of git's texts. Of a
-    /// known text field only the secrets in it may be, and not all that a reference stands for.
-    fn keepable(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Keepable {
+    /// The agreement of live's value with what would be sent.
+    fn agreement(&self, sides: Sides<'_>, sent: &Sent<'_>) -> Agreement {
+        let equality = Equality::on_server(self.desired, sides.field.field);
+        let is_as = |live| equality.same(Some(&sent.value), live);
+        let unmasked = sent.unmasked.as_deref();
+        match sent.refused {
+            None if is_as(sides.live) && !self.empties_a_secret(sides) => Agreement::Whole,
+            None if is_as(unmasked) => Agreement::ButMasked,
+            _ => Agreement::No(self.origin(Sides { live: unmasked, ..sides })),
+        }
+    }
+
+    /// The same for a field that live may mask as a whole: only a text that can be read tells.
+    fn agreement_of_secret(&self, sides: Sides<'_>) -> Agreement {
+        let (Sides { field, live, older, .. }, settings) = (sides, self.settings);
+        let shown = shown_text(live);
+        let is_equal = |(shown, wanted)| same_in_constant_time(shown, wanted);
+        if shown.zip(sides.value.as_str()).is_some_and(is_equal) {
+            return Agreement::Whole;
+        }
+        // Where a profile says that it is masked, another text says nothing.
+        let is_masked = field.field.is_some_and(|field| self.desired.masks(field));
+        let own_type = self.desired.connection_type.name;
+        if shown.is_none() || is_masked || !settings.readable.has(own_type, &field.path) {
+            return Agreement::ButMasked;
+        }
+        let equality = Equality::of_part(field.field.map(|field| &field.kind));
+        let is_as_before =
+            |older| matches_base(field.field, equality, &field.path, older, live, settings.keys);
+        Agreement::No(match LastSent::of(sides, settings) {
+            LastSent::Other if !older.is_some_and(is_as_before) => Origin::Both,
+            LastSent::Other | LastSent::Never => Origin::Git,
+            LastSent::Same | LastSent::NotKnown => Origin::Drift,
+        })
+    }
+
+    /// Whether git declares `null` for a secret inside a field: live shows that for a secret of any value.
+    fn empties_a_secret(&self, Sides { field, value, .. }: Sides<'_>) -> bool {
+        let is_of_git = |part: &String| {
+            value.pointer(part).is_some() && !self.desired.ignores(&format!("{}{part}", field.path))
+        };
+        // Looking for secrets in each list that is in sync would be a fifth of the time of a plan.
+        has_nothing(value)
+            && masked_in(self.desired.connection_type, &field.path, value).iter().any(is_of_git)
+    }
+
+    /// The difference as people see it.
+    fn change_of(&self, sides: Sides<'_>, sent: Option<&Sent<'_>>, origin: Origin) -> FieldChange {
+        let (desired, Sides { field, live, older, .. }) = (self.desired, sides);
+        let path = &*field.path;
+        let then = older.map(|older| &older.declared);
+        let sensitive = sent.is_none() || field.is_sensitive() || then.is_some_and(holds_env);
+        let before = match (origin, then.filter(|then| !then.is_null())) {
+            // Texts of git may be shown: what a commit changed beside a reference is seen.
+            (Origin::Git, Some(then)) if sensitive => {
+                Some(declared_for_people(desired, path, then))
+            }
+            // Live may show a mask.
+            (Origin::Git, None) if sent.is_none() => None,
+            _ => self.live_for_people(path, live, sensitive),
+        };
+        let after = sent.filter(|_| !sensitive).map_or(&field.declared, |sent| &sent.value);
+        let mut after = declared_for_people(desired, path, after);
+        if !sensitive {
+            self.conceal_secrets_of_live(sides, &mut after);
+        }
+        self.change(path, before, Some(after), sensitive, origin)
+    }
+
+    /// The effect on a PUT of a field whose difference is only reported. A part may be masked where a secret
+    /// stands in live, or a reference in git: its text may be cipher text, unless it is one of git's texts.
+    /// Of a known text field only the secrets in it may be, and not all that a reference stands for.
+    fn in_put(&self, Sides { field, value, live, .. }: Sides<'_>) -> InPut {
         let (desired, path) = (self.desired, &*field.path);
         let live = live.unwrap_or(&Value::Null);
         let kind = field.field.map(|field| &field.kind);
@@ -87,23 +156,17 @@ impl Comparing<'_> {
             masked.insert(String::new());
         }
         if masked.is_empty() {
-            return Keepable::Yes;
+            return InPut::Keeps;
         }
         let rest = Filling::with_parts(masked, false).of(kind, value, live);
         let sent = value_to_send(desired, field, value, None, Some(&rest));
-        let is_rest_equal = is_as_sent(desired, field.field, Some(&sent.value), Some(&rest));
-        if is_rest_equal { Keepable::AllButSecrets } else { Keepable::No }
+        let equality = Equality::on_server(desired, field.field);
+        if equality.same(Some(&sent.value), Some(&rest)) { InPut::Writes } else { InPut::Stops }
     }
 
     /// Conceals what is a secret in live, and not git's, though it stands beside another name in what is sent.
-    fn conceal_secrets_of_live(
-        &self,
-        field: &DesiredField,
-        value: &Value,
-        live: Option<&Value>,
-        shown: &mut Value,
-    ) {
-        let Some(live) = live else { return };
+    fn conceal_secrets_of_live(&self, sides: Sides<'_>, shown: &mut Value) {
+        let Sides { field, value, live: Some(live), .. } = sides else { return };
         for place in secrets_in(self.desired.connection_type, &field.path, live) {
             let part = live.pointer(&place);
             if shown.pointer(&place) == part && value.pointer(&place) != part {
@@ -127,9 +190,9 @@ impl Comparing<'_> {
         }
         let after = Some(field.declared.clone());
         let change = self.change(path, older.cloned(), after, true, Origin::Git);
-        let treatment = self.treatment(path, None, None, Origin::Git);
         let subject = if field.is_secret() { Subject::Secret } else { Subject::Plain };
-        self.push(change, treatment, subject);
+        let treatment = Treatment::Write;
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 
     /// Notes an unknown field that held a secret of git, which is not git's any more, where live shows
@@ -180,21 +243,21 @@ impl Comparing<'_> {
         }
         let field = field_exactly_at(desired.connection_type, path);
         let live_value = live.get(path);
-        let defaults = field.map(|field| desired.defaults(field));
-        let default = defaults.and_then(|defaults| defaults.default);
-        if equal_in(desired, field, None, live_value) {
+        let equality = Equality::on_server(desired, field);
+        if equality.holds(None, live_value) {
             self.stays(path);
             self.forget(path);
             return;
         }
-        let live_moved = !matches_base(field, defaults, path, older, live_value, settings.keys);
+        let live_moved = !matches_base(field, equality, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
-        let default = default.map(Default::to_json);
-        let treatment = self.treatment(path, default.as_ref(), live_value, origin);
+        let default = field.and_then(|field| desired.defaults(field).default).map(Default::to_json);
+        let (subject, in_put) = (Subject::Dropped, || InPut::Keeps);
+        let treatment = self.treatment(path, default.as_ref(), live_value, origin, subject, in_put);
         let before = self.live_for_people(path, live_value, sensitive);
         let change = self.change(path, before, default, sensitive, origin);
-        self.push(change, treatment, Subject::Dropped);
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 
     fn change(
@@ -212,16 +275,6 @@ impl Comparing<'_> {
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
 
-    /// Notes a difference of which the kind of the field tells whether a PUT can keep live's value: in a
-    /// secret, in a dropped field, or in a field that is compared by its text.
-    pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
-        let keepable = match subject {
-            Subject::Secret | Subject::SecretReadBack => Keepable::AllButSecrets,
-            Subject::Plain | Subject::Dropped => Keepable::Yes,
-        };
-        self.found.differences.push(Difference { change, treatment, subject, keepable });
-    }
-
     /// Live's side of a field as it may be shown.
     fn live_for_people(&self, path: &str, value: Option<&Value>, sensitive: bool) -> Option<Value> {
         let value = value.filter(|v| !v.is_null())?;
@@ -231,11 +284,13 @@ impl Comparing<'_> {
         Some(hidden::conceal_at(self.desired.connection_type, path, value, self.live.body()))
     }
 
-    fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
-        let Some(older) = self.older(&field.path) else {
+    /// Who moved a field that differs.
+    fn origin(&self, Sides { field, value, live, older }: Sides<'_>) -> Origin {
+        let equality = Equality::on_server(self.desired, field.field);
+        let Some(older) = older else {
             let is_of_a_layer = self.settings.has_lost_path
                 && self.remembered.base.is_some()
-                && !equal_in(self.desired, field.field, None, live);
+                && !equality.holds(None, live);
             return if is_of_a_layer { Origin::Both } else { Origin::Git };
         };
         let keys = self.settings.keys;
@@ -245,34 +300,13 @@ impl Comparing<'_> {
             .and_then(|live| with_ignored_parts_of(self.desired, &field.path, live, Some(then)));
         let live = without_ignored.as_ref().or(live);
         let git_moved = moved_field(self.desired, field, Some(value), older, keys);
-        let defaults = field.field.map(|field| self.desired.defaults(field));
-        let live_moved = !matches_base(field.field, defaults, &field.path, older, live, keys);
+        let live_moved = !matches_base(field.field, equality, &field.path, older, live, keys);
         match (git_moved, live_moved) {
             (true, true) => Origin::Both,
             (false, true) => Origin::Drift,
             _ => Origin::Git,
         }
     }
-}
-
-/// Whether git declares another value of a field than its base has; `value` is the field's, where it
-/// is known in this run.
-pub(in crate::plan) fn moved_field(
-    desired: &DesiredConnection,
-    field: &DesiredField,
-    value: Option<&Value>,
-    older: &BaseField,
-    keys: Keys<'_>,
-) -> bool {
-    if older.declared != field.declared {
-        // Another spelling of a value that comes from no reference moved nothing.
-        return older.print.is_some()
-            || field.holds_reference()
-            || !is_as_sent(desired, field.field, value, Some(&older.declared));
-    }
-    // Without a fingerprint that can be checked, what overwrites less: drift.
-    let print = older.print.as_ref().filter(|_| keys.is_known);
-    print.zip(value).is_some_and(|(print, value)| !keys.key.matches(print, &field.path, value))
 }
 
 /// Git's side of a field as it may be shown: the declared text where it holds a secret, else the
@@ -295,7 +329,7 @@ fn declared_for_people(desired: &DesiredConnection, path: &str, value: &Value) -
     hidden::conceal_at(desired.connection_type, path, value, &whole)
 }
 
-// Secret fields.
+// Masked fields.
 
 impl Comparing<'_> {
     /// Whether live's answer for a field as a whole may mask it: a secret, and what the target's profile
@@ -310,55 +344,11 @@ impl Comparing<'_> {
         })
     }
 
-    /// Compares a secret that git declares.
-    pub(super) fn secret(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, settings, .. } = *self;
-        let path = &*field.path;
-        let older = self.older(path);
-        let Some(value) = field.value() else { return };
-        // Where a profile says that it is masked, another text says nothing.
-        let is_masked = field.field.is_some_and(|field| desired.masks(field));
-        let readable = settings.readable.has(desired.connection_type.name, path) && !is_masked;
-        let shown = shown_text(live.shown_by_get(path));
-        let is_equal = |(shown, wanted)| same_in_constant_time(shown, wanted);
-        let sent = LastSent::of(field, value, older, settings);
-        if shown.zip(value.as_str()).is_some_and(is_equal) {
-            if field.is_secret() {
-                self.found.proven_readable.push(path.to_owned());
-            }
-            self.stays(path);
-            self.agreed(field, value);
-        } else if shown.is_some() && readable {
-            let live_value = live.shown_by_get(path);
-            let is_as_before = |base: &BaseField| {
-                matches_base(field.field, None, path, base, live_value, settings.keys)
-            };
-            let origin = match sent {
-                LastSent::Other if older.is_some_and(is_as_before) => Origin::Git,
-                LastSent::Other => Origin::Both,
-                LastSent::Never => Origin::Git,
-                LastSent::Same | LastSent::NotKnown => Origin::Drift,
-            };
-            self.push_secret(field, value, origin, sent != LastSent::Other);
-        } else if self.is_to_be_sent(field, value, sent) {
-            self.push_secret(field, value, Origin::Git, false);
-        }
-        let differs = self.found.differences.iter().any(|d| d.change.path == path);
-        if settings.resend_secrets && !differs && !is_empty(value) {
-            self.push_secret(field, value, Origin::Git, false);
-        }
-    }
-
-    /// Whether the parts of a field that live masks have to be sent.
-    fn sends_masked(&mut self, field: &DesiredField, value: &Value) -> bool {
-        let sent = LastSent::of(field, value, self.older(&field.path), self.settings);
-        self.is_to_be_sent(field, value, sent) || self.settings.resend_secrets
-    }
-
     /// Whether git's value, which live does not show, has to be sent, by what was sent last.
-    fn is_to_be_sent(&mut self, field: &DesiredField, value: &Value, sent: LastSent) -> bool {
-        let (path, older) = (&*field.path, self.older(&field.path));
-        match sent {
+    fn is_to_be_sent(&mut self, sides: Sides<'_>) -> bool {
+        let Sides { field, value, older, .. } = sides;
+        let path = &*field.path;
+        match LastSent::of(sides, self.settings) {
             LastSent::Other => return true,
             LastSent::Never if self.remembered.base.is_some() => return true,
             LastSent::Never | LastSent::NotKnown => {
@@ -368,7 +358,7 @@ impl Comparing<'_> {
             }
             LastSent::Same => {
                 self.found.unverified |= older.is_some_and(|older| older.unverified);
-                if let Some(older) = older.filter(|older| older.declared != field.declared) {
+                if let Some(older) = older {
                     let declared = field.declared.clone();
                     self.remember(path, BaseField { declared, ..older.clone() });
                 }
@@ -376,61 +366,14 @@ impl Comparing<'_> {
         }
         false
     }
-
-    fn push_secret(
-        &mut self,
-        field: &DesiredField,
-        value: &Value,
-        origin: Origin,
-        read_back: bool,
-    ) {
-        let path = &*field.path;
-        let before = match (origin, self.older(path)) {
-            (Origin::Git, Some(older)) => older.declared.clone(),
-            (Origin::Git, None) => Value::Null,
-            _ => Value::from(SENSITIVE),
-        };
-        let shown = self.live.shown_by_get(path);
-        let treatment = match self.treatment(path, Some(value), shown, origin) {
-            // Only what was read can be seen not to stay: a masked secret is never given up.
-            Treatment::LeaveRewritten if !read_back => Treatment::Write,
-            treatment => treatment,
-        };
-        let change = self.change(path, Some(before), Some(field.declared.clone()), true, origin);
-        let subject = if read_back { Subject::SecretReadBack } else { Subject::Secret };
-        self.push(change, treatment, subject);
-    }
 }
 
-/// The knowledge of the value that was sent last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LastSent {
-    Never,
-    Same,
-    Other,
-    /// It was sent under another key of fingerprints.
-    NotKnown,
-}
-
-impl LastSent {
-    fn of(
-        field: &DesiredField,
-        value: &Value,
-        older: Option<&BaseField>,
-        settings: &CompareSettings<'_>,
-    ) -> Self {
-        let Some(older) = older else { return Self::Never };
-        let same_text = older.declared == field.declared;
-        let same_value = match &older.print {
-            _ if settings.is_stateless => same_text,
-            // Another reference in git is a change, whatever the value under the older key was.
-            Some(_) if !settings.keys.is_known && same_text => return Self::NotKnown,
-            Some(_) if !settings.keys.is_known => false,
-            Some(print) => settings.keys.key.matches(print, &field.path, value),
-            // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
-            None => same_text,
-        };
-        if same_value { Self::Same } else { Self::Other }
+/// Whether a value, or a part of it, holds nothing.
+fn has_nothing(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_nothing),
+        Value::Object(parts) => parts.values().any(has_nothing),
+        part => is_empty(part),
     }
 }
 

@@ -7,6 +7,14 @@
 //! | which element of git's is one of live's, so that it may be given git's secret? | [`Pairing::surely`] |
 //! | which elements of git's may one of live's have become, so that a PUT could take its secret? | [`Pairing::may_be`] |
 //! | what does live have, where it masks a part? | [`Filling`] |
+//!
+//! | who fills | the places | with | to know |
+//! |---|---|---|---|
+//! | `value_to_send` | that live masks | git's value | what live has |
+//! | `in_put`, `texts` | that stand for a reference | git's text | where live may show cipher text |
+//! | `in_put`, `rest` | that live may mask | git's value | whether anything else differs |
+//! | `shows_field` | that stand for a reference | the base's text | whether live has the base's field |
+//! | `body::unmask` | that live masks | the resolved text of the base | the way back of a replace |
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -15,7 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{Kind, hidden};
 use crate::desired::holds_env;
-use crate::plan::equality::equal_as;
+use crate::plan::equality::Equality;
 use crate::pointer;
 
 /// How the elements of a list of git's pair with those of the list that live has.
@@ -67,37 +75,6 @@ impl Pairing<'_> {
     }
 }
 
-/// Whether live's value agrees with all that git's value declares.
-pub(super) fn agrees(kind: Option<&Kind>, value: &Value, live: &Value) -> bool {
-    equal_as(kind, None, Some(value), Some(live))
-}
-
-/// Live's value without the keys that servers add to the objects that git declares.
-pub(super) fn in_shape(kind: Option<&Kind>, declared: &Value, live: &Value) -> Value {
-    match (declared, live) {
-        (Value::Array(items), Value::Array(live)) => {
-            let has_places = !matches!(kind, Some(Kind::Set(_))) && items.len() == live.len();
-            let kind = kind.and_then(Kind::of_item);
-            let partner = |at: usize| match has_places {
-                true => items.get(at),
-                false => items.iter().find(|item| agrees(kind, item, &live[at])),
-            };
-            let shaped = live.iter().enumerate();
-            shaped.map(|(at, live)| in_shape(kind, partner(at).unwrap_or(live), live)).collect()
-        }
-        (Value::Object(fields), Value::Object(live)) => {
-            let is_of_git =
-                |key: &str| matches!(kind, Some(Kind::Map(_))) || fields.contains_key(key);
-            let parts = live.iter().filter(|(key, _)| is_of_git(key)).map(|(key, live)| {
-                let kind = kind.and_then(|kind| kind.of_key(key));
-                (key.clone(), in_shape(kind, fields.get(key).unwrap_or(live), live))
-            });
-            Value::Object(parts.collect())
-        }
-        (_, live) => live.clone(),
-    }
-}
-
 /// Fills in what an answer masks with what git declares, or declared, for it.
 pub(in crate::plan) struct Filling<'a> {
     /// The pointers of the masked parts that are not filled yet.
@@ -128,7 +105,7 @@ impl Filling<'_> {
         shown: Option<&Value>,
         declared: &Value,
     ) -> Result<Option<Value>, String> {
-        let is_taken = self.takes_references && is_text_of_env(declared);
+        let is_taken = self.takes_references && declared.is_string() && holds_env(declared);
         if self.masked.contains(at) || is_taken || is_nothing_for(shown, declared) {
             let git = (self.value_of)(at, declared)?;
             let is_other = |live: &&Value| match (live.as_str(), git.as_str()) {
@@ -182,7 +159,8 @@ impl Filling<'_> {
                     self.filled(kind, &at, Some(item), &declared[git])?.unwrap_or_default()
                 }
                 None => {
-                    // It may be what git declared, with other changes beside what is not shown of it.
+                    // It may be what git declared, with other changes beside what is not shown of it. Only
+                    // the way back of a replace asks for what is left masked.
                     let lacks_a_secret = |git: &usize| {
                         let texts = Self::with_parts(BTreeSet::new(), false);
                         holds_env(&texts.of(kind, &declared[*git], item))
@@ -209,12 +187,8 @@ impl Filling<'_> {
         let git = (self.value_of)(at, declared).unwrap_or_else(|_| declared.clone());
         let filled =
             Self::with_parts(self.masked.clone(), true).filled(kind, at, Some(shown), &git);
-        filled.is_ok_and(|filled| filled.is_some_and(|filled| agrees(kind, &git, &filled)))
+        filled.is_ok_and(|filled| Equality::of_part(kind).holds(Some(&git), filled.as_ref()))
     }
-}
-
-fn is_text_of_env(declared: &Value) -> bool {
-    declared.is_string() && holds_env(declared)
 }
 
 /// Whether nothing is shown in the place of a value that is from the environment.

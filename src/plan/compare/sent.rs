@@ -6,7 +6,7 @@
 //! | declared | git's value, with the parts that `x-gitops.ignore` names as live has them | `with_ignored_parts_of` |
 //! | unmasked | live's value, with git's parts where live masks them | `Sent::unmasked` |
 //! | sent | git's parts, and live's own beside them: of objects by their keys, of a list while it is in sync; one that differs is sent as git has it | `merged` |
-//! | in sync | what is sent and live, unmasked, say the same, in both directions | `is_as_sent` |
+//! | in sync | what is sent and live, unmasked, say the same, in both directions | `Equality::same` |
 //! | for people | the declared text where a reference stands in it, else what is sent, without the secrets of live that the catalog can tell; `Planned::redact` conceals the others | `field.rs` |
 //! | blocks | a secret that the PUT would take away, or a part that it could put into another element (rule 5) | `NotSent` |
 
@@ -15,10 +15,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{ConnectionType, Field, Kind, hidden};
+use crate::catalog::{ConnectionType, Kind, hidden};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
-use crate::plan::compare::pairs::{Filling, Pairing, agrees};
-use crate::plan::equality::{equal_as, equal_in, is_empty};
+use crate::plan::compare::pairs::{Filling, Pairing};
+use crate::plan::equality::{Equality, is_empty};
 use crate::pointer;
 use crate::record::BaseField;
 use crate::reference;
@@ -94,16 +94,6 @@ pub(crate) fn value_to_send<'v>(
     Sent { value: Cow::Owned(sent), unmasked: Some(Cow::Owned(unmasked)), refused }
 }
 
-/// Whether live shows what would be sent, no less and no more.
-pub(crate) fn is_as_sent(
-    desired: &DesiredConnection,
-    field: Option<&Field>,
-    sent: Option<&Value>,
-    live: Option<&Value>,
-) -> bool {
-    equal_in(desired, field, sent, live) && equal_in(desired, field, live, sent)
-}
-
 /// Git's value with what live has beside it.
 fn merged(
     kind: Option<&'static Kind>,
@@ -119,7 +109,7 @@ fn merged(
             let older: Vec<&Value> =
                 older.and_then(Value::as_array).into_iter().flatten().collect();
             let agree = |item: usize, at: usize| {
-                agrees(kind, &items[item], &live[at])
+                Equality::of_part(kind).holds(Some(&items[item]), Some(&live[at]))
                     && !holds_dropped(&items[item], &live[at], &older)
             };
             let pairing = Pairing { git: items.len(), live: live.len(), is_set, agree: &agree };
@@ -148,7 +138,8 @@ fn merged_object(
     let mut sent: Map<String, Value> = with_parts_of_live.collect();
     let is_changed = || {
         !fields.iter().all(|(key, value)| {
-            equal_as(kind.and_then(|kind| kind.of_key(key)), None, Some(value), live.get(key))
+            let equality = Equality::of_part(kind.and_then(|kind| kind.of_key(key)));
+            equality.holds(Some(value), live.get(key))
         })
     };
     for (key, value) in live.iter().filter(|(key, _)| !fields.contains_key(*key)) {
@@ -196,7 +187,7 @@ fn ignored_elsewhere(
     let elsewhere = ignored.find(|ignored| {
         element_of(own, &ignored[path.len()..]).is_some_and(|element| {
             let both = own.pointer(element).zip(live.pointer(element));
-            !both.is_some_and(|(own, live)| agrees(kind, own, live))
+            !both.is_some_and(|(own, live)| Equality::of_part(kind).holds(Some(own), Some(live)))
         })
     })?;
     Some(NotSent::IgnoredElsewhere { part: pointer::for_people(elsewhere), field: path.to_owned() })
@@ -253,7 +244,9 @@ fn taken(
         }),
         (Value::Array(sent), Value::Array(there)) => {
             let kind = kind.and_then(Kind::of_item);
-            let agree = |item: usize, index: usize| agrees(kind, &sent[item], &there[index]);
+            let agree = |item: usize, index: usize| {
+                Equality::of_part(kind).holds(Some(&sent[item]), Some(&there[index]))
+            };
             let (git, live) = (sent.len(), there.len());
             let pairing = Pairing { git, live, is_set: true, agree: &agree };
             let may_be = pairing.may_be();

@@ -8,7 +8,7 @@ use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{
-    CompareSettings, Comparison, LiveView, Remembered, Treatment, compare, desired_for_people,
+    CompareSettings, Comparison, LiveView, Remembered, Reported, compare, desired_for_people,
     moved_field,
 };
 use crate::plan::entry::{ALLOW_DELETES, Decision, Why, all_declared, attempt, lost_path_in_words};
@@ -142,16 +142,13 @@ fn present(
     view: LiveView<'_>,
     settings: &Settings<'_>,
 ) -> Decision {
-    let mut compared = Compared::of(row, view, desired, settings);
-    if let Some(blocked) = compared.not_adopted(row) {
-        return blocked;
-    }
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     let is_due =
         |degraded: &Degraded| settings.run.degraded_at_once || degraded.is_due(settings.judge.now);
-    if degraded.is_some_and(is_due) {
-        compared.comparison.write_secrets();
+    let compared = Compared::of(row, view, desired, settings, degraded.is_some_and(is_due));
+    if let Some(blocked) = compared.not_adopted(row) {
+        return blocked;
     }
     let Compared { ours, comparison, .. } = &compared;
     let mut decision = Decision::new(row, ConnectionState::InSync, None);
@@ -159,7 +156,7 @@ fn present(
     decision.proven_readable.clone_from(&comparison.proven_readable);
     learn_what_stays(&mut decision, row, comparison);
     compared.remember_agreement(&mut decision, row);
-    let change = || Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
+    let change = || Change { fields: comparison.written(), ..Change::of(row) };
     let entry = &mut decision.entry;
     if comparison.writes() {
         let adopted = ours.is_none().then(|| ADOPTED.to_owned());
@@ -196,16 +193,16 @@ pub(super) fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &C
         ));
     }
     let both = [
-        (Treatment::Keep, ConnectionState::Drifted),
-        (Treatment::LeaveRewritten, ConnectionState::NotConverging),
+        (Reported::Drift, ConnectionState::Drifted),
+        (Reported::Rewritten, ConnectionState::NotConverging),
     ];
-    for (treatment, state) in both {
-        let fields = comparison.treated(treatment);
+    for (why, state) in both {
+        let fields = comparison.reported(why);
         if fields.is_empty() {
             continue;
         }
         let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
-        let reason = (treatment == Treatment::LeaveRewritten).then(|| {
+        let reason = (why == Reported::Rewritten).then(|| {
             format!(
                 "not converging: after every write of {} live differs again, since the server or \
                  somebody else rewrites it; it is not written again until git has another value for \
@@ -244,15 +241,16 @@ pub(super) struct Compared<'a> {
 }
 
 impl<'a> Compared<'a> {
-    /// Compares the live connection of a row.
+    /// Compares the live connection of a row, to which a PUT may be due whatever differs.
     pub(super) fn of(
         row: &Row<'a>,
         view: LiveView<'a>,
         desired: &'a DesiredConnection,
         settings: &'a Settings<'a>,
+        is_put_due: bool,
     ) -> Self {
         let ours = row.ours(&settings.compare);
-        let remembered = Remembered::of(row.memory, ours.is_some());
+        let remembered = Remembered { is_put_due, ..Remembered::of(row.memory, ours.is_some()) };
         let comparison = compare(desired, &view, remembered, &settings.compare);
         Self { desired, view, settings, ours, comparison }
     }

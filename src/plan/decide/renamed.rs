@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{LiveView, Treatment};
+use crate::plan::compare::LiveView;
 use crate::plan::entry::{Decision, Why, attempt};
 use crate::plan::judge::judge;
 use crate::plan::renames::Pair;
@@ -153,13 +153,12 @@ fn decide_rename(
         Ok(view) => view,
         Err(why) => return Decision::blocked(row, why),
     };
-    let compared = Compared::of(old, view, desired, settings);
+    let compared = Compared::of(old, view, desired, settings, true);
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
     }
     let wipes = compared.would_wipe();
-    let Compared { ours, mut comparison, .. } = compared;
-    comparison.write_secrets();
+    let Compared { ours, comparison, .. } = compared;
     if let Wipes::Yes(reason) = wipes {
         return Decision::blocked(row, Why::new(reason));
     }
@@ -167,7 +166,7 @@ fn decide_rename(
         action: Action::Rename,
         previous_name: Some(view.listed.name.clone()),
         reason: ours.is_none().then(|| ADOPTED.to_owned()),
-        fields: comparison.treated(Treatment::Write),
+        fields: comparison.written(),
         ..Change::of(row)
     };
     let mut decision = Decision::new(row, ConnectionState::Pending, None).with(change);
