@@ -96,7 +96,9 @@ fn remember_rename(
     job.ledger.edit(|record| {
         record.free(&old.name);
         // An entry that had the name before is of another connection.
-        record.edit(&desired.name, |memory| (memory.owned, memory.unstable) = Default::default());
+        record.edit(&desired.name, |memory| {
+            (memory.owned, memory.unstable, memory.protected_by) = Default::default();
+        });
         if !job.desired.contains_key(&old.name) {
             record.leave(&old.name);
         }

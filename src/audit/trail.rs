@@ -200,6 +200,16 @@ impl Trail {
         inner
     }
 
+    /// The newest event of each connection in the file.
+    fn newest_events(&self) -> BTreeMap<ConnectionName, Event> {
+        let lines = self.file.as_ref().and_then(|file| file.lines().ok()).unwrap_or_default();
+        let events = lines.into_iter().filter_map(|line| match line {
+            Line::Event(event) => Some((event.connection.clone()?, event)),
+            Line::Reconciled(_) => None,
+        });
+        events.collect()
+    }
+
     /// Writes a line, after those that could not be written before. A history that cannot be written holds
     /// nothing up; it is told of once.
     fn append(&self, inner: &mut Inner, line: Line) {
@@ -337,10 +347,19 @@ impl RunTrail {
         }
     }
 
-    /// Tells the writes of earlier runs that this one found done: their answer was not seen.
+    /// Tells the writes of earlier runs that this one found done: their answer was not seen. A run that was
+    /// killed may have told one, and not saved it.
     pub(crate) fn found_done(&self, found: &[FoundDone]) {
+        let told = if found.is_empty() { BTreeMap::new() } else { self.trail.newest_events() };
         for FoundDone { name, type_name, action, from } in found {
             let Some(kind) = EventKind::of(*action) else { continue };
+            let is_told = told.get(name).is_some_and(|event| {
+                (event.event, &event.commit) == (kind, &self.commit)
+                    && event.result == Some(WriteResult::Done)
+            });
+            if is_told {
+                continue;
+            }
             let from = from.as_ref().map(|from| format!(", renamed from `{from}`"));
             let from = from.unwrap_or_default();
             self.tell(Event {

@@ -34,7 +34,8 @@ pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
         let old = connection.options.renamed_from.as_ref();
         let is_open = |old: &&ConnectionName| {
             record.memory(old).is_some_and(|memory| {
-                (memory.owned.is_some() || memory.intent.is_some()) && memory.protected_by.is_none()
+                (memory.owned.is_some() || memory.intent.is_some())
+                    && memory.protected_by.as_ref() != Some(name)
             })
         };
         if let Some(old) = old.filter(is_open) {

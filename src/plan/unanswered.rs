@@ -7,7 +7,7 @@ use super::Action;
 use super::compare::{Keys, LiveView};
 use super::row::Observed;
 use crate::name::ConnectionName;
-use crate::record::{Base, BaseField, Intent, NotedCall, Owned, Record};
+use crate::record::{Base, BaseField, Intent, Memory, NotedCall, Owned, Record};
 
 /// A call of an earlier run that was found done.
 #[derive(Debug)]
@@ -118,14 +118,31 @@ impl<'a> Settling<'a> {
                     self.own(name, intent, &view);
                 }
                 Outcome::Arrived(_) | Outcome::NotMade => {
-                    let owned = self.record.owned(name);
-                    let is_replace = owned.is_some_and(|owned| owned.type_name != intent.type_name);
-                    let is_gone = is_freed && is_replace && self.is_gone(name, &BTreeSet::new());
-                    self.drop_note(name, is_gone);
+                    let is_gone = is_freed
+                        && self.replaces(name, intent)
+                        && self.is_gone(name, &BTreeSet::new());
+                    if is_gone && self.is_declared(name, intent) {
+                        // The name did not leave the inventory: the commit's own is still to be made.
+                        self.record.set(name, Memory::default());
+                    } else {
+                        self.drop_note(name, is_gone);
+                    }
                 }
                 Outcome::NotKnown => {}
             }
         }
+    }
+
+    /// Whether a call that makes a connection is the second half of a replace.
+    fn replaces(&self, name: &ConnectionName, intent: &Intent) -> bool {
+        let owned = self.before.owned(name);
+        owned.is_some_and(|owned| owned.type_name != intent.type_name)
+    }
+
+    /// Whether the last good commit declares the connection that a call was to make.
+    fn is_declared(&self, name: &ConnectionName, intent: &Intent) -> bool {
+        let good = self.record.last_good.as_ref().and_then(|good| good.declared.get(name));
+        good.is_some_and(|then| then.type_name == intent.type_name)
     }
 
     fn outcome(&self, name: &ConnectionName, intent: &Intent) -> Outcome<'a> {
@@ -134,6 +151,7 @@ impl<'a> Settling<'a> {
         match observed.shown(name) {
             _ if !is_from_known || !is_known(observed, name) => Outcome::NotKnown,
             Some(view) if self.is_ours(intent, &view) => Outcome::Arrived(view),
+            _ if intent.from.is_some() && !observed.live.is_complete() => Outcome::NotKnown,
             _ => Outcome::NotMade,
         }
     }
@@ -178,6 +196,12 @@ impl<'a> Settling<'a> {
             _ => !told.is_empty() && told.iter().all(is_as_sent),
         };
         let mut base = if has_arrived { sent.clone() } else { then.clone() };
+        for path in told {
+            // One that stands as it did before is still to be written.
+            if let Some(field) = then.get(path).filter(|f| view.shows_field(path, f, self.keys)) {
+                base.insert(path.clone(), field.clone());
+            }
+        }
         for path in masked {
             let is_shown = |field: &&BaseField| view.shows_secret(path, field, self.keys);
             let shown = [then, sent].into_iter().filter_map(|base| base.get(path)).find(is_shown);
@@ -231,11 +255,18 @@ impl<'a> Settling<'a> {
             base: Arc::new(base),
             protect,
             renamed_from: from,
+            shown_secrets: previous.as_ref().map(Owned::known_secrets).unwrap_or_default(),
             last_change: previous.as_ref().and_then(|owned| owned.last_change),
             last_commit: previous.and_then(|owned| owned.last_commit),
             ..Owned::default()
         };
-        self.record.edit(name, |memory| (memory.intent, memory.owned) = (None, Some(owned)));
+        self.record.edit(name, |memory| {
+            (memory.intent, memory.owned) = (None, Some(owned));
+            if intent.from.is_some() {
+                // What had the name before is another connection.
+                memory.protected_by = None;
+            }
+        });
         self.tell(name, intent);
     }
 
@@ -258,9 +289,11 @@ impl<'a> Settling<'a> {
             NotedCall::Update => Action::Update,
             NotedCall::Delete => Action::Delete,
             NotedCall::Make if intent.from.is_some() => Action::Rename,
-            NotedCall::Make if self.before.owned(name).is_some() => Action::Replace,
+            NotedCall::Make if self.replaces(name, intent) => Action::Replace,
             NotedCall::Make => Action::Create,
         };
+        // A consent is for one change.
+        self.record.edit(name, |memory| memory.consents.clear());
         let (name, from) = (name.clone(), intent.from.clone());
         self.done.push(FoundDone { name, type_name: intent.type_name.clone(), action, from });
     }

@@ -101,6 +101,11 @@ impl Reconcile<'_> {
         take_marks_back(&mut record, desired, live, may_lift);
         keep_protection(desired, &record, live, may_lift);
         let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
+        // No plan is made of a part of the answers: the end of the run is no fault of a connection.
+        let mut problems = observed.failed.values().chain(observed.live.incomplete.values());
+        if problems.any(|problem| before_the_end(problem).is_none()) {
+            return Err((Step::Observe, ENDING.to_owned()));
+        }
         planned.redact(&self.engine.redactor);
         if self.engine.config.target_names.len() > 1 {
             planned.name_target(&self.target.name);

@@ -211,3 +211,15 @@ fn a_dropped_field_that_had_drifted_goes_back_though_its_update_was_never_sent()
     assert_eq!(world.live("a")["description"], json!(null));
     world.plan().code(0);
 }
+
+#[test]
+fn a_field_that_stands_as_before_a_lost_update_is_written() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.settle(&["a", "b"]);
+    world.commit_email("a", "port: 99\ndescription: ours\n");
+    assert!(kill_at_first_write(&world, false));
+    world.edit("a", "port", json!(99));
+    world.apply().code(0);
+    assert_eq!(world.live("a")["description"], json!("ours"));
+}
