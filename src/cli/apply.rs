@@ -208,6 +208,10 @@ fn read_saved(file: &Path) -> Result<SavedPlan, CommandError> {
     if saved.apinizer_gitops_plan != SAVED_VERSION {
         return Err(unreadable(format!("it has version {}", saved.apinizer_gitops_plan)));
     }
+    // A run without named targets is one of all targets.
+    if saved.targets.is_empty() {
+        return Err(unreadable("it lists no target".to_owned()));
+    }
     // Without them nothing would tell whether anything moved.
     if let Some(target) = saved.targets.iter().find(|target| target.digests.is_none()) {
         return Err(unreadable(format!("it has no digests of the target `{}`", target.name)));
@@ -263,14 +267,10 @@ fn moved(agreed: &[SavedTarget], prepared: &[Prepared<'_>]) -> Result<Vec<String
     for prepared in prepared {
         let mut moved = Vec::new();
         let target = prepared.target;
-        let Some(then) = agreed.iter().find(|agreed| agreed.name == target.name) else { continue };
-        if then.url != target.manager.url || then.project != target.project {
-            all.push(format!(
-                "the plan is of project {} at {}, and the target `{}` is project {} at {}",
-                then.project, then.url, target.name, target.project, target.manager.url
-            ));
+        let Some(then) = agreed.iter().find(|agreed| agreed.name == target.name) else {
+            all.push(format!("the plan does not list the target `{}`", target.name));
             continue;
-        }
+        };
         match (&then.digests, prepared.digests()) {
             (Some(then), Some(now)) => moved.extend(then.moved(&now)),
             (Some(_), None) => return Err(CommandError::Failed(prepared.plan.errors.join("; "))),
