@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::args::{ApplyArgs, Output, WriteArgs};
 use super::context::{Context, needs_terminal, says_yes};
-use super::plan::{leave_out_said, saved_target, show_errors};
+use super::plan::{leave_out_said, place_digest, saved_target, show_errors};
 use super::session::Session;
 use super::signals::{EndSignals, cancel_on};
 use crate::plan::saved::{SAVED_VERSION, SavedPlan, SavedTarget, ends_otherwise, keep_listed};
@@ -271,6 +271,13 @@ fn moved(agreed: &[SavedTarget], prepared: &[Prepared<'_>]) -> Result<Vec<String
             all.push(format!("the plan does not list the target `{}`", target.name));
             continue;
         };
+        if then.place != place_digest(target) {
+            all.push(format!(
+                "the target `{}`, project {} at {}, has another URL or project than the plan is of",
+                target.name, target.project_as_written, target.manager.url_as_written
+            ));
+            continue;
+        }
         match (&then.digests, prepared.digests()) {
             (Some(then), Some(now)) => moved.extend(then.moved(&now)),
             (Some(_), None) => return Err(CommandError::Failed(prepared.plan.errors.join("; "))),

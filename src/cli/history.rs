@@ -27,9 +27,9 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     };
     let mut events = Vec::new();
     for target in &config.targets {
-        let state = StateFile::of(&config.state_dir, &target.manager.url, &target.project);
-        let path = state.history();
-        let found = HistoryFile(path.clone()).read().map_err(|error| {
+        let state = StateFile::of_target(&config.state_dir, target);
+        let found = HistoryFile(state.history()).read().map_err(|error| {
+            let path = state.shown().with_extension("history.jsonl");
             let path = path.display();
             CommandError::Failed(format!("the history {path} cannot be read: {error}"))
         })?;

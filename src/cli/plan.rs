@@ -4,6 +4,8 @@ use super::CommandError;
 use super::args::{Output, PlanArgs};
 use super::context::Context;
 use super::session::Session;
+use crate::config::Target;
+use crate::digest::sha256_hex;
 use crate::document::{Diagnostic, Severity};
 use crate::plan::saved::{SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of};
 use crate::plan::{Plan, TargetPlan};
@@ -107,9 +109,13 @@ fn save(
 pub(super) fn saved_target(prepared: &Prepared<'_>) -> SavedTarget {
     SavedTarget {
         name: prepared.target.name.clone(),
-        url: prepared.target.manager.url.clone(),
-        project: prepared.target.project.clone(),
+        place: place_digest(prepared.target),
         digests: prepared.digests(),
         changes: changes_of(&prepared.plan),
     }
+}
+
+/// The digest by which a saved plan knows the URL and the project that it is of.
+pub(super) fn place_digest(target: &Target) -> String {
+    sha256_hex(&format!("{}\n{}", target.manager.url, target.project))
 }

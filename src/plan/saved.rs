@@ -58,10 +58,8 @@ pub(crate) struct SavedOptions {
 pub(crate) struct SavedTarget {
     /// The target's name in the config.
     pub name: String,
-    /// Its URL.
-    pub url: String,
-    /// Its project.
-    pub project: String,
+    /// The digest of its URL and its project, which may come from the environment.
+    pub place: String,
     /// The digests of the inputs of the plan; `None` where the target could not be looked at: a plan with
     /// such a target is not saved.
     pub digests: Option<Digests>,

@@ -43,7 +43,7 @@ fn a_plan_that_no_longer_fits_changes_nothing() {
 fn a_saved_plan_without_digests_or_targets_is_none() {
     let (world, file) = with_a_saved_plan();
     let saved: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    for missing in ["/targets/0/digests", "/targets/0", "/targets"] {
+    for missing in ["/targets/0/digests", "/targets/0/place", "/targets/0", "/targets"] {
         let mut saved = saved.clone();
         match missing {
             "/targets/0" => saved["targets"] = json!([]),
