@@ -28,11 +28,9 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     let mut events = Vec::new();
     for target in &config.targets {
         let state = StateFile::of_target(&config.state_dir, target);
-        let found = HistoryFile(state.history()).read().map_err(|error| {
-            let path = state.shown().with_extension("history.jsonl");
-            let path = path.display();
-            CommandError::Failed(format!("the history {path} cannot be read: {error}"))
-        })?;
+        let shown = state.shown().with_extension("history.jsonl");
+        let found = HistoryFile(state.history()).read();
+        let found = found.map_err(CommandError::at("cannot read the history", &shown))?;
         events.extend(found.into_iter().filter(is_wanted));
     }
     events.sort_by_key(|event| event.time);
