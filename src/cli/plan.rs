@@ -3,7 +3,7 @@
 use super::CommandError;
 use super::args::{Output, PlanArgs};
 use super::context::Context;
-use super::session::Session;
+use super::session::{Session, refuse_unsigned};
 use crate::config::Target;
 use crate::digest::sha256_hex;
 use crate::document::{Diagnostic, Severity};
@@ -26,7 +26,10 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
         options.read_back = ReadBackMode::All;
     }
     let snapshot = session.snapshot(&args.read).await?;
-    let prepared = session.prepare(&snapshot, &options).await;
+    let mut prepared = session.prepare(&snapshot, &options).await;
+    if let Err(note) = refuse_unsigned(&session.engine.config, args.read.worktree) {
+        prepared.iter_mut().for_each(|one| one.plan.notices.push(note.to_string()));
+    }
     let mut plan = session.plan_of(&snapshot, &prepared);
     show_errors(context, &prepared);
     if args.output == Output::Text {
@@ -100,9 +103,7 @@ fn save(
         plan: report::plan::json(plan, &Style::default()),
     };
     let text = serde_json::to_string_pretty(&saved).map_err(CommandError::failed)?;
-    std::fs::write(file, text + "\n").map_err(|error| {
-        CommandError::Failed(format!("cannot write the plan to {}: {error}", file.display()))
-    })
+    std::fs::write(file, text + "\n").map_err(CommandError::at("cannot write the plan to", file))
 }
 
 /// The part of a saved plan that is of one target; the same is kept of a plan that is asked about.
