@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::args::{ApplyArgs, NarrowArgs, Output, WriteArgs};
 use super::context::{Context, needs_terminal, says_yes};
-use super::plan::{leave_out_said, place_digest, saved_target, show_errors};
+use super::plan::{
+    SAVED_VERSION, SavedPlan, leave_out_said, place_digest, saved_target, show_errors,
+};
 use super::session::{Session, refuse_unsigned};
 use super::signals::{EndSignals, cancel_on};
-use crate::plan::saved::{
-    SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, ends_otherwise, keep_listed,
-};
+use crate::plan::saved::{SavedTarget, ends_otherwise, keep_listed};
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Prepared, ReadBackMode, RunOptions, carry_out};
 use crate::report::exit::{DONE, FAILED, HELD, PENDING};
@@ -219,25 +219,23 @@ fn read_saved(file: &Path) -> Result<SavedPlan, CommandError> {
     Ok(saved)
 }
 
-/// Has the run that made the plan decide what is looked at and consented to, not the revision; the targets
-/// of the plan.
+/// Repeats the options of the run that made the plan, on today's revision; the targets of the plan.
 fn repeat_options(
     saved: SavedPlan,
     args: &mut ApplyArgs,
 ) -> Result<Vec<SavedTarget>, CommandError> {
-    let SavedOptions { names, types, base, worktree, .. } = saved.options;
-    let SavedOptions { allow_deletes, allow_delete, allow, resend_secrets, .. } = saved.options;
-    let targets: Vec<String> = saved.targets.iter().map(|target| target.name.clone()).collect();
+    let SavedPlan { options, targets, .. } = saved;
     let ApplyArgs { narrow, writes, read, .. } = args;
     let is_other = |given: &[String], saved: &[String]| !given.is_empty() && given != saved;
-    if is_other(&narrow.names, &names)
-        || is_other(&narrow.types, &types)
-        || is_other(&narrow.targets, &targets)
-        || is_other(&writes.allow_delete, &allow_delete)
-        || is_other(&writes.allow, &allow)
-        || writes.allow_deletes && !allow_deletes
-        || writes.resend_secrets && !resend_secrets
-        || read.worktree && !worktree
+    let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
+    if is_other(&narrow.targets, &names)
+        || is_other(&narrow.names, &options.narrow.names)
+        || is_other(&narrow.types, &options.narrow.types)
+        || is_other(&writes.allow_delete, &options.writes.allow_delete)
+        || is_other(&writes.allow, &options.writes.allow)
+        || writes.allow_deletes && !options.writes.allow_deletes
+        || writes.resend_secrets && !options.writes.resend_secrets
+        || read.worktree && !options.worktree
     {
         return Err(CommandError::WithHint(
             "a saved plan is carried out as it stands".to_owned(),
@@ -246,12 +244,11 @@ fn repeat_options(
                 .to_owned(),
         ));
     }
-    *narrow = NarrowArgs { targets, names, types };
-    let lock_timeout = writes.lock_timeout;
-    *writes = WriteArgs { allow_deletes, allow_delete, allow, resend_secrets, lock_timeout };
-    read.worktree = worktree;
-    read.base = read.base.take().or(base);
-    Ok(saved.targets)
+    *narrow = NarrowArgs { targets: names, ..options.narrow };
+    *writes = WriteArgs { lock_timeout: writes.lock_timeout, ..options.writes };
+    read.worktree = options.worktree;
+    read.base = read.base.take().or(options.base);
+    Ok(targets)
 }
 
 /// The differences since then, one sentence each: nothing is done if there is any.

@@ -1,16 +1,50 @@
 //! `plan`: shows what would change; calls only GET.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::CommandError;
-use super::args::{Output, PlanArgs};
+use super::args::{NarrowArgs, Output, PlanArgs, WriteArgs};
 use super::context::Context;
 use super::session::{Session, refuse_unsigned};
 use crate::config::Target;
 use crate::digest::sha256_hex;
 use crate::document::{Diagnostic, Severity};
-use crate::plan::saved::{SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of};
+use crate::plan::saved::{SavedTarget, changes_of};
 use crate::plan::{Plan, TargetPlan};
 use crate::reconcile::{Prepared, ReadBackMode};
 use crate::report::{self, Style, diagnostics};
+
+/// The version of a saved plan's format.
+pub(super) const SAVED_VERSION: u32 = 1;
+
+/// A plan on disk. No secret is in it, and no digest covers the value of one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedPlan {
+    /// The version of the format.
+    pub apinizer_gitops_plan: u32,
+    /// The options of the run that made it.
+    pub options: SavedOptions,
+    /// One for each target.
+    pub targets: Vec<SavedTarget>,
+    /// The plan itself, as `plan --output json` shows it.
+    pub plan: Value,
+}
+
+/// The options of the run that made a plan, which its application repeats.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedOptions {
+    /// Its filter.
+    #[serde(flatten)]
+    pub narrow: NarrowArgs,
+    /// Its consents.
+    #[serde(flatten)]
+    pub writes: WriteArgs,
+    /// `--worktree`.
+    pub worktree: bool,
+    /// `--base`, as the id of its commit.
+    pub base: Option<String>,
+}
 
 /// Runs `plan`; the exit code.
 ///
@@ -40,15 +74,12 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
     show(context, &plan, args.output, &style);
     let code = report::exit::of_plan(&plan);
     if let Some(file) = &args.out {
+        let base = options.base_revision.as_ref().and_then(|base| base.commit());
         let options = SavedOptions {
-            names: args.narrow.names.clone(),
-            types: args.narrow.types.clone(),
-            base: options.base_revision.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
-            allow_deletes: args.writes.allow_deletes,
-            allow_delete: args.writes.allow_delete.clone(),
-            allow: args.writes.allow.clone(),
-            resend_secrets: args.writes.resend_secrets,
+            narrow: args.narrow.clone(),
+            writes: args.writes.clone(),
             worktree: args.read.worktree,
+            base: base.map(|commit| commit.id.0.clone()),
         };
         save(file, &plan, &prepared, options)?;
     }
