@@ -25,6 +25,7 @@ pub mod validate;
 
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
+use std::path::Path;
 
 pub use crate::cli::args::{Cli, Command};
 pub use crate::cli::context::Context;
@@ -121,6 +122,12 @@ impl CommandError {
     /// Takes any error that is a sentence for the user.
     pub fn failed(error: impl Display) -> Self {
         Self::Failed(error.to_string())
+    }
+
+    /// Takes an error about a file or folder; `what` begins the sentence.
+    pub(super) fn at<E: Display>(what: &str, path: &Path) -> impl Fn(E) -> Self {
+        let what = format!("{what} {}", path.display());
+        move |error| Self::Failed(format!("{what}: {error}"))
     }
 
     /// The text for stderr.

@@ -100,6 +100,14 @@ impl Export {
         }));
     }
 
+    /// Declares the documents for one target alone.
+    pub(crate) fn declare_for(&mut self, target: &str) {
+        let options = serde_json::json!({"targets": [target]});
+        for document in &mut self.documents {
+            yaml::entry(&mut document.text, "x-gitops", &options);
+        }
+    }
+
     /// Makes the documents of connections; `known` are the references that git declares already,
     /// `prefix` is the start of the names of new variables, and with `full` fields that hold their
     /// documented default are written too.

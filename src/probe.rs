@@ -271,6 +271,8 @@ pub(crate) async fn delete_all(
 
 async fn delete(client: &Client, name: &ConnectionName, made_now: bool) -> Result<(), String> {
     let mut tries = Tries::default();
+    let still_shown = || "the server still shows it after it was deleted".to_owned();
+    let mut left = still_shown();
     for _ in 0..DELETES {
         let named = client.named(name).await.map_err(|error| error.to_string())?;
         if named.is_empty() {
@@ -280,15 +282,15 @@ async fn delete(client: &Client, name: &ConnectionName, made_now: bool) -> Resul
             return Err("its description is not the one that a probe writes".to_owned());
         }
         match client.delete(name).await {
-            Ok(_) => {}
-            Err(error) if error.kind == ErrorKind::NotFound => {}
+            Ok(_) => left = still_shown(),
+            Err(error) if error.kind == ErrorKind::NotFound => left = still_shown(),
             Err(error) => {
-                let retries = client.retries();
-                retries.pause(&mut tries, &error).await.map_err(|_| error.to_string())?;
+                left = error.to_string();
+                client.retries().pause(&mut tries, &error).await.map_err(|_| left.clone())?;
             }
         }
     }
-    Err("the server still shows it after it was deleted".to_owned())
+    Err(left)
 }
 
 /// Whether a connection is that of a probe: its description says so, or this run made it, under a name

@@ -115,7 +115,7 @@ impl Engine {
 
     /// The file that holds the state of a target.
     pub fn state_file(&self, target: &Target) -> StateFile {
-        let file = StateFile::of(&self.config.state_dir, &target.manager.url, &target.project);
+        let file = StateFile::of_target(&self.config.state_dir, target);
         file.kept_in(self.leadership.state_store(target)).noted_in(&self.states)
     }
 

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::config::Target;
 use crate::digest::sha256_hex;
 use crate::record::{Record, RecordOfVersion1};
 
@@ -66,14 +67,10 @@ pub enum StateError {
         found: u32,
     },
     /// It belongs to another target.
-    #[error("the state {place} belongs to project {project} at {url}, and was left as it is")]
+    #[error("the state {place} belongs to another URL or project, and was left as it is")]
     Foreign {
         /// Where it is, in words.
         place: String,
-        /// The URL that it is of.
-        url: String,
-        /// The project that it is of.
-        project: String,
     },
     /// It cannot be written.
     #[error("the state {place} cannot be written: {source}")]
@@ -137,6 +134,8 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
+    // The path as it is shown.
+    shown: PathBuf,
     url: String,
     project: String,
     // Keeps the record in place of the file, which then is only locked.
@@ -155,8 +154,10 @@ impl StateFile {
             .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
             .take(60)
             .collect();
+        let path = state_dir.join(format!("{readable}-{tail}.json"));
         Self {
-            path: state_dir.join(format!("{readable}-{tail}.json")),
+            shown: path.clone(),
+            path,
             url: url.to_owned(),
             project: project.to_owned(),
             store: None,
@@ -164,9 +165,27 @@ impl StateFile {
         }
     }
 
+    /// The file of a target. Where its URL or project comes from the environment, its name is shown as a
+    /// pattern that finds it.
+    pub(crate) fn of_target(state_dir: &Path, target: &Target) -> Self {
+        let Target { manager, project, .. } = target;
+        let file = Self::of(state_dir, &manager.url, project);
+        if *manager.url == manager.url_as_written && *project == target.project_as_written {
+            return file;
+        }
+        let name = file.path.to_string_lossy();
+        let tail = name.rsplit('-').next().unwrap_or_default();
+        Self { shown: state_dir.join(format!("*-{tail}")), ..file }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is, as it is shown.
+    pub(crate) fn shown(&self) -> &Path {
+        &self.shown
     }
 
     /// The file beside it that holds the history of the target; it is no part of the state.
@@ -196,7 +215,7 @@ impl StateFile {
 
     /// Where the record is, in words.
     fn place(&self) -> String {
-        self.store.as_ref().map_or_else(|| self.path.display().to_string(), |store| store.shown())
+        self.store.as_ref().map_or_else(|| self.shown.display().to_string(), |store| store.shown())
     }
 
     fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
@@ -227,7 +246,7 @@ impl StateFile {
             return Err(StateError::Newer { place: place(), found: version });
         }
         if url != self.url || project != self.project {
-            return Err(StateError::Foreign { place: place(), url, project });
+            return Err(StateError::Foreign { place: place() });
         }
         // The record is ours and holds no secret, so the words of serde may be told.
         let record = upgraded(record.map_or("null", RawValue::get), version)
@@ -429,8 +448,8 @@ impl StateFile {
     /// # Errors
     /// The folder cannot be used, or the time is over.
     pub async fn lock(&self, timeout: Duration, holder: &str) -> Result<Lock, StateError> {
-        let path = self.path().with_extension("lock");
-        let file = open(&path)?;
+        let file = open(&self.path.with_extension("lock"))?;
+        let path = self.shown.with_extension("lock");
         let started = Instant::now();
         loop {
             match file.try_lock() {

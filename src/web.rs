@@ -150,9 +150,10 @@ async fn suspend<const SUSPENDED: bool>(
     State(served): Shared,
     Extension(Peer(from)): Caller,
     Query(which): Query<Which>,
-) -> Result<StatusCode, RequestError> {
+) -> Result<(StatusCode, Json<Value>), RequestError> {
     served.site.trigger.suspend(which.target.as_deref(), SUSPENDED, from)?;
-    Ok(StatusCode::ACCEPTED)
+    let started = served.site.board.status().started;
+    Ok((StatusCode::ACCEPTED, Json(json!({"started": started}))))
 }
 
 impl IntoResponse for RequestError {

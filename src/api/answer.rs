@@ -47,7 +47,7 @@ impl Answer {
     /// The failure that a status other than 2xx means.
     fn into_failure(self) -> Failure {
         let Self { status, says_html, redirects_to, retry_after, body } = self;
-        if status.is_redirection() {
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let to = redirects_to.unwrap_or_else(|| "another address".to_owned());
             let message = format!(
                 "the server answered {} and points to {to}; redirects are not followed: \

@@ -127,7 +127,7 @@ const LONGEST: usize = 500;
 ///
 /// Secrets go first, since a cut or a replaced line break could leave half of one; and once more
 /// at the end, since taking characters out can put one together.
-pub(super) fn clean(redactor: &Redactor, text: &str) -> String {
+pub(crate) fn clean(redactor: &Redactor, text: &str) -> String {
     let line = one_line(&redactor.redact_words(text));
     // Not inside the marks: a secret may be as short as a letter of them.
     let parts: Vec<String> = line.split(SENSITIVE).map(|part| redactor.redact(part)).collect();

@@ -160,27 +160,15 @@ impl Exchange {
         Ok(Answer { status, says_html, redirects_to, retry_after, body })
     }
 
-    /// Reads a body up to the bound, which counts what was unpacked.
-    async fn read(&self, mut response: Response) -> Result<Bytes, Failure> {
-        let too_large = || {
-            let limit = self.max_response;
+    /// Reads a body up to the bound.
+    async fn read(&self, response: Response) -> Result<Bytes, Failure> {
+        let limit = self.max_response;
+        let read = read_at_most(response, limit).await;
+        let body = read.map_err(|error| self.route.describe(&error))?.ok_or_else(|| {
             let message =
                 format!("the answer is larger than the target's `max_response` of {limit} bytes");
             Failure::new(ErrorKind::TooLarge, message)
-        };
-        let announced = response.content_length().unwrap_or(0);
-        if announced > self.max_response {
-            return Err(too_large());
-        }
-        let mut body = BytesMut::with_capacity(announced.min(LARGEST_RESERVE) as usize);
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| self.route.describe(&error))?
-        {
-            if (body.len() + chunk.len()) as u64 > self.max_response {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
+        })?;
         // Connections keep parts of it: room that was made in vain would be kept too.
         let spare = body.capacity() - body.len();
         Ok(if spare > body.len() / 8 { Bytes::copy_from_slice(&body) } else { body.freeze() })
@@ -252,6 +240,25 @@ fn redirects_to(response: &Response) -> Option<String> {
     let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
     let to = response.url().join(location).ok()?;
     Some(format!("{}://{}", to.scheme(), to.host_str()?))
+}
+
+/// Reads a body whole; `None`: it is larger than the bound, which counts what was unpacked.
+pub(crate) async fn read_at_most(
+    mut response: Response,
+    most: u64,
+) -> reqwest::Result<Option<BytesMut>> {
+    let announced = response.content_length().unwrap_or(0);
+    if announced > most {
+        return Ok(None);
+    }
+    let mut body = BytesMut::with_capacity(announced.min(LARGEST_RESERVE) as usize);
+    while let Some(chunk) = response.chunk().await? {
+        if (body.len() + chunk.len()) as u64 > most {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }
 
 /// `Retry-After`: seconds or a date.

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
-use super::args::{ApplyArgs, Output, WriteArgs};
+use super::args::{ApplyArgs, NarrowArgs, Output, WriteArgs};
 use super::context::{Context, needs_terminal, says_yes};
-use super::plan::{leave_out_said, saved_target, show_errors};
-use super::session::Session;
+use super::plan::{
+    SAVED_VERSION, SavedPlan, leave_out_said, place_digest, saved_target, show_errors,
+};
+use super::session::{Session, refuse_unsigned};
 use super::signals::{EndSignals, cancel_on};
-use crate::plan::saved::{SAVED_VERSION, SavedPlan, SavedTarget, ends_otherwise, keep_listed};
+use crate::plan::saved::{SavedTarget, ends_otherwise, keep_listed};
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Prepared, ReadBackMode, RunOptions, carry_out};
 use crate::report::exit::{DONE, FAILED, HELD, PENDING};
@@ -31,10 +33,9 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     }
     let mut args = args.clone();
     let saved = args.plan_file.as_deref().map(read_saved).transpose()?;
-    if let Some(saved) = &saved {
-        repeat_options(saved, &mut args)?;
-    }
+    let mut agreed = saved.map(|saved| repeat_options(saved, &mut args)).transpose()?;
     let mut session = Session::new(context, &args.narrow.targets)?;
+    refuse_unsigned(&session.engine.config, args.read.worktree)?;
     let base = args.read.base.as_deref();
     session.asked = base.is_none().then(|| context.asked("apply"));
     let mut options =
@@ -42,7 +43,6 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     options.read_back = ReadBackMode::Due;
     options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
-    let mut agreed = saved.map(|saved| saved.targets);
     if asks {
         match ask(&session, &snapshot, &options, context).await? {
             ControlFlow::Continue(shown) => agreed = agreed.or(Some(shown)),
@@ -208,6 +208,10 @@ fn read_saved(file: &Path) -> Result<SavedPlan, CommandError> {
     if saved.apinizer_gitops_plan != SAVED_VERSION {
         return Err(unreadable(format!("it has version {}", saved.apinizer_gitops_plan)));
     }
+    // A run without named targets is one of all targets.
+    if saved.targets.is_empty() {
+        return Err(unreadable("it lists no target".to_owned()));
+    }
     // Without them nothing would tell whether anything moved.
     if let Some(target) = saved.targets.iter().find(|target| target.digests.is_none()) {
         return Err(unreadable(format!("it has no digests of the target `{}`", target.name)));
@@ -215,46 +219,36 @@ fn read_saved(file: &Path) -> Result<SavedPlan, CommandError> {
     Ok(saved)
 }
 
-/// The run that made the plan decides what is looked at; the revision is today's.
-fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), CommandError> {
-    let options = &saved.options;
-    let targets: Vec<String> = saved.targets.iter().map(|target| target.name.clone()).collect();
-    let given = &args.narrow;
-    let narrows = |given: &[String], saved: &[String]| !given.is_empty() && given != saved;
-    if narrows(&given.names, &options.names)
-        || narrows(&given.types, &options.types)
-        || narrows(&given.targets, &targets)
-    {
-        return Err(CommandError::WithHint(
-            "a saved plan is carried out as it stands, and cannot be narrowed".to_owned(),
-            "give `--name`, `--type` and `--target` to the `plan` that saves it".to_owned(),
-        ));
-    }
-    let WriteArgs { allow_deletes, allow_delete, allow, resend_secrets, .. } = &args.writes;
-    if *allow_deletes && !options.allow_deletes
-        || narrows(allow_delete, &options.allow_delete)
-        || narrows(allow, &options.allow)
-        || *resend_secrets && !options.resend_secrets
-        || args.read.worktree && !options.worktree
+/// Repeats the options of the run that made the plan, on today's revision; the targets of the plan.
+fn repeat_options(
+    saved: SavedPlan,
+    args: &mut ApplyArgs,
+) -> Result<Vec<SavedTarget>, CommandError> {
+    let SavedPlan { options, targets, .. } = saved;
+    let ApplyArgs { narrow, writes, read, .. } = args;
+    let is_other = |given: &[String], saved: &[String]| !given.is_empty() && given != saved;
+    let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
+    if is_other(&narrow.targets, &names)
+        || is_other(&narrow.names, &options.narrow.names)
+        || is_other(&narrow.types, &options.narrow.types)
+        || is_other(&writes.allow_delete, &options.writes.allow_delete)
+        || is_other(&writes.allow, &options.writes.allow)
+        || writes.allow_deletes && !options.writes.allow_deletes
+        || writes.resend_secrets && !options.writes.resend_secrets
+        || read.worktree && !options.worktree
     {
         return Err(CommandError::WithHint(
             "a saved plan is carried out as it stands".to_owned(),
-            "give consents, `--resend-secrets` and `--worktree` to the `plan` that saves it"
+            "give what narrows it, consents, `--resend-secrets` and `--worktree` to the `plan` that \
+             saves it"
                 .to_owned(),
         ));
     }
-    args.narrow.names.clone_from(&options.names);
-    args.narrow.types.clone_from(&options.types);
-    args.narrow.targets = targets;
-    args.writes.allow_deletes = options.allow_deletes;
-    args.writes.allow_delete.clone_from(&options.allow_delete);
-    args.writes.allow.clone_from(&options.allow);
-    args.writes.resend_secrets = options.resend_secrets;
-    args.read.worktree = options.worktree;
-    if args.read.base.is_none() {
-        args.read.base.clone_from(&options.base);
-    }
-    Ok(())
+    *narrow = NarrowArgs { targets: names, ..options.narrow };
+    *writes = WriteArgs { lock_timeout: writes.lock_timeout, ..options.writes };
+    read.worktree = options.worktree;
+    read.base = read.base.take().or(options.base);
+    Ok(targets)
 }
 
 /// The differences since then, one sentence each: nothing is done if there is any.
@@ -263,11 +257,14 @@ fn moved(agreed: &[SavedTarget], prepared: &[Prepared<'_>]) -> Result<Vec<String
     for prepared in prepared {
         let mut moved = Vec::new();
         let target = prepared.target;
-        let Some(then) = agreed.iter().find(|agreed| agreed.name == target.name) else { continue };
-        if then.url != target.manager.url || then.project != target.project {
+        let Some(then) = agreed.iter().find(|agreed| agreed.name == target.name) else {
+            all.push(format!("the plan does not list the target `{}`", target.name));
+            continue;
+        };
+        if then.place != place_digest(target) {
             all.push(format!(
-                "the plan is of project {} at {}, and the target `{}` is project {} at {}",
-                then.project, then.url, target.name, target.project, target.manager.url
+                "the target `{}`, project {} at {}, has another URL or project than the plan is of",
+                target.name, target.project_as_written, target.manager.url_as_written
             ));
             continue;
         }

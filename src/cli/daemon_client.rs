@@ -2,26 +2,31 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::api::reason;
+use crate::api::{clean, read_at_most, reason};
 use crate::cli::CommandError;
 use crate::cli::args::{DaemonArgs, Output, ReconcileArgs, StatusArgs};
 use crate::cli::context::Context;
 use crate::config::{Config, Resolve};
 use crate::report::exit::{DONE, failed_if};
 use crate::report::{self, escape};
-use crate::secret::Sensitive;
+use crate::secret::{Redactor, Sensitive};
 
 /// How long an answer may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A running daemon.
+/// The largest answer that is read: 10 times the status of 300 targets with 100 connections each.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// A running daemon, or what answers in its place.
 struct DaemonClient {
     client: reqwest::Client,
     address: String,
     token: Option<Sensitive>,
+    /// Knows the token, which the answer may repeat.
+    redactor: Redactor,
 }
 
 impl DaemonClient {
@@ -59,7 +64,10 @@ impl DaemonClient {
             .no_proxy()
             .build()
             .map_err(CommandError::failed)?;
-        Ok(Self { client, address: address.trim_end_matches('/').to_owned(), token })
+        let redactor = Redactor::default();
+        token.iter().for_each(|token| redactor.learn(token.expose()));
+        let address = address.trim_end_matches('/').to_owned();
+        Ok(Self { client, address, token, redactor })
     }
 
     /// Whether the daemon makes progress: the exit code. How its targets stand has no say in it.
@@ -71,47 +79,74 @@ impl DaemonClient {
 
     /// The status of the daemon.
     async fn status(&self) -> Result<Value, CommandError> {
-        let answer = self.call(Method::GET, "status", None).await?;
-        answer.json().await.map_err(|error| self.unreachable(&error))
+        let status = self.ask(Method::GET, "status", None).await?;
+        if is_status(&status) { Ok(status) } else { Err(self.foreign()) }
     }
 
-    /// Makes a call for one target or all of them; the answer's body, if it has one.
-    async fn post(&self, verb: &str, target: Option<&str>) -> Result<Value, CommandError> {
-        let answer = self.call(Method::POST, verb, target).await?;
-        let body = answer.text().await.map_err(|error| self.unreachable(&error))?;
-        Ok(serde_json::from_str(&body).unwrap_or_default())
-    }
-
-    async fn call(
+    /// Asks for something about one target or all of them; the object that is answered, without secrets.
+    async fn ask(
         &self,
         method: Method,
         path: &str,
         target: Option<&str>,
-    ) -> Result<Response, CommandError> {
+    ) -> Result<Value, CommandError> {
         let mut url = format!("{}/api/v1/{path}", self.address)
             .parse::<url::Url>()
             .map_err(|error| CommandError::Failed(format!("`{}`: {error}", self.address)))?;
         if let Some(target) = target {
             url.query_pairs_mut().append_pair("target", target);
         }
+        let wanted = if method == Method::GET { StatusCode::OK } else { StatusCode::ACCEPTED };
         let mut request = self.client.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let code = answer.status();
-        if code.is_success() {
-            return Ok(answer);
+        let body = read_at_most(answer, LARGEST).await.map_err(|error| self.unreachable(&error))?;
+        let body = body.ok_or_else(|| {
+            let address = &self.address;
+            CommandError::Failed(format!("the answer of {address} is larger than {LARGEST} bytes"))
+        })?;
+        if code.is_client_error() || code.is_server_error() {
+            return Err(self.refused(code, &String::from_utf8_lossy(&body)));
         }
-        let said = answer.text().await.unwrap_or_default();
-        let said = said.trim();
-        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        match serde_json::from_slice(&body) {
+            Ok(said @ Value::Object(_)) if code == wanted => Ok(self.redacted(said)),
+            _ => Err(self.foreign()),
+        }
+    }
+
+    fn refused(&self, code: StatusCode, said: &str) -> CommandError {
+        let said = clean(&self.redactor, said);
+        let said = if said.is_empty() { said } else { format!(": {said}") };
         let hint = match code {
             StatusCode::NOT_FOUND => "`apinizer-gitops status` shows the daemon's targets",
             _ => "if it asks for a token, set APINIZER_GITOPS_TOKEN",
         };
         let message = format!("the daemon at {} answers {code}{said}", self.address);
-        Err(CommandError::WithHint(message, hint.to_owned()))
+        CommandError::WithHint(message, hint.to_owned())
+    }
+
+    /// An answer without secrets.
+    fn redacted(&self, said: Value) -> Value {
+        let text = |text: &str| self.redactor.redact_words(text);
+        match said {
+            Value::String(said) => Value::String(text(&said)),
+            Value::Array(items) => items.into_iter().map(|item| self.redacted(item)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(key, value)| (text(&key), self.redacted(value))).collect()
+            }
+            other => other,
+        }
+    }
+
+    /// Something else listens at the address, such as a proxy that asks people to log in.
+    fn foreign(&self) -> CommandError {
+        CommandError::WithHint(
+            format!("what {} answers is no answer of apinizer-gitops", self.address),
+            "name the daemon with --server URL".to_owned(),
+        )
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CommandError {
@@ -120,6 +155,16 @@ impl DaemonClient {
             "start one with `apinizer-gitops run`, or name it with --server URL".to_owned(),
         )
     }
+}
+
+/// Whether an object is a status, by what every status has.
+fn is_status(said: &Value) -> bool {
+    let is_target = |target: &Value| {
+        let has = |key| target[key].is_string();
+        has("name") && has("state") && target["connections"].is_array()
+    };
+    let targets = said["targets"].as_array();
+    said["version"].is_string() && targets.is_some_and(|all| all.iter().all(is_target))
 }
 
 /// Runs `status`; 0 when all is healthy.
@@ -157,7 +202,7 @@ pub(super) async fn suspension(
     context: &Context,
 ) -> Result<u8, CommandError> {
     let daemon = DaemonClient::find(args.server.as_deref(), context)?;
-    daemon.post(verb, args.target.as_deref()).await?;
+    daemon.ask(Method::POST, verb, args.target.as_deref()).await?;
     say_taken(verb, args, context);
     Ok(DONE)
 }
@@ -178,16 +223,14 @@ fn say_taken(verb: &str, args: &DaemonArgs, context: &Context) {
 pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result<u8, CommandError> {
     let DaemonArgs { server, target } = &args.daemon;
     let daemon = DaemonClient::find(server.as_deref(), context)?;
-    let answer = daemon.post("reconcile", target.as_deref()).await?;
+    let answer = daemon.ask(Method::POST, "reconcile", target.as_deref()).await?;
     if !args.wait {
         say_taken("reconcile", &args.daemon, context);
         return Ok(DONE);
     }
     let (Some(request), Some(names)) = (answer["request"].as_i64(), answer["targets"].as_array())
     else {
-        let problem =
-            "the daemon does not say when a reconcile has ended: it is of another version";
-        return Err(CommandError::Failed(problem.to_owned()));
+        return Err(daemon.foreign());
     };
     loop {
         let status = daemon.status().await?;

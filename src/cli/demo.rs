@@ -44,7 +44,7 @@ pub async fn run(
 fn folder(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), CommandError> {
     match dir {
         Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(CommandError::failed)?;
+            std::fs::create_dir_all(folder).map_err(CommandError::at("cannot make", folder))?;
             Ok((folder.canonicalize().map_err(CommandError::failed)?, None))
         }
         None => {

@@ -50,8 +50,9 @@ pub(super) fn completions(shell: Shell, context: &Context) -> Result<u8, Command
 /// The folder cannot be written.
 pub fn man(folder: Option<&Path>, context: &Context) -> Result<u8, CommandError> {
     if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(CommandError::failed)?;
-        clap_mangen::generate_to(super::command(), folder).map_err(CommandError::failed)?;
+        std::fs::create_dir_all(folder).map_err(CommandError::at("cannot make", folder))?;
+        clap_mangen::generate_to(super::command(), folder)
+            .map_err(CommandError::at("cannot write into", folder))?;
         return Ok(DONE);
     }
     let mut page = Vec::new();

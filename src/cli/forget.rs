@@ -24,7 +24,8 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let target = session.single_target()?;
     let term = session.elected(args.lock_timeout, &CancellationToken::new()).await?;
     let forget = |record: &mut Record| -> (Vec<ConnectionName>, Vec<ConnectionName>) {
-        args.names.iter().map(|name| ConnectionName::new(name)).partition(|name| {
+        let names: BTreeSet<_> = args.names.iter().map(|name| ConnectionName::new(name)).collect();
+        names.into_iter().partition(|name| {
             let memory = record.memory(name);
             let is_known = memory.is_some_and(|m| m.owned.is_some() || m.degraded.is_some());
             if is_known {

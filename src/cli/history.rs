@@ -27,12 +27,10 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     };
     let mut events = Vec::new();
     for target in &config.targets {
-        let state = StateFile::of(&config.state_dir, &target.manager.url, &target.project);
-        let path = state.history();
-        let found = HistoryFile(path.clone()).read().map_err(|error| {
-            let path = path.display();
-            CommandError::Failed(format!("the history {path} cannot be read: {error}"))
-        })?;
+        let state = StateFile::of_target(&config.state_dir, target);
+        let shown = state.shown().with_extension("history.jsonl");
+        let found = HistoryFile(state.history()).read();
+        let found = found.map_err(CommandError::at("cannot read the history", &shown))?;
         events.extend(found.into_iter().filter(is_wanted));
     }
     events.sort_by_key(|event| event.time);

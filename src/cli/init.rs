@@ -42,7 +42,8 @@ pub fn run(target: &str, context: &Context) -> Result<u8, CommandError> {
     let is_empty = !is_there(&documents)
         || std::fs::read_dir(&documents).is_ok_and(|mut entries| entries.next().is_none());
     for path in &paths {
-        std::fs::create_dir_all(root.join(path)).map_err(CommandError::failed)?;
+        let folder = root.join(path);
+        std::fs::create_dir_all(&folder).map_err(CommandError::at("cannot make", &folder))?;
     }
     put(&file, text, context)?;
     if is_empty {

@@ -1,14 +1,50 @@
 //! `plan`: shows what would change; calls only GET.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::CommandError;
-use super::args::{Output, PlanArgs};
+use super::args::{NarrowArgs, Output, PlanArgs, WriteArgs};
 use super::context::Context;
-use super::session::Session;
+use super::session::{Session, refuse_unsigned};
+use crate::config::Target;
+use crate::digest::sha256_hex;
 use crate::document::{Diagnostic, Severity};
-use crate::plan::saved::{SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of};
+use crate::plan::saved::{SavedTarget, changes_of};
 use crate::plan::{Plan, TargetPlan};
 use crate::reconcile::{Prepared, ReadBackMode};
 use crate::report::{self, Style, diagnostics};
+
+/// The version of a saved plan's format.
+pub(super) const SAVED_VERSION: u32 = 1;
+
+/// A plan on disk. No secret is in it, and no digest covers the value of one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedPlan {
+    /// The version of the format.
+    pub apinizer_gitops_plan: u32,
+    /// The options of the run that made it.
+    pub options: SavedOptions,
+    /// One for each target.
+    pub targets: Vec<SavedTarget>,
+    /// The plan itself, as `plan --output json` shows it.
+    pub plan: Value,
+}
+
+/// The options of the run that made a plan, which its application repeats.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedOptions {
+    /// Its filter.
+    #[serde(flatten)]
+    pub narrow: NarrowArgs,
+    /// Its consents.
+    #[serde(flatten)]
+    pub writes: WriteArgs,
+    /// `--worktree`.
+    pub worktree: bool,
+    /// `--base`, as the id of its commit.
+    pub base: Option<String>,
+}
 
 /// Runs `plan`; the exit code.
 ///
@@ -24,7 +60,10 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
         options.read_back = ReadBackMode::All;
     }
     let snapshot = session.snapshot(&args.read).await?;
-    let prepared = session.prepare(&snapshot, &options).await;
+    let mut prepared = session.prepare(&snapshot, &options).await;
+    if let Err(note) = refuse_unsigned(&session.engine.config, args.read.worktree) {
+        prepared.iter_mut().for_each(|one| one.plan.notices.push(note.to_string()));
+    }
     let mut plan = session.plan_of(&snapshot, &prepared);
     show_errors(context, &prepared);
     if args.output == Output::Text {
@@ -35,15 +74,12 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
     show(context, &plan, args.output, &style);
     let code = report::exit::of_plan(&plan);
     if let Some(file) = &args.out {
+        let base = options.base_revision.as_ref().and_then(|base| base.commit());
         let options = SavedOptions {
-            names: args.narrow.names.clone(),
-            types: args.narrow.types.clone(),
-            base: options.base_revision.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
-            allow_deletes: args.writes.allow_deletes,
-            allow_delete: args.writes.allow_delete.clone(),
-            allow: args.writes.allow.clone(),
-            resend_secrets: args.writes.resend_secrets,
+            narrow: args.narrow.clone(),
+            writes: args.writes.clone(),
             worktree: args.read.worktree,
+            base: base.map(|commit| commit.id.0.clone()),
         };
         save(file, &plan, &prepared, options)?;
     }
@@ -98,18 +134,20 @@ fn save(
         plan: report::plan::json(plan, &Style::default()),
     };
     let text = serde_json::to_string_pretty(&saved).map_err(CommandError::failed)?;
-    std::fs::write(file, text + "\n").map_err(|error| {
-        CommandError::Failed(format!("cannot write the plan to {}: {error}", file.display()))
-    })
+    std::fs::write(file, text + "\n").map_err(CommandError::at("cannot write the plan to", file))
 }
 
 /// The part of a saved plan that is of one target; the same is kept of a plan that is asked about.
 pub(super) fn saved_target(prepared: &Prepared<'_>) -> SavedTarget {
     SavedTarget {
         name: prepared.target.name.clone(),
-        url: prepared.target.manager.url.clone(),
-        project: prepared.target.project.clone(),
+        place: place_digest(prepared.target),
         digests: prepared.digests(),
         changes: changes_of(&prepared.plan),
     }
+}
+
+/// The digest by which a saved plan knows the URL and the project that it is of.
+pub(super) fn place_digest(target: &Target) -> String {
+    sha256_hex(&format!("{}\n{}", target.manager.url, target.project))
 }

@@ -124,10 +124,8 @@ fn show(
         context.say_line(&format!("refused: {refusal}"));
     }
     if let Some(file) = &args.out {
-        std::fs::write(file, profile.to_yaml()).map_err(|error| {
-            let file = file.display();
-            CommandError::Failed(format!("cannot write the profile to {file}: {error}"))
-        })?;
+        std::fs::write(file, profile.to_yaml())
+            .map_err(CommandError::at("cannot write the profile to", file))?;
     }
     Ok(if differences.is_empty() { DONE } else { PENDING })
 }

@@ -10,7 +10,7 @@ use super::args::{PullArgs, ReadArgs, TextOrJson};
 use super::context::Context;
 use super::export::prefix;
 use super::session::Session;
-use crate::config::Location;
+use crate::config::{Location, Target};
 use crate::document;
 use crate::export::{self, Export, KnownReferences, files};
 use crate::name::ConnectionName;
@@ -28,8 +28,7 @@ use crate::source::{Repository, Snapshot};
 /// A target cannot be looked at, or a file may not or cannot be written.
 pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError> {
     let config = context.config()?;
-    let paths = config.targets.iter().map(|target| (target.name.clone(), target.paths.clone()));
-    let paths: Vec<(String, Vec<String>)> = paths.collect();
+    let targets = config.targets.clone();
     let mut session = Session::with_config(context, config, &args.narrow.targets)?;
     if let Location::Url(_) = session.engine.config.source.location {
         return Err(CommandError::WithHint(
@@ -53,6 +52,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         session: &session,
         snapshot: &snapshot,
         options: &options,
+        targets: &targets,
         root: repository.root().unwrap_or_default(),
         pull: Pull::default(),
         before: Texts::new(),
@@ -60,6 +60,9 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         declared: BTreeSet::new(),
         not_written: Vec::new(),
     };
+    if args.unmanaged {
+        pulled.declared = tokio::task::block_in_place(|| pulled.declared_names())?;
+    }
     for prepared in &prepared {
         tokio::task::block_in_place(|| pulled.edit(prepared))?;
         if args.unmanaged {
@@ -78,27 +81,28 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
     }
     pulled.print(&changes, args.output, context);
     if !context.global.quiet {
-        tell(&changes, &paths, args.check, context);
+        tell(&changes, &targets, args.check, context);
     }
     Ok(if changes.is_empty() { DONE } else { PENDING })
 }
 
-/// Says how many files were changed, and which files several targets read.
-fn tell(
-    changes: &[FileChange],
-    paths: &[(String, Vec<String>)],
-    is_check: bool,
-    context: &Context,
-) {
-    let plain = |path: &String| -> PathBuf {
-        Path::new(path).components().filter(|step| *step != Component::CurDir).collect()
+/// The targets that read a file or folder.
+fn readers<'t>(targets: &'t [Target], place: &Path) -> Vec<&'t str> {
+    let plain = |path: &Path| -> PathBuf {
+        path.components().filter(|step| *step != Component::CurDir).collect()
     };
-    for change in changes {
-        let reads = |path: &String| Path::new(&change.path).starts_with(plain(path));
-        let readers = paths.iter().filter(|(_, paths)| paths.iter().any(reads));
-        let readers: Vec<&str> = readers.map(|(name, _)| name.as_str()).collect();
-        if let [_, _, ..] = readers[..] {
-            let (path, readers) = (&change.path, readers.join(", "));
+    let place = plain(place);
+    let reads = |path: &String| place.starts_with(plain(Path::new(path)));
+    let readers = targets.iter().filter(|target| target.paths.iter().any(reads));
+    readers.map(|target| target.name.as_str()).collect()
+}
+
+/// Says how many files were changed, and which of them several targets read.
+fn tell(changes: &[FileChange], targets: &[Target], is_check: bool, context: &Context) {
+    for FileChange { path, .. } in changes.iter().filter(|change| change.before.is_some()) {
+        let readers = readers(targets, Path::new(path));
+        if readers.len() > 1 {
+            let readers = readers.join(", ");
             context.say_line(&format!("note: {path} is read for several targets: {readers}"));
         }
     }
@@ -114,6 +118,8 @@ struct Pulled<'a> {
     session: &'a Session,
     snapshot: &'a Snapshot,
     options: &'a RunOptions,
+    /// All targets of the config.
+    targets: &'a [Target],
     /// The folder that paths are relative to.
     root: PathBuf,
     pull: Pull,
@@ -127,6 +133,17 @@ struct Pulled<'a> {
 }
 
 impl Pulled<'_> {
+    /// The names that documents have, for whatever target.
+    fn declared_names(&self) -> Result<BTreeSet<ConnectionName>, CommandError> {
+        let engine = &self.session.engine;
+        let paths: Vec<String> =
+            self.targets.iter().flat_map(|target| target.paths.clone()).collect();
+        let listing = self.snapshot.folders(&paths, engine.config_file.as_deref());
+        let listing = listing.map_err(CommandError::failed)?;
+        let reader = self.snapshot.reader();
+        Ok(document::layers(&listing.folders, &engine.cache, &reader).into_keys().collect())
+    }
+
     /// Writes the drift of one target into the texts.
     fn edit(&mut self, prepared: &Prepared<'_>) -> Result<(), CommandError> {
         let (engine, target) = (&self.session.engine, prepared.target);
@@ -139,7 +156,6 @@ impl Pulled<'_> {
         let listing = listing.map_err(CommandError::failed)?;
         let reader = self.snapshot.reader();
         let layers = document::layers(&listing.folders, &engine.cache, &reader);
-        self.declared.extend(layers.keys().cloned());
         let files = listing.folders.iter().flat_map(|folder| &folder.files);
         let wanted: BTreeSet<&Arc<str>> = drift
             .iter()
@@ -198,6 +214,9 @@ impl Pulled<'_> {
         let known = KnownReferences::of(record, documents, &engine.environment);
         let mut export = Export::of(&live, &known, prefix(target), false);
         export.leave_out_known(&engine.redactor);
+        if readers(self.targets, folder).iter().any(|reader| *reader != target.name) {
+            export.declare_for(&target.name);
+        }
         for line in export.passed_over.iter().chain(&export.left_out) {
             context.say_line(&format!("warning: {line}"));
         }
@@ -289,9 +308,7 @@ fn refuse_uncommitted(
 /// somebody changed meanwhile stays as it is.
 fn write(root: &Path, change: &FileChange) -> Result<(), CommandError> {
     let path = root.join(&change.path);
-    let failed = |error: std::io::Error| {
-        CommandError::Failed(format!("cannot write {}: {error}", path.display()))
-    };
+    let failed = CommandError::at("cannot write", &path);
     let folder = path.parent().unwrap_or(root);
     let Some(before) = &change.before else {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -303,8 +320,8 @@ fn write(root: &Path, change: &FileChange) -> Result<(), CommandError> {
             Err(_) => files::write_schema(folder).map_err(CommandError::failed),
         };
     };
-    let found = path.symlink_metadata().map_err(failed)?;
-    if !found.is_file() || std::fs::read(&path).map_err(failed)? != before.as_bytes() {
+    let found = path.symlink_metadata().map_err(&failed)?;
+    if !found.is_file() || std::fs::read(&path).map_err(&failed)? != before.as_bytes() {
         let message = format!("{} has changed meanwhile: it is left as it is", path.display());
         return Err(CommandError::Failed(message));
     }
@@ -312,9 +329,9 @@ fn write(root: &Path, change: &FileChange) -> Result<(), CommandError> {
         .prefix(".apinizer-gitops-")
         .permissions(found.permissions())
         .tempfile_in(folder)
-        .map_err(failed)?;
-    file.write_all(change.after.as_bytes()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.as_file().set_permissions(found.permissions()).map_err(failed)?;
+        .map_err(&failed)?;
+    file.write_all(change.after.as_bytes()).map_err(&failed)?;
+    file.as_file().sync_all().map_err(&failed)?;
+    file.as_file().set_permissions(found.permissions()).map_err(&failed)?;
     file.persist(&path).map(drop).map_err(|error| failed(error.error))
 }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::CommandError;
 use super::args::RunArgs;
 use super::context::Context;
-use super::session::narrow;
+use super::session::{narrow, refuse_unsigned};
 use super::signals::{EndSignals, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
@@ -25,10 +25,8 @@ use crate::web::{self, AccessKey, AccessKeys, Listener, Site};
 pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> {
     let config = config(args, context)?;
     if !args.dry_run {
-        std::fs::create_dir_all(&config.state_dir).map_err(|error| {
-            let folder = config.state_dir.display();
-            CommandError::Failed(format!("the state folder {folder} cannot be used: {error}"))
-        })?;
+        std::fs::create_dir_all(&config.state_dir)
+            .map_err(CommandError::at("cannot use the state folder", &config.state_dir))?;
     }
     let shutdown = CancellationToken::new();
     let ending = if args.once { EndSignals::of_command() } else { EndSignals::of_daemon() };
@@ -81,6 +79,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
 fn config(args: &RunArgs, context: &Context) -> Result<Config, CommandError> {
     let mut config = context.config()?;
     narrow(&mut config, &args.targets)?;
+    refuse_unsigned(&config, args.worktree && !args.dry_run)?;
     if let Some(listen) = &args.listen {
         config.server.listen = parse_listen(listen).map_err(CommandError::failed)?;
     }

@@ -58,10 +58,7 @@ fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
 
 /// Stores the connections of a file, of which no text is shown: it may hold secrets.
 fn begin_with(file: &Path, control: &Control) -> Result<(), CommandError> {
-    let unusable = |problem: String| {
-        let file = file.display();
-        CommandError::Failed(format!("the connections of {file} cannot be used: {problem}"))
-    };
+    let unusable = CommandError::at("cannot use the connections of", file);
     let bytes = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
     let projects: BTreeMap<String, Vec<Value>> = serde_json::from_slice(&bytes)
         .map_err(|e| unusable(format!("line {}, column {}", e.line(), e.column())))?;
@@ -76,10 +73,8 @@ fn begin_with(file: &Path, control: &Control) -> Result<(), CommandError> {
 
 fn read(file: &Path) -> Result<Profile, CommandError> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
-    text.and_then(|text| Profile::parse(&text)).map_err(|problem| {
-        let file = file.display();
-        CommandError::Failed(format!("the profile {file} cannot be used: {problem}"))
-    })
+    let profile = text.and_then(|text| Profile::parse(&text));
+    profile.map_err(CommandError::at("cannot use the profile", file))
 }
 
 /// Where it listens, and lines to paste.

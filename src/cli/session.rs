@@ -246,6 +246,15 @@ impl Session {
     }
 }
 
+/// Refuses to apply the working tree where commits have to be signed: no file there is.
+pub(super) fn refuse_unsigned(config: &Config, worktree: bool) -> Result<(), CommandError> {
+    if worktree && config.source.verify.is_some() {
+        let why = "only signed commits are applied (`source.verify`), and the working tree is none";
+        return Err(CommandError::Failed(why.to_owned()));
+    }
+    Ok(())
+}
+
 /// Leaves only the named targets in a config.
 pub(super) fn narrow(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
     for name in names {

@@ -93,8 +93,7 @@ impl Replicas {
             lasts: self.lasts,
             wait_per_lease: election::wait_per_lease(self.lasts, self.targets),
             held: Arc::clone(&self.held),
-            state: StateFile::of(&self.state_dir, &target.manager.url, &target.project)
-                .kept_in(self.state_store(target)),
+            state: StateFile::of_target(&self.state_dir, target).kept_in(self.state_store(target)),
         }
     }
 }

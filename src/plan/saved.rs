@@ -16,52 +16,13 @@ use crate::name::ConnectionName;
 use crate::record::Record;
 use crate::secret::canonical;
 
-/// The version of the file's format.
-pub(crate) const SAVED_VERSION: u32 = 1;
-
-/// A plan on disk. No secret is in it, and no digest covers the value of one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SavedPlan {
-    /// The version of the format.
-    pub apinizer_gitops_plan: u32,
-    /// The options that narrowed or widened the run that made it.
-    pub options: SavedOptions,
-    /// One for each target.
-    pub targets: Vec<SavedTarget>,
-    /// The plan itself, as `plan --output json` shows it.
-    pub plan: Value,
-}
-
-/// The options of the run that made a plan, which its application repeats.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedOptions {
-    /// `--name`.
-    pub names: Vec<String>,
-    /// `--type`.
-    pub types: Vec<String>,
-    /// `--base`, as the id of its commit.
-    pub base: Option<String>,
-    /// `--allow-deletes`.
-    pub allow_deletes: bool,
-    /// `--allow-delete`.
-    pub allow_delete: Vec<String>,
-    /// `--allow`.
-    pub allow: Vec<String>,
-    /// `--resend-secrets`.
-    pub resend_secrets: bool,
-    /// `--worktree`.
-    pub worktree: bool,
-}
-
 /// The part of a saved plan that is of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SavedTarget {
     /// The target's name in the config.
     pub name: String,
-    /// Its URL.
-    pub url: String,
-    /// Its project.
-    pub project: String,
+    /// The digest of its URL and its project, which may come from the environment.
+    pub place: String,
     /// The digests of the inputs of the plan; `None` where the target could not be looked at: a plan with
     /// such a target is not saved.
     pub digests: Option<Digests>,

@@ -88,7 +88,7 @@ fn a_suspended_connection_is_neither_written_nor_deleted() {
 #[test]
 fn a_forgotten_connection_is_left_alone() {
     let world = World::settled(&["a", "b"]);
-    world.run(&["forget", "A"]).code(0);
+    world.run(&["forget", "A", "a"]).code(0);
     world.run(&["forget", "a"]).code(1).says("not in the inventory");
     world.commit_without(&["a"]);
     world.apply().code(0);

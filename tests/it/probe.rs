@@ -240,6 +240,9 @@ fn a_delete_that_fails_is_told_and_made_good_by_the_next() {
     assert!(ran.stderr.contains(&world.scratch()[0]));
     world.probe(&[]).code(0).says("An earlier probe left these");
     assert_eq!(world.scratch(), [""; 0]);
+    let delete = Some(Method::DELETE);
+    world.control().fail_next(delete, "-kafka/", Fault::Error, 9);
+    world.probe(&[]).code(1).says("are left, delete them by hand").says("the server answered 500");
 }
 
 #[test]

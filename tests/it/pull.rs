@@ -181,6 +181,36 @@ fn unmanaged_connections_become_documents() {
 }
 
 #[test]
+fn a_new_document_is_for_the_target_that_has_its_connection() {
+    let mut world = World::new();
+    world.alter_projects(&["one", "two"]);
+    let target = |name: &str, paths: &str| {
+        format!(
+            "  - {{name: {name}, url: '{{url}}', project: {name}, token: '${{env:APINIZER_TOKEN}}', paths: [{paths}]}}\n"
+        )
+    };
+    let targets = target("one", "connections, ./one") + &target("two", "./connections, two");
+    world.config(&format!("source: {{path: '{{repo}}'}}\ntargets:\n{targets}"));
+    world.write("connections/a.yaml", MAIL);
+    world.write("two/a.yaml", "name: a\nport: 25\n");
+    world.write("one/patched.yaml", &MAIL.replace("'a'", "patched"));
+    world.commit("a document for both, and one for the first");
+    world.apply().code(0);
+    for (project, name) in [("one", "both"), ("two", "both"), ("two", "alone"), ("two", "patched")]
+    {
+        world.control().put(project, email_body(name)).unwrap();
+    }
+    world.run(&["pull", "--unmanaged", "--target", "two"]).code(2).says("changed 2 files").says(
+        "not written: two: email patched: a document of that name is there, for another target",
+    );
+    for name in ["connections/alone.yaml", "connections/both.yaml"] {
+        let written = text(&world, name);
+        assert!(written.contains("x-gitops:\n  targets:\n    - two\n"), "{written}");
+    }
+    world.run(&["plan", "--worktree", "--without-secrets", "--target", "one"]).code(0);
+}
+
+#[test]
 fn a_bare_repository_has_no_files_to_write() {
     let mut world = applied("connections/a.yaml", MAIL);
     world.git(&["clone", "-q", "--bare", ".", "../bare"]);

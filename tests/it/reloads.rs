@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
@@ -109,9 +109,10 @@ fn a_request_beside_a_reload_is_answered() {
 fn a_request_to_a_daemon_that_is_started_again_ends_with_an_error() {
     let world = World::new();
     let asked = json!({"request": 1, "targets": ["default"], "started": "2026-11-30T10:00:00Z"});
-    let status = json!({"started": "2026-11-30T10:00:01Z", "targets": [{"name": "default"}]});
+    let target = json!({"name": "default", "state": "in_sync", "connections": []});
+    let status = json!({"version": "1", "started": "2026-11-30T10:00:01Z", "targets": [target]});
     let routes = Router::new()
-        .route("/api/v1/reconcile", post(Json(asked)))
+        .route("/api/v1/reconcile", post((StatusCode::ACCEPTED, Json(asked))))
         .route("/api/v1/status", get(Json(status)));
     let address = world.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

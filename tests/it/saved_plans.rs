@@ -40,13 +40,19 @@ fn a_plan_that_no_longer_fits_changes_nothing() {
 }
 
 #[test]
-fn a_saved_plan_without_digests_is_none() {
+fn a_saved_plan_without_digests_or_targets_is_none() {
     let (world, file) = with_a_saved_plan();
-    let mut saved: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    saved["targets"][0]["digests"].take();
-    std::fs::write(&file, saved.to_string()).unwrap();
-    world.run(&["apply", &file, "--yes"]).code(1).says("is no saved plan");
-    assert!(world.calls().is_empty());
+    let saved: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    for missing in ["/targets/0/digests", "/targets/0/place", "/targets/0", "/targets"] {
+        let mut saved = saved.clone();
+        match missing {
+            "/targets/0" => saved["targets"] = json!([]),
+            other => drop(saved.pointer_mut(other).map(Value::take)),
+        }
+        std::fs::write(&file, saved.to_string()).unwrap();
+        let ran = world.run(&["apply", &file, "--yes"]).code(1).says("is no saved plan");
+        assert!(world.calls().is_empty(), "{missing}: {ran:?}");
+    }
 }
 
 #[test]

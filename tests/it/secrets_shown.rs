@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::running::{Running, eventually};
 use crate::secrets::masked;
-use crate::world::{CANARY, Ran, World, email_body, one_target, refusal};
+use crate::world::{CANARY, CHECKOUT, Ran, World, email_body, one_target, refusal};
 
 #[test]
 fn a_secret_that_was_typed_into_another_field_is_not_shown() {
@@ -161,4 +161,43 @@ fn a_part_of_a_url_of_the_environment_is_not_shown() {
     std::fs::rename(world.path("c4naryOfTheRepo"), world.repo()).unwrap();
     not_shown(world.plan());
     not_shown(world.run(&["apply", "--yes"]));
+}
+
+#[test]
+fn a_url_and_a_project_of_the_environment_are_not_shown() {
+    let project = "Zq-canary-project";
+    let mut world = World::new();
+    world.alter_projects(&[project, "another"]);
+    world.env.insert("MANAGER".into(), world.url());
+    world.env.insert("PROJECT".into(), project.into());
+    let config = one_target(CHECKOUT, "").replace("project: demo", "project: ${env:PROJECT}");
+    world.config(&config.replace("{url}", "${env:MANAGER}"));
+    world.settle(&["a"]);
+    world.commit_email("a", "port: 26\n");
+    let file = world.path("plan.json").display().to_string();
+    let port = world.url().rsplit(':').next().unwrap().to_owned();
+    let hides = |text: &str| {
+        assert!(!text.contains(project) && !text.contains(&port), "{text}");
+    };
+    world.run(&["plan", "--out", &file]).code(2);
+    hides(&std::fs::read_to_string(&file).unwrap());
+    world.env.insert("PROJECT".into(), "another".into());
+    let ran = world.run(&["apply", &file, "--yes"]).code(3);
+    hides(&ran.says("project ${env:PROJECT} at ${env:MANAGER}").stderr);
+    world.env.insert("PROJECT".into(), project.into());
+
+    let state = world.state_file();
+    let lock = std::fs::File::create(state.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let ran = world.run(&["apply", "--yes", "--lock-timeout", "0s"]).code(1);
+    hides(&ran.says("is locked by").stderr);
+    drop(lock);
+    std::fs::write(&state, "x").unwrap();
+    let history = state.with_extension("history.jsonl");
+    std::fs::remove_file(&history).unwrap();
+    std::fs::create_dir(&history).unwrap();
+    for command in [&["plan"][..], &["apply", "--yes"], &["forget", "a"], &["history"]] {
+        let ran = Ran::from(world.command(command).output().unwrap()).code(1);
+        hides(&(ran.stdout + &ran.stderr));
+    }
 }

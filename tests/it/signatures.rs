@@ -180,3 +180,28 @@ fn signers_that_cannot_be_read_refuse_everything() {
     signed.world.apply().code(1).says("cannot read the signers in");
     assert!(signed.world.names().is_empty());
 }
+
+#[test]
+fn a_working_tree_is_planned_and_not_applied() {
+    let mut world = World::new();
+    fs::write(world.path("signers"), "").unwrap();
+    configure(&mut world, "ssh_allowed_signers");
+    world.write_email("a", "");
+    world.commit("unsigned");
+    let file = world.path("plan.json").display().to_string();
+    let why = "only signed commits are applied";
+    for output in ["text", "json", "markdown"] {
+        let plan = ["plan", "--worktree", "--out", &file, "--output", output];
+        world.run(&plan).code(2).says(why);
+    }
+    for command in [
+        &["apply", "--yes", "--worktree"][..],
+        &["apply", "--yes", &file],
+        &["run", "--once", "--worktree"],
+        &["run", "--worktree"],
+    ] {
+        world.run(command).code(1).says(why);
+    }
+    world.run(&["run", "--once", "--dry-run", "--worktree"]).code(2);
+    assert!(world.names().is_empty() && world.state().is_empty());
+}

@@ -1,9 +1,34 @@
 //! `status`: what a running daemon says, and how it is told.
 
+use axum::body::{Body, Bytes};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use crate::running::{Running, eventually};
 use crate::world::{CHECKOUT, World, one_target};
+
+/// What a server answers to a request with this header `Authorization`.
+type Answers = fn(&str) -> (StatusCode, Body);
+
+/// Another server in the place of the daemon; its address.
+fn other_server(world: &World, answers: Answers) -> String {
+    let answer = move |headers: HeaderMap| async move {
+        let sent = headers.get(AUTHORIZATION).map(|sent| sent.to_str().unwrap().to_owned());
+        answers(&sent.unwrap_or_default())
+    };
+    let routes = axum::Router::new().fallback(answer);
+    world.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        format!("http://{address}")
+    })
+}
+
+/// The commands that ask a daemon.
+const ASKS: [&[&str]; 5] =
+    [&["status"], &["status", "--output", "json"], &["reconcile"], &["suspend"], &["resume"]];
 
 #[test]
 fn healthy_is_0_and_anything_wrong_is_1() {
@@ -71,4 +96,54 @@ fn a_row_of_the_history_opens_to_the_changes_that_were_sent() {
     let sent = page.split(">1 change</summary>").nth(1).unwrap();
     let sent = sent.split("</details>").next().unwrap();
     assert!(sent.contains("create") && sent.contains("d <span") && sent.contains("host"), "{sent}");
+}
+
+#[test]
+fn the_answer_of_another_server_is_not_believed() {
+    let world = World::new();
+    let answers: [Answers; 5] = [
+        |_| (StatusCode::OK, "<html>Log in</html>".into()),
+        |_| (StatusCode::ACCEPTED, "null".into()),
+        |_| (StatusCode::OK, "{}".into()),
+        |_| (StatusCode::OK, r#"{"version": 5, "targets": [{"name": null}]}"#.into()),
+        |_| (StatusCode::NO_CONTENT, Body::empty()),
+    ];
+    for answers in answers {
+        let server = other_server(&world, answers);
+        for command in ASKS {
+            let arguments = [command, &["--server", &server]].concat();
+            let ran = world.run(&arguments).code(1).says("is no answer of apinizer-gitops");
+            assert!(ran.stdout.is_empty(), "{ran:?}");
+        }
+    }
+    let server = other_server(&world, |_| {
+        let part = || Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 1 << 20]));
+        let parts = std::iter::repeat_with(part).take(80);
+        (StatusCode::OK, Body::from_stream(futures_util::stream::iter(parts)))
+    });
+    world.run(&["status", "--server", &server]).code(1).says("is larger than");
+}
+
+#[test]
+fn the_token_in_an_answer_is_not_shown() {
+    let mut world = World::new();
+    let token = "the-token-of-the-daemon";
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), token.to_owned());
+    let answers: [Answers; 2] = [
+        |sent| (StatusCode::FORBIDDEN, format!("denied: {sent} {}", "x".repeat(9999)).into()),
+        |sent| {
+            let connections =
+                json!([{"type": "email", "name": "a", "state": "held", "reason": sent}]);
+            let target = json!({"name": "t", "state": "held", "error": sent, sent: 1, "connections": connections});
+            (StatusCode::OK, json!({"version": "1", "targets": [target]}).to_string().into())
+        },
+    ];
+    for answers in answers {
+        let server = other_server(&world, answers);
+        for command in ASKS {
+            let ran = world.run(&[command, &["--server", &server]].concat()).code(1);
+            let shown = ran.stdout + &ran.stderr;
+            assert!(!shown.contains(token) && shown.len() < 2000, "{shown}");
+        }
+    }
 }

@@ -182,5 +182,9 @@ fn a_config_that_init_writes_is_valid_and_stays() {
     world.run(&again).code(1).says("url");
     assert!(!other.exists(), "nothing is written that is not valid");
     let outside = ["init", "--url", "https://gateway.example.com", "--project", "demo"];
+    std::fs::create_dir(world.path("other")).unwrap();
+    std::fs::write(world.path("other/connections"), "").unwrap();
+    world.run(&outside).code(1).says("connections: File exists");
+    std::fs::remove_file(world.path("other/connections")).unwrap();
     world.run(&outside).code(0).says("Next: `git init`, commit them, set APINIZER_TOKEN");
 }

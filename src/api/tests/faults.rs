@@ -128,6 +128,9 @@ async fn a_redirect_is_not_followed() {
     assert!(error.message.contains("points to http://127.0.0.1"), "{error}");
     assert!(!error.message.contains("abc"), "{error}");
     assert!(other.seen().is_empty());
+    let server = Server::start(|_, _| Reply::with(304, "", b"")).await;
+    let error = client(&server).list("email").await.unwrap_err();
+    assert!(!error.message.contains("another address"), "{error}");
 }
 
 #[tokio::test]

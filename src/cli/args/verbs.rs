@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::config::parse_duration;
 use crate::sandbox::{Dialect, Fault, SecretsOnGet};
@@ -33,7 +34,7 @@ pub enum TextOrJson {
 }
 
 /// The filter of a run. A narrowed run deletes nothing outside its filter.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NarrowArgs {
     /// Only this target of the config (repeatable).
     #[arg(long = "target", value_name = "NAME")]
@@ -61,7 +62,7 @@ pub struct ReadArgs {
 }
 
 /// The writes that are allowed beyond those that the rules let through by themselves.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteArgs {
     /// Consent to deletes that a limit or a missing path holds back.
     #[arg(long)]
@@ -78,6 +79,7 @@ pub struct WriteArgs {
     pub resend_secrets: bool,
     /// How long an apply waits for another process that works on the same state; a plan never waits.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    #[serde(skip)]
     pub lock_timeout: Duration,
 }
 

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
-use crate::api::{USER_AGENT, reason, retry_after};
+use crate::api::{USER_AGENT, read_at_most, reason, retry_after};
 use crate::config::Kubernetes;
 use crate::digest::sha256_hex;
 use crate::environment::Environment;
@@ -303,7 +304,7 @@ impl Cluster {
         name: Option<&str>,
         object: Option<&Value>,
         call: &str,
-    ) -> Result<(StatusCode, Vec<u8>), ClusterError> {
+    ) -> Result<(StatusCode, BytesMut), ClusterError> {
         let below = name.map(|name| format!("/{name}")).unwrap_or_default();
         match self.request(method, kind, &below, object)?.send().await {
             Ok(response) => self.answer(response, call).await,
@@ -340,20 +341,15 @@ impl Cluster {
     /// Reads an answer whole; one that says that the cluster cannot answer now is an error.
     async fn answer(
         &self,
-        mut response: reqwest::Response,
+        response: reqwest::Response,
         call: &str,
-    ) -> Result<(StatusCode, Vec<u8>), ClusterError> {
+    ) -> Result<(StatusCode, BytesMut), ClusterError> {
         let status = response.status();
         let again_in = retry_after(response.headers(), SystemTime::now());
-        let mut body = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| self.no_answer(call, &error))?
-        {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(no_answer(call, &format!("the answer is larger than {LARGEST} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let read = read_at_most(response, LARGEST as u64).await;
+        let body = read.map_err(|error| self.no_answer(call, &error))?.ok_or_else(|| {
+            no_answer(call, &format!("the answer is larger than {LARGEST} bytes"))
+        })?;
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             let (call, status) = (call.to_owned(), status.as_u16());
             return Err(ClusterError::Busy { call, status, again_in });
