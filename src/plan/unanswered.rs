@@ -263,7 +263,7 @@ impl<'a> Settling<'a> {
         self.record.edit(name, |memory| {
             (memory.intent, memory.owned) = (None, Some(owned));
             if intent.from.is_some() {
-                // What had the name before is another connection.
+                // Another connection had the name before.
                 memory.protected_by = None;
             }
         });
