@@ -74,19 +74,18 @@ impl Deletes {
     fn over_limit(&self, before: Option<&OverLimit>) -> Option<OverLimit> {
         let all = self.inventory + self.deleted_elsewhere;
         let is_whole = all >= 2 && self.due >= 1 && self.due >= self.inventory;
+        let whole = || OverLimit { due: all, inventory: all, ..self.as_limit() };
         match before {
+            Some(before) if is_whole && !before.is_whole() => Some(whole()),
             // A held delete stays held until `max_deletes` is raised. Of the smaller of the two
             // inventories it then has to allow more than before, and all that is due now. It never
             // frees the delete of a whole inventory.
             Some(before) => {
                 let raised = allowed(self.max, before.inventory.min(self.inventory));
-                let is_free = raised > before.allowed
-                    && self.due <= raised
-                    && !before.is_whole()
-                    && !is_whole;
+                let is_free = raised > before.allowed && self.due <= raised && !before.is_whole();
                 (!is_free).then(|| before.clone())
             }
-            None if is_whole => Some(OverLimit { due: all, inventory: all, ..self.as_limit() }),
+            None if is_whole => Some(whole()),
             None => Some(self.as_limit()).filter(|limit| self.due > limit.allowed),
         }
     }
@@ -112,8 +111,10 @@ fn in_words(due: &Due, group: &Deletes, lost: Option<&String>) -> Option<Why> {
     };
     let OverLimit { due, allowed, inventory } = over_limit;
     if over_limit.is_whole() {
-        let reason =
-            format!("held: nothing would be left of the {inventory} connections of the inventory");
+        let then = if group.due < group.inventory { "at first sight " } else { "" };
+        let reason = format!(
+            "held: {then}nothing would be left of the {inventory} connections of the inventory"
+        );
         return Some(Why::new(reason).advice(ALLOW_DELETES));
     }
     // A held delete stays held, also where the numbers are others since.
@@ -177,6 +178,12 @@ mod tests {
     #[test]
     fn the_whole_inventory_is_always_over_the_limit() {
         let max = MaxDeletes::Count(100);
+        let held = group(MaxDeletes::Count(0), 1, 2).over_limit(None);
+        let raised = group(MaxDeletes::Count(2), 2, 2).over_limit(held.as_ref());
+        assert!(
+            group(max, 2, 3).over_limit(raised.as_ref()).is_some(),
+            "a create does not free it"
+        );
         assert!(group(max, 2, 2).over_limit(None).is_some());
         assert!(group(max, 1, 1).over_limit(None).is_none());
         assert!(group(max, 2, 3).over_limit(None).is_none());
