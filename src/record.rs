@@ -259,7 +259,8 @@ pub struct Intent {
     pub from: Option<ConnectionName>,
     /// The base that success leaves; of a delete, the base of what is deleted.
     pub base: Base,
-    /// The fields of `base` that tell nothing of the call: live had another value before, and keeps it.
+    /// The fields that prove nothing: of an update those that live showed before as they were to become, and
+    /// else those in which live had another value than git and keeps it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub kept: BTreeSet<String>,
     /// `protect` as it was declared.
@@ -271,9 +272,11 @@ pub struct Intent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotedCall {
-    /// A connection is to be had under this name: by a create, a replace or its way back, or a rename.
+    /// Git's connection is made under the name, by a create, a replace or a rename.
     #[default]
     Make,
+    /// The connection that a replace deleted is made again.
+    WayBack,
     /// The connection of the name is updated.
     Update,
     /// It is deleted.
@@ -504,7 +507,8 @@ impl Owned {
 }
 
 impl Memory {
-    /// Whether the connection must not be deleted, or what may have been made.
+    /// Whether a connection of the name must not be deleted: the one of the inventory, or one that a call may
+    /// have made.
     pub fn is_protected(&self) -> bool {
         let owned = self.owned.iter().map(|owned| owned.protect);
         let intent = self.intent.iter().map(|intent| intent.protect);

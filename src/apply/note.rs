@@ -1,4 +1,5 @@
-//! Every call is noted before it is sent: `plan::unanswered` settles those whose answer no run saw.
+//! Every call is noted before it is sent: `plan::unanswered` settles those whose answer no run saw. An update
+//! that adopts has no note, nor has a PUT that is sent again: nothing is lost with them.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +58,7 @@ fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Int
     let mut intent = of_create(desired, &job.compare_by);
     intent.from.clone_from(&change.previous_name);
     let old = change.previous_name.as_ref();
-    if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
+    if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.shown(old)?))) {
         let owned = job.record_of_plan.owned(old);
         let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
         let comparison = job.compare(desired, &view, job.remembered(&view.listed.name, owned));
@@ -119,7 +120,7 @@ pub(super) fn of_way_back(
     });
     let base: Base = fields.collect();
     Intent {
-        call: NotedCall::Make,
+        call: NotedCall::WayBack,
         type_name: owned.type_name.clone(),
         from: None,
         base,

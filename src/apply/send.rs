@@ -88,10 +88,8 @@ where
 
 /// A failed call as the end of its change.
 pub(super) fn ended(error: &CallError, in_doubt: bool) -> Ended {
-    if in_doubt {
-        return Ended::in_doubt(ChangeResult::Failed(error.to_string()));
-    }
-    failed(error).into()
+    let result = if in_doubt { ChangeResult::Failed(error.to_string()) } else { failed(error) };
+    Ended { result, in_doubt }
 }
 
 fn failed(error: &CallError) -> ChangeResult {

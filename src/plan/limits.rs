@@ -111,9 +111,9 @@ fn in_words(due: &Due, group: &Deletes, lost: Option<&String>) -> Option<Why> {
     };
     let OverLimit { due, allowed, inventory } = over_limit;
     if over_limit.is_whole() {
-        let then = if group.due < group.inventory { "at first sight " } else { "" };
+        let then = if group.due < group.inventory { ", as of first sight" } else { "" };
         let reason = format!(
-            "held: {then}nothing would be left of the {inventory} connections of the inventory"
+            "held: nothing would be left of the {inventory} connections of the inventory{then}"
         );
         return Some(Why::new(reason).advice(ALLOW_DELETES));
     }

@@ -1,9 +1,9 @@
 //! `protect` (rule 3): the inventory remembers it as it was last declared, so that it outlives its document.
-//! A document with `protect` also protects the connection that it is to be renamed from, as long as the rename
-//! is open. That is a mark of its own, which names the document, so that it is taken back with the rename and
-//! leaves what the connection itself declares as it is.
+//! A document with `protect` also protects what has the old name of its rename, until lists show that the rename
+//! is done. That is a mark of its own, which names the document, so that it can be taken back and leaves what the
+//! connection itself declares as it is.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::entry::Decision;
 use super::renames::{Pair, open_renames, renames_of};
@@ -14,10 +14,8 @@ use crate::name::ConnectionName;
 use crate::record::{Memory, Record};
 
 /// Raises `protect` where a document declares it, also of what may have been created, and marks the old name
-/// of its rename: it counts from the first reconcile that saw it, whatever its lists gave. Tells whether
-/// anything was raised.
-pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
-    let mut has_raised = false;
+/// of its rename: it counts from the first reconcile that saw it, whatever its lists gave.
+pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) {
     for connection in desired.values().filter(|connection| connection.options.protect) {
         let name = &connection.name;
         let is_raised = |memory: &Memory| {
@@ -25,25 +23,55 @@ pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
                 && memory.intent.iter().all(|intent| intent.protect)
         };
         if record.memory(name).is_some_and(|memory| !is_raised(memory)) {
-            has_raised = true;
             record.edit(name, |memory| {
                 memory.owned.iter_mut().for_each(|owned| owned.protect = true);
                 memory.intent.iter_mut().for_each(|intent| intent.protect = true);
             });
         }
         let old = connection.options.renamed_from.as_ref();
-        let is_open = |old: &&ConnectionName| {
+        let is_unmarked = |old: &&ConnectionName| {
             record.memory(old).is_some_and(|memory| {
                 (memory.owned.is_some() || memory.intent.is_some())
                     && memory.protected_by.as_ref() != Some(name)
             })
         };
-        if let Some(old) = old.filter(is_open) {
-            has_raised = true;
+        if let Some(old) = old.filter(is_unmarked) {
             record.edit(old, |memory| memory.protected_by = Some(name.clone()));
         }
     }
-    has_raised
+}
+
+/// Copies what protects each name that both records know.
+pub(crate) fn copy_protection(from: &Record, to: &mut Record) {
+    let names: Vec<&ConnectionName> = protected_otherwise(from, to).collect();
+    for name in names {
+        let Some(memory) = from.memory(name) else { continue };
+        to.edit(name, |known| {
+            known.protected_by.clone_from(&memory.protected_by);
+            let owned = known.owned.as_mut().zip(memory.owned.as_ref());
+            owned.into_iter().for_each(|(known, owned)| known.protect = owned.protect);
+            let intent = known.intent.as_mut().zip(memory.intent.as_ref());
+            intent.into_iter().for_each(|(known, intent)| known.protect = intent.protect);
+        });
+    }
+}
+
+/// The names that two records know as protected otherwise.
+pub(crate) fn protected_otherwise<'r>(
+    one: &'r Record,
+    other: &Record,
+) -> impl Iterator<Item = &'r ConnectionName> {
+    let is_otherwise = |name: &ConnectionName, memory: &Memory| {
+        other.memory(name).is_some_and(|other| {
+            let owned = memory.owned.as_ref().zip(other.owned.as_ref());
+            let intent = memory.intent.as_ref().zip(other.intent.as_ref());
+            memory.protected_by != other.protected_by
+                || owned.is_some_and(|(one, other)| one.protect != other.protect)
+                || intent.is_some_and(|(one, other)| one.protect != other.protect)
+        })
+    };
+    let all = one.connections.iter();
+    all.filter(move |(name, memory)| is_otherwise(name, memory)).map(|(name, _)| name)
 }
 
 /// Takes the marks back of renames that lists show to be done, and of those whose documents lift `protect`. Of
@@ -78,13 +106,12 @@ pub(crate) fn keep_protection(
     may_lift: impl Fn(&DesiredConnection) -> bool,
 ) {
     let open = open_renames(renames_of(desired), record, live);
-    let open: BTreeMap<ConnectionName, ConnectionName> =
-        open.into_iter().map(|(old, new)| (old.clone(), new.clone())).collect();
+    let open: BTreeSet<ConnectionName> = open.into_keys().cloned().collect();
     let is_protected =
         |name: &ConnectionName| record.memory(name).is_some_and(Memory::is_protected);
     for connection in desired.values_mut().filter(|connection| !may_lift(connection)) {
-        let own = Some(&connection.name).filter(|name| !open.contains_key(*name));
-        let old = connection.options.renamed_from.as_ref().filter(|old| open.contains_key(*old));
+        let own = Some(&connection.name).filter(|name| !open.contains(*name));
+        let old = connection.options.renamed_from.as_ref().filter(|old| open.contains(*old));
         if own.into_iter().chain(old).any(is_protected) {
             connection.options.protect = true;
         }

@@ -1,11 +1,15 @@
 //! Renames: which git declares, and which of them are done (rule 6).
 //!
-//! | a rename | where |
-//! |---|---|
-//! | is open, which is not done: the connection of the new name is not ours, or not live, or is itself to be renamed | here |
-//! | was made, as the memory of the new name tells | `Owned::renamed_from` |
-//! | acts: the old name is live, and the new one is not, or another rename frees it | `decide/renamed.rs` |
-//! | is inert: nothing is renamed, since the new name is ours already | `decide/renamed.rs` |
+//! | a rename is | when | where |
+//! |---|---|---|
+//! | done | the connection of the new name is ours and live; where lists fail, `Owned::renamed_from` says it | `open_renames` |
+//! | open | it is not done, or the new name is itself the old name of an open one | `open_renames` |
+//! | due | the old name is live, and the new one is not, or a due rename frees it | `decide/renamed.rs` |
+//! | refused | both are live, and the new one is not ours: it is blocked, and the old name is locked | `decide/renamed.rs` |
+//! | inert | it is done, and a connection of ours that git does not declare has the old name | `decide/renamed.rs` |
+//!
+//! The last three are of names that this run has seen. `Owned::renamed_from` is what the document said when live
+//! was last compared with it, also where nothing had to be renamed.
 
 use std::collections::BTreeMap;
 

@@ -20,17 +20,20 @@ pub(crate) struct FoundDone {
 }
 
 /// Settles the notes of earlier runs. A connection that live shows as it was sent is owned, one that is not
-/// there is forgotten, and one that differs is not ours. Of an update the fields count that live shows as
-/// they were sent, and a connection that was to be deleted and is not there was deleted by us.
+/// there is forgotten, and one that differs is not ours. An update arrived as a whole if one field shows it,
+/// and a connection that was to be deleted and is not there was deleted by us.
 pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) -> Vec<FoundDone> {
+    if noted(record).next().is_none() {
+        return Vec::new();
+    }
     let before = record.clone();
     let mut settling = Settling { record, before: &before, observed, keys, done: Vec::new() };
-    settling.made();
+    settling.settle_made();
     for (name, intent) in noted(&before).filter(|(name, _)| is_known(observed, name)) {
         match intent.call {
-            NotedCall::Make => {}
+            NotedCall::Make | NotedCall::WayBack => {}
             NotedCall::Update => {
-                if settling.update(name, intent) {
+                if settling.settle_put(name, intent) {
                     settling.tell(name, intent);
                 }
             }
@@ -83,8 +86,9 @@ struct Settling<'a> {
 impl<'a> Settling<'a> {
     /// Settles creates, replaces and renames against each other: renames first, since what they free may have
     /// been taken anew.
-    fn made(&mut self) {
-        let made = noted(self.before).filter(|(_, intent)| intent.call == NotedCall::Make);
+    fn settle_made(&mut self) {
+        let made = noted(self.before)
+            .filter(|(_, intent)| matches!(intent.call, NotedCall::Make | NotedCall::WayBack));
         let (renames, creates): (Vec<_>, Vec<_>) =
             made.partition(|(_, intent)| intent.from.is_some());
         let (mut arrived, mut not_freed, mut not_known) =
@@ -96,7 +100,7 @@ impl<'a> Settling<'a> {
                     not_freed.extend(&intent.from);
                     self.drop_note(name, false);
                     // The server may have kept the name, and taken the rest.
-                    intent.from.iter().for_each(|old| _ = self.update(old, intent));
+                    intent.from.iter().for_each(|old| _ = self.settle_put(old, intent));
                 }
                 Outcome::NotKnown => not_known.extend(&intent.from),
             }
@@ -160,7 +164,12 @@ impl<'a> Settling<'a> {
         let mut sent: Base = intent.base.clone();
         sent.retain(|path, _| !intent.kept.contains(path));
         let is_as_sent = || view.shows(&intent.type_name, &sent, self.keys);
-        let Some(from) = &intent.from else { return is_as_sent() };
+        let Some(from) = &intent.from else {
+            // A way back also carries what git did not declare.
+            let has_nothing_beside =
+                || intent.call == NotedCall::WayBack || view.has_nothing_beside(&intent.base);
+            return is_as_sent() && has_nothing_beside();
+        };
         let known = self.before.owned(from);
         // The id tells, although somebody took the old name since or changed what was sent.
         if let Some((known, shown)) = known.and_then(|owned| owned.id.as_ref()).zip(view.id()) {
@@ -173,9 +182,9 @@ impl<'a> Settling<'a> {
     }
 
     /// Settles a PUT to the connection that has the name still; whether it arrived. Where live shows a field as
-    /// it was to become, and did not before, all of it arrived, and its base counts from now on. Whether a
-    /// secret is live that it carried is not known, so neither that value nor the one before counts as sent.
-    fn update(&mut self, name: &ConnectionName, intent: &Intent) -> bool {
+    /// it was to become, and did not before, all of it arrived, and its base counts from now on. Which of two
+    /// secrets is live is not known where live masks it: neither counts as sent.
+    fn settle_put(&mut self, name: &ConnectionName, intent: &Intent) -> bool {
         let view = self.observed.shown(name);
         let owned = self.record.owned(name).zip(view);
         let Some((owned, view)) = owned.filter(|(owned, view)| owned.may_be(view.listed)) else {
@@ -290,7 +299,7 @@ impl<'a> Settling<'a> {
             NotedCall::Delete => Action::Delete,
             NotedCall::Make if intent.from.is_some() => Action::Rename,
             NotedCall::Make if self.replaces(name, intent) => Action::Replace,
-            NotedCall::Make => Action::Create,
+            NotedCall::Make | NotedCall::WayBack => Action::Create,
         };
         // A consent is for one change.
         self.record.edit(name, |memory| memory.consents.clear());

@@ -223,3 +223,21 @@ fn a_field_that_stands_as_before_a_lost_update_is_written() {
     world.apply().code(0);
     assert_eq!(world.live("a")["description"], json!("ours"));
 }
+
+#[test]
+fn a_connection_like_the_one_that_a_killed_run_was_to_make_is_not_ours() {
+    let mut world = World::new();
+    world.target("adopt: never");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.commit_email("a", "");
+    assert!(kill_at_first_write(&world, false));
+    let mut by_hand = world.live("b");
+    by_hand["name"] = json!("a");
+    by_hand["enableStartTls"] = json!(true);
+    world.make(by_hand);
+    world.apply().code(1).says("it was made outside git");
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}

@@ -209,6 +209,11 @@ fn protect_of_a_rename_that_is_done_is_not_of_the_old_name() {
     world.control().fail_next(Some(Method::GET), "type=", refusal("not now"), 14);
     world.apply().code(1);
     world.run(&["apply", "--yes", "--worktree"]).code(0);
+    world.apply().code(0);
+    let saved = || std::fs::metadata(world.state_file()).unwrap().modified().unwrap();
+    let then = saved();
+    world.apply().code(0);
+    assert_eq!(saved(), then, "nothing has changed");
     world.commit_without(&["old"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["new", "other"]);

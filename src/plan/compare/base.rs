@@ -1,5 +1,5 @@
 //! The base of a field: what git and live last agreed on, and whether git or live left it since. No other file
-//! of the comparison compares a value with the fingerprint of a base.
+//! of the comparison compares a value with the fingerprint of a base, but `LiveView::shows_secret`.
 
 use serde_json::Value;
 

@@ -202,8 +202,9 @@ impl History {
             ));
         }
         for (name, owned) in &self.memory.owned {
-            let kept = &record["connections"][name]["owned"];
-            let protect = kept["protect"] == json!(true) || kept["protected_by"].is_string();
+            let memory = &record["connections"][name];
+            let kept = &memory["owned"];
+            let protect = kept["protect"] == json!(true) || memory["protected_by"].is_string();
             let base: BTreeSet<&str> = kept["base"]
                 .as_object()
                 .into_iter()
