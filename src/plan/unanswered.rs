@@ -205,11 +205,14 @@ impl<'a> Settling<'a> {
             _ => !told.is_empty() && told.iter().all(is_as_sent),
         };
         let mut base = if has_arrived { sent.clone() } else { then.clone() };
-        for path in told {
-            // One that stands as it did before is still to be written.
-            if let Some(field) = then.get(path).filter(|f| view.shows_field(path, f, self.keys)) {
-                base.insert(path.clone(), field.clone());
-            }
+        let is_as_before =
+            |path: &&&String| view.shows_or_default(path, then.get(**path), self.keys);
+        // One that stands as it did before is still to be written.
+        for path in told.iter().filter(|path| !is_as_sent(path)).filter(is_as_before) {
+            match then.get(*path) {
+                Some(field) => base.insert((*path).clone(), field.clone()),
+                None => base.remove(*path),
+            };
         }
         for path in masked {
             let is_shown = |field: &&BaseField| view.shows_secret(path, field, self.keys);
