@@ -9,7 +9,7 @@
 //! before a restart.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -60,11 +60,11 @@ pub(crate) enum EventKind {
     Held,
     /// It cannot be written as git declares it, or a rule of the user denies it.
     Blocked,
-    /// The server or somebody else rewrites it.
+    /// A write does not stay, or the server takes a create and does not list it.
     NotConverging,
     /// A rule of the user warns of it.
     Warned,
-    /// A hold, a block or drift ended without a write of the tool.
+    /// The last trouble of a connection (a hold, a block, drift, a failure) ended without a write of the tool.
     Settled,
     /// A commit was refused.
     Refused,
@@ -333,12 +333,15 @@ impl HistoryFile {
         let mut tries = 0..100;
         loop {
             let file = private().read(true).append(true).open(&self.0)?;
-            while file.try_lock().is_err() && tries.next().is_some() {
+            while let Err(TryLockError::WouldBlock) = file.try_lock()
+                && tries.next().is_some()
+            {
                 thread::sleep(Duration::from_millis(10));
             }
             // While this waited a shorter file may have taken its place.
             let number = file.metadata()?.ino();
-            if tries.is_empty() || fs::metadata(&self.0).is_ok_and(|now| now.ino() == number) {
+            let is_same = fs::metadata(&self.0).is_ok_and(|now| now.ino() == number);
+            if is_same || tries.next().is_none() {
                 return Ok(file);
             }
         }
@@ -388,7 +391,6 @@ fn ends_a_line(file: &mut File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::EventKind;
     use crate::secret::Redactor;
 
     fn event(number: usize) -> Event {
@@ -458,6 +460,16 @@ mod tests {
         let events = file.read().unwrap();
         assert_eq!((events.len(), &events[0]), (KEPT + 1, &stands));
         assert_eq!(Standing::after(&events).drifting(), [("a".into(), stands.time)].into());
+    }
+
+    #[test]
+    fn warnings_that_were_told_again_do_not_lengthen_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile(folder.path().join("a.history.jsonl"));
+        let warned = Event { event: EventKind::Warned, ..event(0) };
+        (0..2 * KEPT).for_each(|_| file.append(&warned).unwrap());
+        file.shorten().unwrap();
+        assert_eq!(file.read().unwrap().len(), KEPT);
     }
 
     #[test]

@@ -66,11 +66,12 @@ impl Standing {
         }
     }
 
-    /// Whether an event of the past is one that still stands.
+    /// Whether an event of the past is one that still stands. A warning is none: no event tells its end.
     pub(super) fn is_of(&self, event: &Event) -> bool {
         let told = event.connection.as_ref().and_then(|name| self.connections.get(name));
         let since = told.filter(|_| event.event == EventKind::Drift).and_then(|told| told.since);
-        self.has(event) && since.is_none_or(|since| since <= event.time)
+        let ends = event.event != EventKind::Warned;
+        ends && self.has(event) && since.is_none_or(|since| since <= event.time)
     }
 
     /// Notes an event as told.
@@ -118,12 +119,12 @@ impl Standing {
     }
 
     /// Forgets the refusal: the newest commit loads now. One that comes back is told again.
-    pub(super) fn accept(&mut self) {
+    pub(super) fn forget_refusal(&mut self) {
         self.refused = None;
     }
 
     /// Forgets the warnings that are not among those of the newest look.
-    pub(super) fn warn(&mut self, now: &[Event]) {
+    pub(super) fn keep_warnings(&mut self, now: &[Event]) {
         let now: BTreeSet<_> = now.iter().map(key_of).collect();
         self.warned.retain(|warning| now.contains(warning));
     }
@@ -258,7 +259,7 @@ mod tests {
         };
         let mut standing = Standing::after([&refused("a")]);
         assert!(standing.has(&refused("a")) && !standing.has(&refused("b")));
-        standing.accept();
+        standing.forget_refusal();
         assert!(!standing.has(&refused("a")));
     }
 }

@@ -188,10 +188,9 @@ impl Trail {
             && let Ok(lines) = file.lines()
         {
             let known = std::mem::replace(&mut *inner, Inner { length, ..Inner::default() });
-            lines
-                .into_iter()
-                .chain(known.unwritten.iter().cloned())
-                .for_each(|line| inner.take(line));
+            for line in lines.into_iter().chain(known.unwritten.iter().cloned()) {
+                inner.take(line);
+            }
             inner.unwritten = known.unwritten;
             if known.length > 0 {
                 inner.reconciles.clear();
@@ -202,16 +201,12 @@ impl Trail {
 
     /// The newest event of each connection in the file.
     fn newest_events(&self) -> BTreeMap<ConnectionName, Event> {
-        let lines = self.file.as_ref().and_then(|file| file.lines().ok()).unwrap_or_default();
-        let events = lines.into_iter().filter_map(|line| match line {
-            Line::Event(event) => Some((event.connection.clone()?, event)),
-            Line::Reconciled(_) => None,
-        });
-        events.collect()
+        let events = self.file.as_ref().and_then(|file| file.read().ok()).unwrap_or_default();
+        events.into_iter().filter_map(|event| Some((event.connection.clone()?, event))).collect()
     }
 
     /// Writes a line, after those that could not be written before. A history that cannot be written holds
-    /// nothing up; it is told of once.
+    /// nothing up and is told of once; while another process keeps it locked each line takes a second.
     fn append(&self, inner: &mut Inner, line: Line) {
         let Some(file) = &self.file else { return };
         let was_broken = !inner.unwritten.is_empty();
@@ -329,7 +324,7 @@ pub(crate) struct RunTrail {
 impl RunTrail {
     /// Tells the drift that a plan found and that was not written. A list may be late: drift that the read
     /// before its write contradicts was none.
-    pub(crate) fn found(&self, plan: &TargetPlan) {
+    pub(crate) fn tell_drift(&self, plan: &TargetPlan) {
         use ChangeResult::{Degraded, Done, NotNeeded};
         let changes = plan.entries.iter().flat_map(Entry::changes);
         let is_there =
@@ -423,7 +418,7 @@ impl RunTrail {
     }
 
     /// Tells which trouble stands after a look at the connections that `filter` admits, and which is over.
-    pub(crate) fn ended(&self, plan: &TargetPlan, filter: &Filter, carried_out: bool) {
+    pub(crate) fn tell_standing(&self, plan: &TargetPlan, filter: &Filter, carried_out: bool) {
         // A target that could not be looked at says nothing of its connections.
         if plan.entries.is_empty() && !plan.errors.is_empty() {
             return;
@@ -475,14 +470,14 @@ impl RunTrail {
             documents.chain(plan.entries.iter().flat_map(of_entry)).collect();
         // A narrowed look does not see the others.
         if !filter.is_narrow() {
-            self.trail.refreshed().standing.warn(&warnings);
+            self.trail.refreshed().standing.keep_warnings(&warnings);
         }
         warnings.into_iter().for_each(|event| self.trail.tell(event));
     }
 
     /// The newest commit loads.
     pub(crate) fn accepted(&self) {
-        self.trail.refreshed().standing.accept();
+        self.trail.refreshed().standing.forget_refusal();
     }
 
     /// Tells that the commit is refused.
@@ -548,7 +543,7 @@ impl RunTrail {
     }
 }
 
-/// A commit's consent to what a rule holds of one connection.
+/// The consent of a commit's trailer to the delete of one connection, or to what a rule of the user holds of it.
 #[derive(Clone, Debug)]
 pub(crate) struct TrailerConsent {
     pub(crate) type_name: Option<String>,

@@ -201,8 +201,8 @@ async fn finish(reconcile: TargetReconcile<'_>, prepared: Prepared<'_>) -> Targe
         let trail = engine.trail(target, options.writes);
         let commit = prepared.commit.as_ref().map(|commit| &commit.id);
         let trail = trail.of_run(commit, &options.asked);
-        trail.found(&prepared.plan);
-        trail.ended(&prepared.plan, &options.requests.filter, false);
+        trail.tell_drift(&prepared.plan);
+        trail.tell_standing(&prepared.plan, &options.requests.filter, false);
         let plan = prepared.plan.without_calls();
         return TargetResult { plan, only_looked_at: true, ..result };
     }

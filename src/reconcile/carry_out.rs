@@ -50,8 +50,8 @@ pub async fn carry_out(
         progress(change, result);
     };
     reconcile.make_calls(&ready, &ledger, &mut plan, strict, &progress).await;
-    trail.found(&plan);
-    trail.ended(&plan, &options.requests.filter, true);
+    trail.tell_drift(&plan);
+    trail.tell_standing(&plan, &options.requests.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
             let owned = record.owned(&entry.name);
