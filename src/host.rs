@@ -22,7 +22,7 @@ pub(crate) fn is_this_machine(host: &Host<&str>) -> bool {
     }
 }
 
-/// A Manager's URL that can be used.
+/// A URL of a Manager, or of a daemon, that can be used.
 #[derive(Debug)]
 pub(crate) struct ManagerUrl {
     /// Normalised, without a trailing slash: two spellings of one URL are equal.
@@ -31,7 +31,7 @@ pub(crate) struct ManagerUrl {
     pub(crate) exposed: bool,
 }
 
-/// Reads a Manager's URL.
+/// Reads the URL of a Manager or a daemon.
 ///
 /// # Errors
 /// Why it cannot be used, without its text.
@@ -42,8 +42,7 @@ pub(crate) fn manager(text: &str) -> Result<ManagerUrl, &'static str> {
         return Err("its scheme is neither https nor http");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds user info; credentials belong into `token`, or `username` and \
-                    `password`");
+        return Err("it holds user info; credentials belong into the environment");
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("it has a query or a fragment");

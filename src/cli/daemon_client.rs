@@ -10,6 +10,7 @@ use crate::cli::CommandError;
 use crate::cli::args::{DaemonArgs, Output, ReconcileArgs, StatusArgs};
 use crate::cli::context::Context;
 use crate::config::{Config, Resolve};
+use crate::host;
 use crate::report::exit::{DONE, failed_if};
 use crate::report::{self, escape};
 use crate::secret::{Redactor, Sensitive};
@@ -31,33 +32,41 @@ struct DaemonClient {
 
 impl DaemonClient {
     /// Finds the daemon: the one that is named, else the one of the config. Only without a config
-    /// it is the default one. The token is the config's `server.token`, else that of the environment.
+    /// it is the default one. The token of the config is sent to the listener of the config alone.
     fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
-        let config = context
-            .config_path()
-            .map(|path| Config::load(&path, &context.environment, Resolve::Known))
-            .transpose()
-            .map_err(CommandError::Problems)?;
-        let configured = config.map(|config| config.server);
-        let token = configured.as_ref().and_then(|server| server.token.as_ref());
-        let token = token.and_then(|text| text.resolve(&context.environment).ok());
-        let token = token.or_else(|| context.environment.lookup("APINIZER_GITOPS_TOKEN").ok());
-        let listen = match configured {
+        let (path, environment) = (context.config_path(), &context.environment);
+        let config = path.map(|path| Config::load(&path, environment, Resolve::Known));
+        let configured = match config.transpose() {
+            Ok(config) => config.map(|config| config.server),
+            // The daemon that is named may have another config.
+            Err(_) if named.is_some() => None,
+            Err(problems) => return Err(CommandError::Problems(problems)),
+        };
+        let listen = match &configured {
             Some(server) => server.listen,
             None => "127.0.0.1:8080".parse().ok(),
         };
-        match (named, listen) {
-            (Some(named), _) => Self::at(named, token),
-            (None, Some(address)) => Self::at(&format!("http://{address}"), token),
-            (None, None) => Err(CommandError::WithHint(
-                "the config switches the daemon's listener off".to_owned(),
-                "name another daemon with --server URL".to_owned(),
-            )),
-        }
+        let own = listen.map(|address| format!("http://{address}"));
+        let of_config = || configured?.token?.resolve(environment).ok();
+        let of_environment = environment.lookup("APINIZER_GITOPS_TOKEN").ok();
+        let Some(named) = named else {
+            let own = own.ok_or_else(|| {
+                CommandError::WithHint(
+                    "the config switches the daemon's listener off".to_owned(),
+                    "name another daemon with --server URL".to_owned(),
+                )
+            })?;
+            return Self::at(own, of_config().or(of_environment));
+        };
+        let url = host::manager(named).map(|manager| manager.url);
+        let url = url.map_err(|why| CommandError::Failed(format!("the URL of --server: {why}")))?;
+        let is_own = own.is_some_and(|own| host::to_compare(&own) == host::to_compare(&url));
+        let token = of_environment.or_else(|| of_config().filter(|_| is_own));
+        Self::at(url, token)
     }
 
     /// The daemon at an address.
-    fn at(address: &str, token: Option<Sensitive>) -> Result<Self, CommandError> {
+    fn at(address: String, token: Option<Sensitive>) -> Result<Self, CommandError> {
         let client = reqwest::Client::builder()
             .timeout(DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
@@ -66,7 +75,6 @@ impl DaemonClient {
             .map_err(CommandError::failed)?;
         let redactor = Redactor::default();
         token.iter().for_each(|token| redactor.learn(token.expose()));
-        let address = address.trim_end_matches('/').to_owned();
         Ok(Self { client, address, token, redactor })
     }
 
@@ -90,14 +98,10 @@ impl DaemonClient {
         path: &str,
         target: Option<&str>,
     ) -> Result<Value, CommandError> {
-        let mut url = format!("{}/api/v1/{path}", self.address)
-            .parse::<url::Url>()
-            .map_err(|error| CommandError::Failed(format!("`{}`: {error}", self.address)))?;
-        if let Some(target) = target {
-            url.query_pairs_mut().append_pair("target", target);
-        }
         let wanted = if method == Method::GET { StatusCode::OK } else { StatusCode::ACCEPTED };
-        let mut request = self.client.request(method, url);
+        let url = format!("{}/api/v1/{path}", self.address);
+        let url = url::Url::parse_with_params(&url, target.map(|target| ("target", target)));
+        let mut request = self.client.request(method, url.map_err(CommandError::failed)?);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
@@ -120,11 +124,12 @@ impl DaemonClient {
     fn refused(&self, code: StatusCode, said: &str) -> CommandError {
         let said = clean(&self.redactor, said);
         let said = if said.is_empty() { said } else { format!(": {said}") };
+        let message = format!("the daemon at {} answers {code}{said}", self.address);
         let hint = match code {
             StatusCode::NOT_FOUND => "`apinizer-gitops status` shows the daemon's targets",
-            _ => "if it asks for a token, set APINIZER_GITOPS_TOKEN",
+            StatusCode::UNAUTHORIZED => "set APINIZER_GITOPS_TOKEN or the config's `server.token`",
+            _ => return CommandError::Failed(message),
         };
-        let message = format!("the daemon at {} answers {code}{said}", self.address);
         CommandError::WithHint(message, hint.to_owned())
     }
 
@@ -160,8 +165,8 @@ impl DaemonClient {
 /// Whether an object is a status, by what every status has.
 fn is_status(said: &Value) -> bool {
     let is_target = |target: &Value| {
-        let has = |key| target[key].is_string();
-        has("name") && has("state") && target["connections"].is_array()
+        let of_text = [&target["name"], &target["state"]];
+        of_text.iter().all(|value| value.is_string()) && target["connections"].is_array()
     };
     let targets = said["targets"].as_array();
     said["version"].is_string() && targets.is_some_and(|all| all.iter().all(is_target))
@@ -172,10 +177,6 @@ fn is_status(said: &Value) -> bool {
 /// # Errors
 /// No daemon answers.
 pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, CommandError> {
-    if let (true, Some(address)) = (args.probe, &args.server) {
-        // The probe of a container needs neither a token nor a config that can be read.
-        return DaemonClient::at(address, None)?.probe().await;
-    }
     let daemon = DaemonClient::find(args.server.as_deref(), context)?;
     if args.probe {
         return daemon.probe().await;
@@ -274,7 +275,7 @@ fn outcome(
         return Ok(None);
     }
     let outcome = answered["outcome"].as_str().unwrap_or_default().replace('_', " ");
-    let text = |value: &'_ Value| value.as_str().map(str::to_owned);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
     let unread =
         text(&answered["unread"]).map(|why| format!(", but the newest commit was not read: {why}"));
     let error = || text(&target["error"]).map(|error| format!(": {error}"));

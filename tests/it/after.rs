@@ -25,9 +25,9 @@ impl Two {
     fn configure(&mut self, after: &str) {
         let token = "'${env:APINIZER_TOKEN}'";
         let prod = self.prod.url();
-        self.staging.env.insert("ADMIN".into(), "admin".into());
+        self.staging.env.insert("APINIZER_GITOPS_TOKEN".into(), "admin".into());
         self.staging.config(&format!(
-            "source: {{{CHECKOUT}}}\nserver: {{token: '${{env:ADMIN}}'}}\ntargets:\n  \
+            "source: {{{CHECKOUT}}}\nserver: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\ntargets:\n  \
              - {{name: staging, url: '{{url}}', project: demo, token: {token}}}\n  \
              - {{name: prod, url: '{prod}', project: demo, token: {token}, after: {after}, resync: 1s}}\n"
         ));

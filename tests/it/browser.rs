@@ -167,11 +167,11 @@ impl Drop for Browser<'_> {
 
 fn world(target: &str) -> World {
     let mut world = World::new();
-    world.env.insert("ADMIN".to_owned(), "admin-c4nary".to_owned());
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin-c4nary".to_owned());
     world.config(&format!(
         "source: {{path: '{{repo}}'}}\ntargets:\n  - name: prod\n    url: {{url}}\n    \
          project: demo\n    token: ${{env:APINIZER_TOKEN}}\n    {target}\n\
-         server: {{token: '${{env:ADMIN}}'}}\n"
+         server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n"
     ));
     world
 }
@@ -345,7 +345,7 @@ fn a_wall_is_used_whole_and_a_phone_scrolls_down_only() {
 #[ignore = "writes docs/status-page.png"]
 fn the_picture_of_the_readme() {
     let mut world = World::new();
-    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin".to_owned());
     let target = |name: &str, project: &str, more: &str| {
         format!(
             "  - name: {name}\n    url: {{url}}\n    project: {project}\n    \
@@ -354,7 +354,7 @@ fn the_picture_of_the_readme() {
     };
     world.alter_projects(&["demo", "Orders"]);
     world.config(&format!(
-        "source: {{path: repo}}\ntargets:\n{}{}server: {{token: '${{env:ADMIN}}'}}\n",
+        "source: {{path: repo}}\ntargets:\n{}{}server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n",
         target("prod", "demo", "drift: report\n    max_deletes: 1"),
         target("staging", "Orders", "prune: true"),
     ));

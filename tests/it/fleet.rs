@@ -21,8 +21,10 @@ pub(crate) fn fleet() -> World {
     let mut world = World::new();
     let names: Vec<String> = (0..TARGETS).map(project).collect();
     world.alter_projects(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
-    let mut config = "source: {path: repo}\nserver: {token: '${env:ADMIN}'}\ntargets:\n".to_owned();
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin".to_owned());
+    let mut config =
+        "source: {path: repo}\nserver: {token: '${env:APINIZER_GITOPS_TOKEN}'}\ntargets:\n"
+            .to_owned();
     for (number, project) in names.iter().enumerate() {
         writeln!(
             config,

@@ -128,9 +128,9 @@ fn what_a_rule_of_the_user_stops_and_who_consents_is_told() {
 #[test]
 fn a_daemon_tells_each_event_once_and_over_a_restart() {
     let mut world = World::new();
-    world.env.insert("ADMIN".into(), "admin".into());
+    world.env.insert("APINIZER_GITOPS_TOKEN".into(), "admin".into());
     let config = one_target(CHECKOUT, "resync: 1s\nmax_deletes: 0");
-    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{config}"));
     world.write_email("a", "port: 1\n");
     world.commit_email("b", "");
     let start = |world: &World, arguments: &[&str]| {
@@ -198,7 +198,7 @@ fn a_daemon_tells_each_event_once_and_over_a_restart() {
     world.write_email("a", "port: 2\n");
     drop(daemon);
     world.config(&format!(
-        "server: {{token: '${{env:ADMIN}}'}}\n{}",
+        "server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{}",
         one_target(CHECKOUT, "resync: 1h\ndrift: report")
     ));
     world.commit("another port");

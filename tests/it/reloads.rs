@@ -89,9 +89,9 @@ fn a_start_and_a_reload_are_the_cause_of_the_reconcile_that_follows_the_first_fe
 #[test]
 fn a_request_beside_a_reload_is_answered() {
     let mut world = World::new();
-    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin".to_owned());
     let target = one_target(CHECKOUT, "resync: 24h");
-    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{target}"));
+    world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{target}"));
     world.commit_email("a", "");
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
@@ -148,8 +148,11 @@ fn a_request_that_is_waited_for_ends_though_a_reload_changes_the_targets() {
     ] {
         let mut world = World::settled(&["a"]);
         world.alter_projects(&["demo", "other"]);
-        world.env.insert("ADMIN".to_owned(), "admin".to_owned());
-        let config = format!("server: {{token: '${{env:ADMIN}}'}}\n{}", one_target(CHECKOUT, ""));
+        world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin".to_owned());
+        let config = format!(
+            "server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{}",
+            one_target(CHECKOUT, "")
+        );
         world.config(&config);
         let daemon = Running::start(&world, &[]);
         eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);

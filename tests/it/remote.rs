@@ -22,9 +22,9 @@ pub(crate) fn follow(world: &mut World, url: &str, source: &str, target: &str) {
 
 /// Follows a url from now on, and takes orders with a token.
 fn takes_orders(world: &mut World, url: &str) {
-    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin".to_owned());
     let target = one_target(&format!("url: '{url}', poll: 1s"), "resync: 1s");
-    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{target}"));
+    world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{target}"));
 }
 
 fn give_token(world: &mut World, token: &str) {

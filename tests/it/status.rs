@@ -66,18 +66,51 @@ fn healthy_is_0_and_anything_wrong_is_1() {
 }
 
 #[test]
-fn a_token_of_the_config_is_used() {
+fn a_daemon_that_other_machines_reach_asks_for_the_token() {
     let mut world = World::new();
-    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
-    let server = "server: {token: '${env:ADMIN}'}\n";
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin".to_owned());
+    let server = "server: {token: '${env:APINIZER_GITOPS_TOKEN}'}\n";
     world.config(&format!("{}{server}", one_target(CHECKOUT, "")));
     world.commit_email("a", "");
     let daemon = Running::start(&world, &["--listen", "0.0.0.0:0"]);
     let server = daemon.address.replace("0.0.0.0", "127.0.0.1");
     eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
     world.run(&["status", "--server", &server]).code(0);
-    world.env.insert("ADMIN".to_owned(), "other".to_owned());
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "other".to_owned());
     world.run(&["status", "--server", &server]).code(1).says("401").says("APINIZER_GITOPS_TOKEN");
+}
+
+#[test]
+fn the_token_of_the_config_goes_to_the_listener_of_the_config_alone() {
+    let mut world = World::new();
+    let address = other_server(&world, |sent| {
+        let token = match sent {
+            "Bearer admin" => "the token of the config",
+            "Bearer other" => "the token of the environment",
+            _ => "no token",
+        };
+        (StatusCode::FORBIDDEN, token.into())
+    });
+    let config = |world: &mut World, listen: &str| {
+        let server = format!("server: {{token: '${{env:ADMIN}}', listen: '{listen}'}}\n");
+        world.config(&format!("{}{server}", one_target(CHECKOUT, "")));
+    };
+    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    config(&mut world, address.trim_start_matches("http://"));
+    let named = ["suspend", "--server", &address];
+    for arguments in [&["suspend"][..], &named] {
+        let ran = world.run(arguments).code(1).says("the token of the config");
+        assert!(!ran.stderr.contains("APINIZER_GITOPS_TOKEN"), "{ran:?}");
+    }
+    config(&mut world, "127.0.0.1:9");
+    world.run(&named).code(1).says("no token");
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "other".to_owned());
+    world.run(&named).code(1).says("the token of the environment");
+    world.config("targets: [");
+    world.run(&named).code(1).says("the token of the environment");
+    let with_user = address.replace("http://", "http://ada:of-ada@");
+    let ran = world.run(&["status", "--server", &with_user]).code(1).says("user info");
+    assert!(!ran.stderr.contains("of-ada"), "{ran:?}");
 }
 
 #[test]

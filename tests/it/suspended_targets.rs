@@ -16,9 +16,9 @@ use crate::world::{CHECKOUT, World, one_target, refusal};
 /// A target that a daemon was told to suspend; the daemon has ended.
 fn suspended() -> World {
     let mut world = World::settled(&["a", "b"]);
-    world.env.insert("ADMIN".into(), "admin".into());
+    world.env.insert("APINIZER_GITOPS_TOKEN".into(), "admin".into());
     let config = one_target(CHECKOUT, "");
-    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{config}"));
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
     world
@@ -50,9 +50,9 @@ fn an_apply_holds_a_suspended_target_and_says_so() {
 fn a_suspension_that_was_accepted_outlives_the_end_of_the_daemon() {
     for _ in 0..5 {
         let mut world = World::settled(&["a"]);
-        world.env.insert("ADMIN".into(), "admin".into());
+        world.env.insert("APINIZER_GITOPS_TOKEN".into(), "admin".into());
         let config = one_target(CHECKOUT, "");
-        world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+        world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{config}"));
         let mut daemon = Running::start(&world, &[]);
         eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
         world.run(&["suspend", "--server", &daemon.address]).code(0);
@@ -114,9 +114,9 @@ fn protect_counts_from_a_pass_over_a_suspended_target() {
 /// A daemon that takes orders with the token `admin`.
 fn administered() -> (World, Running) {
     let mut world = World::settled(&["a"]);
-    world.env.insert("ADMIN".into(), "admin".into());
+    world.env.insert("APINIZER_GITOPS_TOKEN".into(), "admin".into());
     let config = one_target(CHECKOUT, "");
-    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{config}"));
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
     (world, daemon)
@@ -193,9 +193,9 @@ fn a_suspension_outlives_a_reload_and_a_state_that_is_deleted() {
 fn a_suspension_is_saved_while_a_call_hangs_and_no_other_call_starts() {
     for (method, path) in [(Method::GET, "type=email"), (Method::PUT, "/a/")] {
         let mut world = World::settled(&["a", "b"]);
-        world.env.insert("ADMIN".into(), "admin".into());
+        world.env.insert("APINIZER_GITOPS_TOKEN".into(), "admin".into());
         let config = one_target(CHECKOUT, "concurrency: 1");
-        world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+        world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{config}"));
         let daemon = Running::start(&world, &[]);
         eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
         let gate = world.control().gate(Some(method), path, Moment::Before);
@@ -228,9 +228,9 @@ fn the_end_tells_of_a_suspension_that_could_not_be_saved() {
 #[test]
 fn a_dry_run_takes_no_suspension() {
     let mut world = World::settled(&["a"]);
-    world.env.insert("ADMIN".into(), "admin".into());
+    world.env.insert("APINIZER_GITOPS_TOKEN".into(), "admin".into());
     let config = one_target(CHECKOUT, "");
-    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    world.config(&format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{config}"));
     let daemon = Running::start(&world, &["--dry-run"]);
     for verb in ["suspend", "resume"] {
         let ran = world.run(&[verb, "--server", &daemon.address]);
@@ -288,7 +288,7 @@ fn targets_whose_suspension_cannot_be_saved_keep_no_other_waiting() {
 fn named(name: &str, project: &str, more: &str) -> String {
     let target = one_target(CHECKOUT, "").replace("name: default", &format!("name: {name}"));
     let target = target.replace("project: demo", &format!("project: {project}"));
-    format!("server: {{token: '${{env:ADMIN}}'}}\n{target}{more}")
+    format!("server: {{token: '${{env:APINIZER_GITOPS_TOKEN}}'}}\n{target}{more}")
 }
 
 /// Reads a config and waits until it is in force.

@@ -90,8 +90,8 @@ fn other_machines_need_the_token_and_a_missing_one_is_told() {
     assert_eq!(daemon.send(&world, "GET", "/", "x"), 403);
     assert_eq!(daemon.send(&world, "GET", "/metrics", "x"), 200);
     drop(daemon);
-    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
-    with_server(&mut world, "{token: '${env:ADMIN}'}");
+    world.env.insert("APINIZER_GITOPS_TOKEN".to_owned(), "admin".to_owned());
+    with_server(&mut world, "{token: '${env:APINIZER_GITOPS_TOKEN}'}");
     let daemon = Running::start(&world, &["--listen", "0.0.0.0:0"]);
     assert!(!daemon.logs().contains("no `server.token` is set"));
     for (path, wrong, right) in [
