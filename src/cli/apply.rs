@@ -38,8 +38,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     refuse_unsigned(&session.engine.config, args.read.worktree)?;
     let base = args.read.base.as_deref();
     session.asked = base.is_none().then(|| context.asked("apply"));
-    let mut options =
-        session.options(context, "apply", &args.narrow, Some(&args.writes), base).await?;
+    let mut options = session.options(context, "apply", &args.narrow, &args.writes, base).await?;
     options.read_back = ReadBackMode::Due;
     options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
@@ -49,7 +48,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
             ControlFlow::Break(code) => return Ok(code),
         }
         // The answer may have come late: a commit since then is a difference too.
-        session.fetch_again().await?;
+        session.fetch().await?;
         snapshot = session.snapshot(&args.read).await?;
     }
     // Not before: at the prompt Ctrl-C ends the program as it does everywhere.
@@ -65,8 +64,9 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     if !stale.as_ref().is_ok_and(Vec::is_empty) {
         drop(prepared);
         term.give_back().await;
+        let stale = stale?;
         context.say("held: the plan no longer fits, and nothing was applied:");
-        stale?.iter().for_each(|line| context.say_line(&format!("  {line}")));
+        stale.iter().for_each(|line| context.say_line(&format!("  {line}")));
         context.say("Make a new plan and apply that.");
         return Ok(HELD);
     }
@@ -236,18 +236,20 @@ fn repeat_options(
         || writes.allow_deletes && !options.writes.allow_deletes
         || writes.resend_secrets && !options.writes.resend_secrets
         || read.worktree && !options.worktree
+        || read.rev.is_some() && options.worktree
+        || read.base.is_some() && read.base != options.base
     {
         return Err(CommandError::WithHint(
             "a saved plan is carried out as it stands".to_owned(),
-            "give what narrows it, consents, `--resend-secrets` and `--worktree` to the `plan` that \
-             saves it"
+            "give what narrows it, consents, `--resend-secrets`, `--base` and `--worktree` to the \
+             `plan` that saves it"
                 .to_owned(),
         ));
     }
     *narrow = NarrowArgs { targets: names, ..options.narrow };
     *writes = WriteArgs { lock_timeout: writes.lock_timeout, ..options.writes };
     read.worktree = options.worktree;
-    read.base = read.base.take().or(options.base);
+    read.base = options.base;
     Ok(targets)
 }
 

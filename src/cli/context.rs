@@ -161,12 +161,8 @@ impl Context {
     /// # Errors
     /// A result could not be written, so its reader has not all of them.
     pub fn written(&self) -> Result<(), CommandError> {
-        match self.unwritten.get() {
-            Some(problem) => {
-                Err(CommandError::Failed(format!("cannot write to stdout: {problem}")))
-            }
-            None => Ok(()),
-        }
+        let Some(problem) = self.unwritten.get() else { return Ok(()) };
+        Err(CommandError::Failed(format!("cannot write to stdout: {problem}")))
     }
 
     /// How calls are made again. On a terminal the person who waits is told of it.

@@ -6,7 +6,7 @@ use crate::audit::{Event, HistoryFile};
 use crate::cli::CommandError;
 use crate::cli::args::{HistoryArgs, TextOrJson};
 use crate::cli::context::Context;
-use crate::cli::session::narrow;
+use crate::cli::session::keep_targets;
 use crate::plan::Filter;
 use crate::report::exit::DONE;
 use crate::report::{FORMAT_VERSION, escape, line};
@@ -18,7 +18,7 @@ use crate::state::StateFile;
 /// The config cannot be used, or a file cannot be read.
 pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     let mut config = context.config()?;
-    narrow(&mut config, &args.targets)?;
+    keep_targets(&mut config, &args.targets)?;
     let filter = Filter::new(&args.names, &[]);
     let is_wanted = |event: &Event| {
         let names =
@@ -34,13 +34,11 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
         events.extend(found.into_iter().filter(is_wanted));
     }
     events.sort_by_key(|event| event.time);
+    let json = || json!({"format_version": FORMAT_VERSION, "events": events});
     match args.output {
         TextOrJson::Text if events.is_empty() => context.say("No such event is known."),
         TextOrJson::Text => context.print(&text(&events)),
-        TextOrJson::Json => {
-            let shown = json!({"format_version": FORMAT_VERSION, "events": events});
-            context.print_json(&shown);
-        }
+        TextOrJson::Json => context.print_json(&json()),
     }
     Ok(DONE)
 }

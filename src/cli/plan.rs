@@ -53,8 +53,7 @@ pub(super) struct SavedOptions {
 pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError> {
     let mut session = Session::new(context, &args.narrow.targets)?;
     let base = args.read.base.as_deref();
-    let mut options =
-        session.options(context, "plan", &args.narrow, Some(&args.writes), base).await?;
+    let mut options = session.options(context, "plan", &args.narrow, &args.writes, base).await?;
     options.with_secrets = !args.without_secrets;
     if args.verify_secrets {
         options.read_back = ReadBackMode::All;
@@ -87,7 +86,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
 }
 
 /// Shows a plan in the form that was asked for.
-pub(super) fn show(context: &Context, plan: &Plan, output: Output, style: &Style) {
+fn show(context: &Context, plan: &Plan, output: Output, style: &Style) {
     match output {
         Output::Text => context.print(&report::plan::text(plan, style)),
         Output::Json => context.print_json(&report::plan::json(plan, style)),

@@ -5,8 +5,10 @@ use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::task::block_in_place;
+
 use super::CommandError;
-use super::args::{PullArgs, ReadArgs, TextOrJson};
+use super::args::{PullArgs, ReadArgs, TextOrJson, WriteArgs};
 use super::context::Context;
 use super::export::prefix;
 use super::session::Session;
@@ -37,7 +39,8 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         ));
     }
     let base = args.base.as_deref();
-    let options = session.options(context, "pull", &args.narrow, None, base).await?;
+    let options =
+        session.options(context, "pull", &args.narrow, &WriteArgs::default(), base).await?;
     let snapshot = session.snapshot(&ReadArgs { worktree: true, ..ReadArgs::default() }).await?;
     let repository = session.open().await?.repository().map_err(CommandError::failed)?;
     let prepared = session.prepare(&snapshot, &options).await;
@@ -48,6 +51,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         }
         notices.iter().for_each(|notice| context.say_line(&format!("note: {name}: {notice}")));
     }
+    let declared = || declared_names(&session, &snapshot, &targets);
     let mut pulled = Pulled {
         session: &session,
         snapshot: &snapshot,
@@ -57,32 +61,26 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         pull: Pull::default(),
         before: Texts::new(),
         new: BTreeMap::new(),
-        declared: BTreeSet::new(),
+        declared: if args.unmanaged { block_in_place(declared)? } else { BTreeSet::new() },
         not_written: Vec::new(),
     };
-    if args.unmanaged {
-        pulled.declared = tokio::task::block_in_place(|| pulled.declared_names())?;
-    }
     for prepared in &prepared {
-        tokio::task::block_in_place(|| pulled.edit(prepared))?;
+        block_in_place(|| pulled.edit(prepared))?;
         if args.unmanaged {
             pulled.add_unmanaged(prepared, context).await?;
         }
     }
-    let changes = pulled.changes();
+    let mut changes = pulled.changes();
     refuse_links(&snapshot, &changes)?;
     if !args.force {
         refuse_uncommitted(&repository, &session, &changes)?;
     }
-    if !args.check {
-        tokio::task::block_in_place(|| {
-            changes.iter().try_for_each(|change| write(&pulled.root, change))
-        })?;
+    let write = || write_all(&pulled.root, &mut changes);
+    let written = if args.check { Ok(()) } else { block_in_place(write) };
+    if written.is_ok() || !changes.is_empty() {
+        pulled.tell(&changes, args, context);
     }
-    pulled.print(&changes, args.output, context);
-    if !context.global.quiet {
-        tell(&changes, &targets, args.check, context);
-    }
+    written?;
     Ok(if changes.is_empty() { DONE } else { PENDING })
 }
 
@@ -97,20 +95,18 @@ fn readers<'t>(targets: &'t [Target], place: &Path) -> Vec<&'t str> {
     readers.map(|target| target.name.as_str()).collect()
 }
 
-/// Says how many files were changed, and which of them several targets read.
-fn tell(changes: &[FileChange], targets: &[Target], is_check: bool, context: &Context) {
-    for FileChange { path, .. } in changes.iter().filter(|change| change.before.is_some()) {
-        let readers = readers(targets, Path::new(path));
-        if readers.len() > 1 {
-            let readers = readers.join(", ");
-            context.say_line(&format!("note: {path} is read for several targets: {readers}"));
-        }
-    }
-    let did = if is_check { "would change" } else { "changed" };
-    context.say(&match changes.len() {
-        0 => "nothing to write".to_owned(),
-        count => format!("{did} {}", counted(count, "file")),
-    });
+/// The names that documents have, for whatever target.
+fn declared_names(
+    session: &Session,
+    snapshot: &Snapshot,
+    targets: &[Target],
+) -> Result<BTreeSet<ConnectionName>, CommandError> {
+    let engine = &session.engine;
+    let paths: Vec<String> = targets.iter().flat_map(|target| target.paths.clone()).collect();
+    let listing = snapshot.folders(&paths, engine.config_file.as_deref());
+    let listing = listing.map_err(CommandError::failed)?;
+    let reader = snapshot.reader();
+    Ok(document::layers(&listing.folders, &engine.cache, &reader).into_keys().collect())
 }
 
 /// The texts of the working tree as they change.
@@ -133,17 +129,6 @@ struct Pulled<'a> {
 }
 
 impl Pulled<'_> {
-    /// The names that documents have, for whatever target.
-    fn declared_names(&self) -> Result<BTreeSet<ConnectionName>, CommandError> {
-        let engine = &self.session.engine;
-        let paths: Vec<String> =
-            self.targets.iter().flat_map(|target| target.paths.clone()).collect();
-        let listing = self.snapshot.folders(&paths, engine.config_file.as_deref());
-        let listing = listing.map_err(CommandError::failed)?;
-        let reader = self.snapshot.reader();
-        Ok(document::layers(&listing.folders, &engine.cache, &reader).into_keys().collect())
-    }
-
     /// Writes the drift of one target into the texts.
     fn edit(&mut self, prepared: &Prepared<'_>) -> Result<(), CommandError> {
         let (engine, target) = (&self.session.engine, prepared.target);
@@ -196,9 +181,9 @@ impl Pulled<'_> {
         let unmanaged: BTreeSet<_> = prepared.plan.unmanaged().map(|entry| &entry.name).collect();
         let listed =
             ready.observed.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
-        let listed: Vec<_> = listed.map(|(_, live)| live.clone()).collect();
-        let (fresh, known): (Vec<_>, Vec<_>) =
-            listed.into_iter().partition(|live| !self.declared.contains(&live.name));
+        let (fresh, known): (Vec<_>, Vec<_>) = listed
+            .map(|(_, live)| live.clone())
+            .partition(|live| !self.declared.contains(&live.name));
         self.not_written.extend(known.into_iter().map(|live| NotWritten {
             target: target.name.clone(),
             type_name: live.type_name,
@@ -237,10 +222,11 @@ impl Pulled<'_> {
         Ok(())
     }
 
-    /// Shows the differences, and the list of what is not written.
-    fn print(&self, changes: &[FileChange], output: TextOrJson, context: &Context) {
+    /// Shows the differences and the list of what is not written, and says how many files were changed and
+    /// which of them several targets read.
+    fn tell(&self, changes: &[FileChange], args: &PullArgs, context: &Context) {
         let redact = |text: &str| self.session.engine.redactor.redact(text);
-        match output {
+        match args.output {
             TextOrJson::Json => {
                 context.print_json(&report::json(changes, &self.not_written, &redact));
             }
@@ -249,6 +235,21 @@ impl Pulled<'_> {
                 context.print(&redact(&text));
             }
         }
+        if context.global.quiet {
+            return;
+        }
+        for FileChange { path, .. } in changes.iter().filter(|change| change.before.is_some()) {
+            let readers = readers(self.targets, Path::new(path));
+            if readers.len() > 1 {
+                let readers = readers.join(", ");
+                context.say_line(&format!("note: {path} is read for several targets: {readers}"));
+            }
+        }
+        let did = if args.check { "would change" } else { "changed" };
+        context.say(&match changes.len() {
+            0 => "nothing to write".to_owned(),
+            count => format!("{did} {}", counted(count, "file")),
+        });
     }
 
     /// The files that are not as they were read, and the new ones.
@@ -285,7 +286,7 @@ fn refuse_uncommitted(
 ) -> Result<(), CommandError> {
     let paths: Vec<String> =
         session.engine.config.targets.iter().flat_map(|target| target.paths.clone()).collect();
-    let uncommitted = tokio::task::block_in_place(|| repository.uncommitted(&paths, true));
+    let uncommitted = block_in_place(|| repository.uncommitted(&paths, true));
     let Some(uncommitted) = uncommitted else {
         return Err(CommandError::WithHint(
             "git did not say which files have changes that are not committed".to_owned(),
@@ -302,6 +303,17 @@ fn refuse_uncommitted(
         format!("changes that are not committed are in {}: nothing was written", named.join(", ")),
         "commit or stash them, or pull with --force".to_owned(),
     ))
+}
+
+/// Writes the files up to the first that cannot be written; `changes` are then those that are written.
+fn write_all(root: &Path, changes: &mut Vec<FileChange>) -> Result<(), CommandError> {
+    for (count, change) in changes.iter().enumerate() {
+        if let Err(error) = write(root, change) {
+            changes.truncate(count);
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file whole or not at all. A link in its place is replaced and not followed; a file that
@@ -334,4 +346,26 @@ fn write(root: &Path, change: &FileChange) -> Result<(), CommandError> {
     file.as_file().sync_all().map_err(&failed)?;
     file.as_file().set_permissions(found.permissions()).map_err(&failed)?;
     file.persist(&path).map(drop).map_err(|error| failed(error.error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_before_one_that_cannot_be_written_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let change = |path: &str, now: &str| {
+            std::fs::write(folder.path().join(path), now).unwrap();
+            let (before, after) = (Some("as read".to_owned()), "pulled".to_owned());
+            FileChange { path: path.to_owned(), before, after }
+        };
+        let mut changes =
+            vec![change("a", "as read"), change("b", "changed meanwhile"), change("c", "as read")];
+        let error = write_all(folder.path(), &mut changes).unwrap_err();
+        assert!(error.to_string().contains("b has changed meanwhile"), "{error}");
+        assert_eq!(changes.iter().map(|change| &*change.path).collect::<Vec<_>>(), ["a"]);
+        let text = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
+        assert_eq!([text("a"), text("b"), text("c")], ["pulled", "changed meanwhile", "as read"]);
+    }
 }

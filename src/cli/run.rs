@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::CommandError;
 use super::args::RunArgs;
 use super::context::Context;
-use super::session::{narrow, refuse_unsigned};
+use super::session::{keep_targets, refuse_unsigned};
 use super::signals::{EndSignals, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
@@ -78,7 +78,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
 
 fn config(args: &RunArgs, context: &Context) -> Result<Config, CommandError> {
     let mut config = context.config()?;
-    narrow(&mut config, &args.targets)?;
+    keep_targets(&mut config, &args.targets)?;
     refuse_unsigned(&config, args.worktree && !args.dry_run)?;
     if let Some(listen) = &args.listen {
         config.server.listen = parse_listen(listen).map_err(CommandError::failed)?;

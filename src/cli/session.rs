@@ -46,7 +46,7 @@ impl Session {
         mut config: Config,
         targets: &[String],
     ) -> Result<Self, CommandError> {
-        narrow(&mut config, targets)?;
+        keep_targets(&mut config, targets)?;
         let engine = Engine::new(config, context.environment.clone());
         Ok(Self { engine, asked: None, source: None })
     }
@@ -74,12 +74,13 @@ impl Session {
         context: &Context,
         verb: &str,
         narrow: &NarrowArgs,
-        writes: Option<&WriteArgs>,
+        writes: &WriteArgs,
         base: Option<&str>,
     ) -> Result<RunOptions, CommandError> {
         known_types(&narrow.types)?;
-        let allowed = writes.cloned().unwrap_or_default();
+        let allowed = writes.clone();
         self.knows_rules(&allowed.allow)?;
+        let allow_delete = allowed.allow_delete.iter().map(|name| name.as_str().into());
         let base_revision = match base {
             Some(base) => Some(self.revision(base).await?),
             None => None,
@@ -89,11 +90,7 @@ impl Session {
             requests: RunRequests {
                 filter: Filter::new(&narrow.names, &narrow.types),
                 allow_deletes: allowed.allow_deletes,
-                allow_delete: allowed
-                    .allow_delete
-                    .iter()
-                    .map(|name| name.as_str().into())
-                    .collect(),
+                allow_delete: allow_delete.collect(),
                 allow: allowed.allow,
                 degraded_at_once: true,
             },
@@ -132,7 +129,7 @@ impl Session {
     /// # Errors
     /// The repository, the revision or its signature is not as it should be.
     pub async fn snapshot(&mut self, read: &ReadArgs) -> Result<Snapshot, CommandError> {
-        if let Some(rev) = read.rev.as_ref().filter(|_| !read.worktree) {
+        if let Some(rev) = &read.rev {
             return self.revision(rev).await;
         }
         let mut source = self.open().await?;
@@ -167,8 +164,8 @@ impl Session {
     /// Fetches the source, where it is a url.
     ///
     /// # Errors
-    /// It does not answer any more, or refuses.
-    pub async fn fetch_again(&self) -> Result<(), CommandError> {
+    /// It does not answer, or refuses.
+    pub async fn fetch(&self) -> Result<(), CommandError> {
         let Some(mirror) = &self.engine.mirror else { return Ok(()) };
         mirror.fetch(&CancellationToken::new()).await.map(drop).map_err(CommandError::failed)
     }
@@ -180,7 +177,7 @@ impl Session {
         }
         let source = self.engine.source().map_err(CommandError::failed)?;
         self.engine.mirror = source.mirror().cloned();
-        self.fetch_again().await?;
+        self.fetch().await?;
         self.source = Some(source.clone());
         Ok(source)
     }
@@ -256,7 +253,7 @@ pub(super) fn refuse_unsigned(config: &Config, worktree: bool) -> Result<(), Com
 }
 
 /// Leaves only the named targets in a config.
-pub(super) fn narrow(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
+pub(super) fn keep_targets(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
     for name in names {
         if !config.targets.iter().any(|target| target.name == *name) {
             let known: Vec<&str> = config.targets.iter().map(|t| t.name.as_str()).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::CommandError;
 use super::args::{ReadArgs, ValidateArgs, ValidateOutput};
 use super::context::Context;
-use super::session::{Session, narrow};
+use super::session::{Session, keep_targets};
 use crate::config::{Config, Location, Resolve};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
 use crate::reconcile::load_request;
@@ -66,11 +66,10 @@ fn check_named_files(
     let mut paths: Vec<String> = args.files.iter().map(|p| p.display().to_string()).collect();
     if paths.is_empty() {
         let root = context.global.repo.clone().unwrap_or_else(|| PathBuf::from("."));
-        let chosen = if context.global.paths.is_empty() {
-            vec!["connections".to_owned()]
-        } else {
-            context.global.paths.clone()
-        };
+        let mut chosen = context.global.paths.clone();
+        if chosen.is_empty() {
+            chosen.push("connections".to_owned());
+        }
         paths = chosen.iter().map(|path| root.join(path).display().to_string()).collect();
     }
     let files = Files::named_in(here.clone());
@@ -132,7 +131,7 @@ async fn check_targets(
     mut config: Config,
     notes: &mut BTreeSet<String>,
 ) -> Result<Vec<Diagnostic>, CommandError> {
-    narrow(&mut config, &args.targets)?;
+    keep_targets(&mut config, &args.targets)?;
     let on_disk = args.rev.is_none();
     let config_file = config.file_in_repository();
     let snapshot = match (&config.source.location, on_disk) {

@@ -1,7 +1,7 @@
 //! The costs of a run, in counts: calls that are made and files that are parsed. Never in seconds.
 
 use apinizer_gitops::cli;
-use apinizer_gitops::cli::args::{NarrowArgs, ReadArgs};
+use apinizer_gitops::cli::args::{NarrowArgs, ReadArgs, WriteArgs};
 use apinizer_gitops::cli::context::Context;
 use apinizer_gitops::cli::session::Session;
 
@@ -71,8 +71,8 @@ fn a_commit_that_changes_one_file_parses_one_file() {
     let command = cli::parse(arguments.chain(paths)).unwrap();
     let context = Context::new(command.global, world.env.clone()).unwrap();
     let mut session = Session::new(&context, &[]).unwrap();
-    let everything = NarrowArgs::default();
-    let options = session.options(&context, "plan", &everything, None, None);
+    let (everything, writes) = (NarrowArgs::default(), WriteArgs::default());
+    let options = session.options(&context, "plan", &everything, &writes, None);
     let options = world.block_on(options).unwrap();
 
     let mut parsed_by_a_pass = || {

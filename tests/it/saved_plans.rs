@@ -271,6 +271,29 @@ fn a_saved_plan_is_not_narrowed() {
 }
 
 #[test]
+fn a_saved_plan_takes_no_other_base_and_no_commit_in_place_of_the_working_tree() {
+    let world = World::settled(&["a"]);
+    let base = world.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    let next = world.commit_email("b", "");
+    let file = world.path("plan.json").display().to_string();
+    for (saved, given) in [
+        (&[][..], &["--base", "HEAD~1"][..]),
+        (&["--base", "HEAD~1"], &["--base", &next]),
+        (&["--worktree"], &["--rev", "HEAD"]),
+        (&[], &["--worktree"]),
+    ] {
+        world.run(&[&["plan", "--out", &file], saved].concat()).code(2);
+        world.forget_calls();
+        let ran = world.run(&[&["apply", &file, "--yes"], given].concat()).code(1);
+        ran.says("as it stands");
+        assert!(world.calls().is_empty(), "{saved:?} {given:?}");
+    }
+    world.run(&["plan", "--out", &file, "--base", &base]).code(2);
+    world.run(&["apply", &file, "--yes", "--base", &base]).code(0);
+    assert_eq!(world.writes(), ["POST b"]);
+}
+
+#[test]
 fn a_saved_plan_whose_reason_is_gone_is_stale() {
     let mut world = World::settled(&["a", "b"]);
     world.env.insert("SMTP_PASSWORD".into(), "rotated".into());
