@@ -40,10 +40,12 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let (forgotten, unknown) = edited.map_err(CommandError::failed)?;
     let trail = session.engine.trail(target, true).of_run(None, &context.asked("forget"));
     for name in &forgotten {
-        let then = if declared.contains(name) {
-            "git still declares it, or renames a connection from it, so the next run adopts it again"
-        } else {
-            "it is unmanaged from now on"
+        let then = match &declared {
+            Some(declared) if declared.contains(name) => {
+                "git still declares it, or renames a connection from it, so the next run adopts it again"
+            }
+            Some(_) => "it is unmanaged from now on",
+            None => "the next run adopts it again if git still declares it",
         };
         context.print(&format!("forgot {name}: {then}"));
         trail.forgot(name);
@@ -55,16 +57,13 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     Err(CommandError::Failed(format!("not in the inventory of `{}`: {which}", target.name)))
 }
 
-/// The names that the newest commit declares, and those that it renames connections from; none where it
+/// The names that the newest commit declares, and those that it renames connections from; `None`: it
 /// cannot be read.
-async fn declared_now(session: &mut Session) -> BTreeSet<ConnectionName> {
-    let Ok(snapshot) = session.snapshot(&ReadArgs::default()).await else {
-        return BTreeSet::new();
-    };
-    let Ok(target) = session.single_target() else { return BTreeSet::new() };
+async fn declared_now(session: &mut Session) -> Option<BTreeSet<ConnectionName>> {
+    let snapshot = session.snapshot(&ReadArgs::default()).await.ok()?;
+    let target = session.single_target().ok()?;
     let load = || load_target(&session.engine, target, &snapshot);
-    let loaded = tokio::task::block_in_place(load);
-    let documents = loaded.map(|loaded| loaded.contents.documents).unwrap_or_default();
+    let documents = tokio::task::block_in_place(load).ok()?.contents.documents;
     let names = documents.into_iter().flat_map(|d| [Some(d.name), d.options.renamed_from]);
-    names.flatten().collect()
+    Some(names.flatten().collect())
 }

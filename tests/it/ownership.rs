@@ -124,6 +124,8 @@ fn forgetting_a_declared_name_says_that_the_next_pass_adopts_it() {
     world.apply().code(0);
     assert_eq!(world.remembered("owned").as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
     assert_eq!(world.names(), ["a", "b"]);
+    std::fs::rename(world.repo().join(".git"), world.path("away.git")).unwrap();
+    world.run(&["forget", "a"]).code(0).says("adopts it again if git still declares it");
 }
 
 #[test]
