@@ -2,7 +2,7 @@
 //!
 //! Arguments are data ([`args`]): their doc comments are the help, the man page and the
 //! completions. A verb is in the file of its name; those that ask a running daemon are in `daemon_client`,
-//! those that need no config in `describe`.
+//! those that say what the program knows in `describe`.
 
 pub mod apply;
 pub mod args;
@@ -56,10 +56,10 @@ pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }
 
-/// Runs a command; the exit code of its success.
+/// Runs a command; its exit code.
 ///
 /// # Errors
-/// The command was stopped, or its result could not be written; the process ends with 1.
+/// The command could not do its work, or its result could not be written; the process ends with 1.
 pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandError> {
     let code = perform(command, context).await?;
     context.written()?;
@@ -91,9 +91,7 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
     }
 }
 
-// How a command ends when it cannot do its work: one message, its hints, and exit code 1.
-
-/// Why a command could not do its work.
+/// Why a command could not do its work: one message, its hint, and exit code 1.
 #[derive(Clone, Debug)]
 pub enum CommandError {
     /// A sentence, shown behind `error: `.

@@ -82,8 +82,7 @@ pub enum StateError {
     },
     /// Another process works on the target.
     #[error(
-        "the state {path} is locked by {holder}: wait for it, or give it more time with \
-         --lock-timeout"
+        "the state {path} is locked by {holder}: wait for it; `apply` and `forget` take --lock-timeout"
     )]
     Locked {
         /// The lock file.
@@ -207,15 +206,18 @@ impl StateFile {
 
     /// Whether there is a record; one that cannot be read counts.
     pub fn exists(&self) -> bool {
-        if let Some(store) = &self.store {
-            return !matches!(store.read(), Ok(None));
-        }
-        self.path.exists()
+        !matches!(self.bytes(), Ok(None))
     }
 
     /// Where the record is, in words.
     fn place(&self) -> String {
         self.store.as_ref().map_or_else(|| self.shown.display().to_string(), |store| store.shown())
+    }
+
+    /// The folder of the records, or the store that keeps them, in words.
+    pub(crate) fn home(&self) -> String {
+        let folder = || self.path.parent().unwrap_or(Path::new(".")).display().to_string();
+        self.store.as_ref().map_or_else(folder, |store| store.shown())
     }
 
     fn bytes(&self) -> io::Result<Option<Vec<u8>>> {

@@ -1,8 +1,9 @@
 //! Every command, and the flags that all of them take; those of one command are in `verbs`. The doc
 //! comments are the help text.
 //!
-//! No flag takes a credential: what the tool proves itself with comes from the environment, since
-//! a command line is seen by every process of the machine and kept in shell histories.
+//! No flag takes a credential of a real server (those of the sandbox are made up): what the tool proves
+//! itself with comes from the environment, since a command line is seen by every process of the machine
+//! and kept in shell histories.
 
 mod verbs;
 
@@ -68,7 +69,7 @@ pub enum Command {
     /// Syntax, fields, references, duplicates, overlays and the config are checked. Ends with 0
     /// when clean or with warnings only, with 1 on any error.
     Validate(ValidateArgs),
-    /// Show what would change; nothing is written anywhere.
+    /// Show what would change; nothing is changed, on the server or in the state.
     ///
     /// Ends with 0 in sync, 2 with changes pending or drift reported, 3 when some of the changes
     /// would be held back, 1 on an error or when something is blocked.
@@ -113,7 +114,7 @@ pub enum Command {
     Resume(DaemonArgs),
     /// Show what was written, found, held, consented to and asked for, from the history files.
     ///
-    /// The events of each target are kept beside its state, the last 500 of them.
+    /// The events of each target are kept beside its state, the last 500 of them and older ones that still stand.
     History(HistoryArgs),
     /// Find out how a real server behaves, with connections of the probe's own in a scratch project.
     ///
@@ -245,7 +246,7 @@ pub enum LogFormat {
 
 // Flags of a command that stand before its name.
 //
-// clap takes only the flags of the program there. Here every flag is taken on either side: what
+// clap takes only the flags of the program there. Here every flag with a long name is taken on either side: what
 // stands before the command is put behind it, and the rest is left to clap.
 
 /// Puts the flags that only a command knows behind its name. A line with anything in it that is

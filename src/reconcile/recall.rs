@@ -41,7 +41,7 @@ impl Reconcile<'_> {
         if !options.writes && !file.exists() {
             prepared.plan.notices.push(format!(
                 "there is no state of this target in {} and no --base: deletes cannot be known",
-                engine.config.state_dir.display()
+                file.home()
             ));
         }
         let record = file.read_aside().await.map_err(|error| error.to_string())?;

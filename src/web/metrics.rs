@@ -79,7 +79,7 @@ fn describe() {
         ("apinizer_gitops_last_success_timestamp_seconds", "When a reconcile last succeeded"),
         ("apinizer_gitops_connections", "Connections by how they stand"),
         ("apinizer_gitops_deletes_held", "Deletes and replaces that a rule holds back"),
-        ("apinizer_gitops_not_converging", "Connections that the server rewrites"),
+        ("apinizer_gitops_not_converging", "Connections that do not stay as they are written"),
         ("apinizer_gitops_rule_matches", "Documents and changes that a rule of the user matches"),
         ("apinizer_gitops_suspended", "Whether the target is suspended"),
         (

@@ -33,7 +33,8 @@ pub enum TextOrJson {
     Json,
 }
 
-/// The filter of a run. A narrowed run deletes nothing outside its filter.
+/// The targets and the filter of a run. `--name` and `--type` narrow it: it deletes nothing outside them.
+/// `--target` alone does not: on that target the run is a whole one.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NarrowArgs {
     /// Only this target of the config (repeatable).
