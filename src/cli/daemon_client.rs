@@ -32,7 +32,7 @@ struct DaemonClient {
 
 impl DaemonClient {
     /// Finds the daemon: the one that is named, else the one of the config. Only without a config
-    /// it is the default one. The token of the config is sent to the listener of the config alone.
+    /// it is the default one. To a daemon that is named the token of the environment goes first.
     fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
         let (path, environment) = (context.config_path(), &context.environment);
         let config = path.map(|path| Config::load(&path, environment, Resolve::Known));
@@ -60,9 +60,7 @@ impl DaemonClient {
         };
         let url = host::manager(named).map(|manager| manager.url);
         let url = url.map_err(|why| CommandError::Failed(format!("the URL of --server: {why}")))?;
-        let is_own = own.is_some_and(|own| host::to_compare(&own) == host::to_compare(&url));
-        let token = of_environment.or_else(|| of_config().filter(|_| is_own));
-        Self::at(url, token)
+        Self::at(url, of_environment.or_else(of_config))
     }
 
     /// The daemon at an address.
