@@ -169,14 +169,20 @@ fn a_mask_inside_a_url_hides_no_other_host() {
     }
 }
 
-#[test]
-fn drift_is_only_reported_after_a_put_that_was_refused() {
+/// A connection whose host comes from the environment, on a target that only reports drift; its document.
+pub(crate) fn with_host_of_the_environment() -> (World, String) {
     let mut world = World::new();
     world.target("drift: report");
     world.env.insert("HOST".into(), "one.example.com".into());
     let document = email("a", "").replace("smtp.example.com", "${env:HOST}");
     world.write("connections/a.yaml", &document);
     world.settle(&["b"]);
+    (world, document)
+}
+
+#[test]
+fn drift_is_only_reported_after_a_put_that_was_refused() {
+    let (mut world, _) = with_host_of_the_environment();
     world.env.insert("HOST".into(), "two.example.com".into());
     world.control().fail_next(Some(Method::PUT), "/a/", refusal("not now"), 1);
     world.apply().code(1);

@@ -5,6 +5,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::crashes::kill_at_first_write;
+use crate::drift_kept::with_host_of_the_environment;
 use crate::faults::{Fault, Moment};
 use crate::running::{Applying, eventually};
 use crate::secrets::masked;
@@ -476,12 +477,7 @@ fn a_masked_part_that_git_did_not_declare_blocks_a_replace() {
 
 #[test]
 fn drift_that_a_way_back_made_again_is_still_drift() {
-    let mut world = World::new();
-    world.target("drift: report");
-    world.env.insert("HOST".into(), "one.example.com".into());
-    let document = email("a", "").replace("smtp.example.com", "${env:HOST}");
-    world.write("connections/a.yaml", &document);
-    world.settle(&["b"]);
+    let (world, document) = with_host_of_the_environment();
     world.edit("a", "host", json!("by.hand"));
     world.write("connections/a.yaml", &ftp("a", ""));
     world.commit("a is ftp now");
