@@ -307,7 +307,7 @@ impl<'j> Run<'j, '_> {
         if !change.needs_call() {
             return change.without_call();
         }
-        let Ended { result, in_doubt } = self.call(change).await;
+        let Ended { result, in_doubt, .. } = self.call(change).await;
         if !in_doubt {
             job.forget_intent(&change.name);
         }

@@ -28,7 +28,7 @@ pub(crate) mod saved;
 pub(crate) mod unanswered;
 
 pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason};
-pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
+pub(crate) use decide::{ADOPTED, NOT_OURS, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
 pub(crate) use protection::{

@@ -1,6 +1,6 @@
 //! One PUT under the old name, with the new one in its body.
 
-use super::send::{Ended, WriteEnd, base_after_put, ended, look_after, remember, send};
+use super::send::{Ended, Made, base_after_put, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -30,17 +30,18 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
     let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old);
     match send(job, call, hints_at_arrival, look).await {
-        WriteEnd::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
-        WriteEnd::Arrived(live) => {
+        Ok(Made::Acknowledged(deployment)) => after_answer(job, desired, ready, &deployment).await,
+        Ok(Made::Arrived(live)) => {
             remember_rename(job, desired, ready, &live, &Deployment::Done);
             update::resend_masked(job, desired, &live).await
         }
-        WriteEnd::Failed { error, in_doubt } if error.kind == ErrorKind::Refused => {
-            let why = format!("the server refuses the rename: {}", error.message);
-            Ended { result: ChangeResult::Blocked(why), in_doubt }
-        }
-        WriteEnd::Failed { error, in_doubt } => ended(&error, in_doubt),
-        WriteEnd::Over(ended) => ended,
+        Err(ended) => match &ended.refused {
+            Some(words) => {
+                let why = format!("the server refuses the rename: {words}");
+                Ended { result: ChangeResult::Blocked(why), ..ended }
+            }
+            None => ended,
+        },
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::send::{
-    Ended, MADE_ANEW, NOT_SHOWN, WriteEnd, base_after_put, ended, is_made_anew, look_after, read,
-    remember, send,
+    Ended, MADE_ANEW, Made, NOT_SHOWN, base_after_put, is_made_anew, look_after, read, remember,
+    send,
 };
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
@@ -92,18 +92,13 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
         let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
         Ok((equal_proves_it && is_equal()).then_some(now))
     };
-    let base = || base_after_put(desired, comparison, &job.compare_by);
-    match send(job, call, |_| false, look).await {
-        WriteEnd::Acknowledged(deployment) => {
-            remember(job, desired, base(), fresh.id.clone(), &deployment).into()
-        }
-        WriteEnd::Arrived(now) => {
-            let id = now.id.or_else(|| fresh.id.clone());
-            remember(job, desired, base(), id, &Deployment::Done).into()
-        }
-        WriteEnd::Failed { error, in_doubt } => ended(&error, in_doubt),
-        WriteEnd::Over(ended) => ended,
-    }
+    let (id, deployment) = match send(job, call, |_| false, look).await {
+        Ok(Made::Acknowledged(deployment)) => (None, deployment),
+        Ok(Made::Arrived(now)) => (now.id, Deployment::Done),
+        Err(ended) => return ended,
+    };
+    let base = base_after_put(desired, comparison, &job.compare_by);
+    remember(job, desired, base, id.or_else(|| fresh.id.clone()), &deployment).into()
 }
 
 /// Counts one more PUT of each field that it was about: a field that does not stay is given up. Only
