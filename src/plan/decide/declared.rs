@@ -114,10 +114,10 @@ fn create(
         return Decision::blocked(row, Why::new(reason));
     }
     if came_to_nothing(row.memory, desired, attempt::CREATE, settings) {
-        let why = Why::new("not converging: the server took it twice and does not list it");
-        let mut decision = Decision::blocked(row, why);
-        decision.entry.state = ConnectionState::NotConverging;
-        return decision;
+        return Decision::not_converging(
+            row,
+            "not converging: the server took it twice and does not list it",
+        );
     }
     let reason = owned.map(|_| "deleted outside git".to_owned());
     let origin = match owned {

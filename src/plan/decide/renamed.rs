@@ -147,6 +147,13 @@ fn decide_rename(
         Ok(view) => view,
         Err(why) => return Decision::blocked(row, why),
     };
+    if came_to_nothing(row.memory, desired, attempt::RENAME, settings) {
+        let name = &view.listed.name;
+        return Decision::not_converging(
+            row,
+            format!("not converging: the server keeps the name `{name}`"),
+        );
+    }
     let compared = Compared::of(old, view, desired, settings, true);
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
@@ -209,10 +216,6 @@ fn old_view<'a>(
         let reason = format!("cannot be renamed from `{name}`: that is of type {live_type}");
         let advice = "rename it in one commit, and change its type in a later one";
         return Err(Why::new(reason).advice(advice));
-    }
-    if came_to_nothing(row.memory, desired, attempt::RENAME, settings) {
-        let name = &view.listed.name;
-        return Err(Why::new(format!("not converging: the server keeps the name `{name}`")));
     }
     Ok(*view)
 }
