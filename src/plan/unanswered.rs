@@ -195,7 +195,7 @@ impl<'a> Settling<'a> {
         let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
         let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
         let (masked, told): (Vec<&String>, Vec<&String>) =
-            changed.partition(|path| view.masks(path));
+            changed.partition(|path| view.masks(path, self.keys));
         let is_as_sent = |path: &&String| view.shows_or_default(path, sent.get(*path), self.keys);
         let has_arrived = match intent.call {
             NotedCall::Update => {

@@ -7,14 +7,17 @@ use crate::catalog::{ConnectionType, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField};
 use crate::plan::compare::{CompareSettings, Sides, field_exactly_at};
 use crate::plan::equality::{Equality, other_spellings};
+use crate::profile::Profile;
 use crate::record::{Base, BaseField};
 use crate::secret::{Fingerprint, FingerprintKey};
 
-/// The key of today's fingerprints, and whether the record's were made under it.
+/// The settings of comparing with a base: the key of today's fingerprints, whether the record's were made under it, and
+/// the fields that the target's server masks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys<'a> {
     pub(crate) key: &'a FingerprintKey,
     pub(crate) is_known: bool,
+    pub(crate) profile: Option<&'a Profile>,
 }
 
 impl Keys<'_> {

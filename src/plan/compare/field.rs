@@ -332,16 +332,15 @@ fn declared_for_people(desired: &DesiredConnection, path: &str, value: &Value) -
 // Masked fields.
 
 impl Comparing<'_> {
-    /// Whether live's answer for a field as a whole may mask it: a secret, and what the target's profile
-    /// names. A file or certificate of which nothing is shown may be masked too, unless this server was seen to
-    /// show secrets of the type.
+    /// Whether live's answer for a field as a whole may mask it. Nothing in the place of a file or certificate
+    /// masks none on a server that was seen to show secrets of the type.
     pub(super) fn is_compared_as_secret(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
-        let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
-        let may_be_masked = !shows && !shows_file(self.live.get(&field.path));
-        field.field.is_some_and(|known| {
-            known.is_secret() || self.desired.masks(known) || (known.is_file() && may_be_masked)
-        })
+        let shows = || self.live.own.is_some() && self.settings.readable.has_type(own_type);
+        let is_shown_file = field
+            .field
+            .is_some_and(|known| known.is_file() && !self.desired.masks(known) && shows());
+        !is_shown_file && self.live.may_mask(&field.path, field.field, self.settings.keys)
     }
 
     /// Whether git's value, which live does not show, has to be sent, by what was sent last.
