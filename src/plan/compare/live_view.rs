@@ -102,7 +102,7 @@ impl LiveView<'_> {
     }
 
     /// Whether live shows a field as a base has it, as far as it can be read.
-    pub(crate) fn shows_field(&self, path: &str, older: &BaseField, keys: Keys<'_>) -> bool {
+    pub(crate) fn shows_field(&self, path: &str, base: &BaseField, keys: Keys<'_>) -> bool {
         let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
         let field = field_exactly_at(own_type, path);
         if self.may_mask(path, field, keys) {
@@ -110,14 +110,14 @@ impl LiveView<'_> {
         }
         let shown = self.get(path);
         let is_set = matches!(field.map(|field| &field.kind), Some(Kind::Set(_)));
-        let by_text = holds_env(&older.declared) && (older.print.is_none() || is_set);
+        let by_text = holds_env(&base.declared) && (base.print.is_none() || is_set);
         if by_text || self.masks_a_part(path) {
             let texts = Filling::with_parts(BTreeSet::new(), true);
             let kind = field.map(|field| &field.kind);
-            let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
-            return Equality::of(field).holds(Some(&older.declared), Some(&shown));
+            let shown = texts.of(kind, &base.declared, shown.unwrap_or(&Value::Null));
+            return Equality::of(field).holds(Some(&base.declared), Some(&shown));
         }
-        matches_base(field, Equality::of(field), path, older, shown, keys)
+        matches_base(field, Equality::of(field), path, base, shown, keys)
     }
 
     /// The same; a field that the base lacks says no more than its default.
@@ -136,9 +136,9 @@ impl LiveView<'_> {
     }
 
     /// Whether live shows a secret in clear, and as a base has it.
-    pub(crate) fn shows_secret(&self, path: &str, older: &BaseField, keys: Keys<'_>) -> bool {
+    pub(crate) fn shows_secret(&self, path: &str, base: &BaseField, keys: Keys<'_>) -> bool {
         let shown = self.shown_by_get(path).filter(|shown| shown_text(Some(shown)).is_some());
-        let known = older.print.as_ref().filter(|_| keys.is_known);
+        let known = base.print.as_ref().filter(|_| keys.is_known);
         shown.zip(known).is_some_and(|(shown, print)| keys.key.matches(print, path, shown))
     }
 

@@ -450,7 +450,7 @@ pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec
 fn git_moved(desired: &DesiredConnection, owned: &Owned, settings: &CompareSettings<'_>) -> bool {
     let mut fields = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
     fields.any(|field| {
-        let older = owned.base.get(&field.path);
-        older.is_none_or(|older| moved_field(desired, field, field.value(), older, settings.keys))
+        let base = owned.base.get(&field.path);
+        base.is_none_or(|base| moved_field(desired, field, field.value(), base, settings.keys))
     }) || owned.base.keys().any(|path| desired.field(path).is_none())
 }
