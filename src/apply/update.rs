@@ -62,13 +62,8 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> 
         Err(result) => return result.into(),
     };
     let ended = put(job, desired, &ready).await;
-    if ended.result.is_written() {
-        job.ledger.edit_memory(name, |memory| {
-            if purpose == Purpose::Update {
-                count_puts(job, memory, desired, &ready);
-            }
-            ready.keep_shown_secrets(&mut memory.owned);
-        });
+    if ended.result.is_written() && purpose == Purpose::Update {
+        job.ledger.edit_memory(name, |memory| count_puts(job, memory, desired, &ready));
     }
     ended
 }
@@ -97,8 +92,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
         Ok(Made::Arrived(now)) => (now.id, Deployment::Done),
         Err(ended) => return ended,
     };
-    let base = base_after_put(desired, comparison, &job.compare_by);
-    remember(job, desired, base, id.or_else(|| fresh.id.clone()), &deployment).into()
+    ready.remember(job, desired, id, &deployment).into()
 }
 
 /// Counts one more PUT of each field that it was about: a field that does not stay is given up. Only
@@ -248,11 +242,21 @@ fn agree(
 }
 
 impl Put {
-    /// Keeps the fingerprints of secrets with a connection that the PUT was made for.
-    pub(super) fn keep_shown_secrets(self, owned: &mut Option<Owned>) {
-        if let Some(owned) = owned {
-            owned.shown_secrets = self.shown_secrets;
-        }
+    /// Remembers that it was made; `id` is the connection's, where it was read since.
+    pub(super) fn remember(
+        &self,
+        job: &Job<'_>,
+        desired: &DesiredConnection,
+        id: Option<String>,
+        deployment: &Deployment,
+    ) -> ChangeResult {
+        let base = base_after_put(desired, &self.comparison, &job.compare_by);
+        let result = remember(job, desired, base, id.or_else(|| self.fresh.id.clone()), deployment);
+        job.ledger.edit_memory(&desired.name, |memory| {
+            let owned = memory.owned.iter_mut();
+            owned.for_each(|owned| owned.shown_secrets.clone_from(&self.shown_secrets));
+        });
+        result
     }
 }
 
