@@ -82,9 +82,8 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
             return Err(ChangeResult::Failed(MADE_ANEW.to_owned()).into());
         }
         // A PUT is due: else a difference that it was to write would prove that it arrived.
-        let remembered =
-            Remembered { base: Some(&comparison.base), unstable: None, is_put_due: true };
-        let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
+        let remembered = Remembered { base: Some(&comparison.base), unstable: None };
+        let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered, true).writes();
         Ok((equal_proves_it && is_equal()).then_some(now))
     };
     let (id, deployment) = match send(job, call, |_| false, look).await {
@@ -125,7 +124,7 @@ async fn check_secrets(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResu
         Err(ChangeResult::NotStarted) => return ChangeResult::Done,
         Err(result) => return result,
     };
-    let comparison = job.compare(desired, &LiveView::of(&fresh), Remembered::default());
+    let comparison = job.compare(desired, &LiveView::of(&fresh), Remembered::default(), false);
     let secrets = desired.fields.iter().filter(|field| field.is_secret());
     let masked = secrets.filter(|field| !comparison.proven_readable.contains(&field.path));
     job.ledger.edit(|record| {
@@ -198,8 +197,8 @@ pub(super) async fn ready_put(
     }
     let is_put_due = purpose != Purpose::Update
         || job.ledger.read(|r| r.memory(name).is_some_and(|m| m.degraded.is_some()));
-    let remembered = Remembered { is_put_due, ..job.remembered(name, owned.as_ref()) };
-    let comparison = job.compare(desired, &view, remembered);
+    let remembered = job.remembered(name, owned.as_ref());
+    let comparison = job.compare(desired, &view, remembered, is_put_due);
     if !is_put_due && !comparison.writes() {
         agree(job, desired, owned, &fresh, comparison);
         return Err(ChangeResult::NotNeeded);

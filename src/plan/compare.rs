@@ -232,15 +232,13 @@ impl Comparison {
     }
 }
 
-/// The part of a memory that a comparison looks at, and what it makes due.
+/// The part of a memory that a comparison looks at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remembered<'a> {
     /// The base of its entry in the inventory; `None` for a connection that is adopted.
     pub(crate) base: Option<&'a Arc<Base>>,
     /// Fields that were written and may not stay.
     pub(crate) unstable: Option<&'a BTreeMap<String, Unstable>>,
-    /// Whether a PUT is made whatever differs: of a rename, or of a write that is made again.
-    pub(crate) is_put_due: bool,
 }
 
 impl<'a> Remembered<'a> {
@@ -249,7 +247,7 @@ impl<'a> Remembered<'a> {
     pub(crate) fn of(memory: Option<&'a Memory>, is_ours: bool) -> Self {
         let owned = memory.and_then(|memory| memory.owned.as_ref()).filter(|_| is_ours);
         let unstable = memory.map(|memory| &memory.unstable);
-        Self { base: owned.map(|owned| &owned.base), unstable, is_put_due: false }
+        Self { base: owned.map(|owned| &owned.base), unstable }
     }
 }
 
@@ -269,11 +267,13 @@ impl CompareSettings<'_> {
     }
 }
 
-/// Compares one connection that is live.
+/// Compares one connection that is live. `is_put_due` tells whether a PUT is made whatever differs: of a rename,
+/// or of a write that is made again.
 pub(crate) fn compare(
     desired: &DesiredConnection,
     live: &LiveView<'_>,
     remembered: Remembered<'_>,
+    is_put_due: bool,
     settings: &CompareSettings<'_>,
 ) -> Comparison {
     let base = remembered.base.cloned().unwrap_or_default();
@@ -293,7 +293,7 @@ pub(crate) fn compare(
     }
     let mut found = comparing.found;
     // Every PUT writes these.
-    if remembered.is_put_due || found.writes() {
+    if is_put_due || found.writes() {
         for difference in &mut found.differences {
             if matches!(difference.treatment, Treatment::Report(_, OnPut::Writes)) {
                 difference.treatment = Treatment::Write;

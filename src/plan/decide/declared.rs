@@ -250,8 +250,8 @@ impl<'a> Compared<'a> {
         is_put_due: bool,
     ) -> Self {
         let ours = row.ours(&settings.compare);
-        let remembered = Remembered { is_put_due, ..Remembered::of(row.memory, ours.is_some()) };
-        let comparison = compare(desired, &view, remembered, &settings.compare);
+        let remembered = Remembered::of(row.memory, ours.is_some());
+        let comparison = compare(desired, &view, remembered, is_put_due, &settings.compare);
         Self { desired, view, settings, ours, comparison }
     }
 
