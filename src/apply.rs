@@ -143,17 +143,18 @@ impl Job<'_> {
         desired: &DesiredConnection,
         live: &LiveView<'_>,
         remembered: Remembered<'_>,
+        is_put_due: bool,
     ) -> Comparison {
         let readable = self.ledger.read(|record| record.readable.clone());
         let settings = CompareSettings { readable: &readable, ..self.compare_by };
-        compare(desired, live, remembered, &settings)
+        compare(desired, live, remembered, is_put_due, &settings)
     }
 
     /// The memory that a comparison looks at, of the name that live has, with the base of an entry of the
     /// inventory.
     fn remembered<'r>(&'r self, name: &ConnectionName, owned: Option<&'r Owned>) -> Remembered<'r> {
         let unstable = self.record_of_plan.memory(name).map(|memory| &memory.unstable);
-        Remembered { base: owned.map(|owned| &owned.base), unstable, is_put_due: false }
+        Remembered { base: owned.map(|owned| &owned.base), unstable }
     }
 
     /// Takes the note of a call back that did nothing: it must claim nothing that somebody else makes.
@@ -307,7 +308,7 @@ impl<'j> Run<'j, '_> {
         if !change.needs_call() {
             return change.without_call();
         }
-        let Ended { result, in_doubt } = self.call(change).await;
+        let Ended { result, in_doubt, .. } = self.call(change).await;
         if !in_doubt {
             job.forget_intent(&change.name);
         }

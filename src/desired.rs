@@ -95,6 +95,11 @@ impl DesiredConnection {
         self.options.ignore.iter().any(|ignored| lies_in(path, ignored))
     }
 
+    /// The new and the old name of the rename that its document declares.
+    pub(crate) fn rename(&self) -> Option<(&ConnectionName, &ConnectionName)> {
+        Some((&self.name, self.options.renamed_from.as_ref()?))
+    }
+
     /// The field of a pointer.
     pub fn field(&self, path: &str) -> Option<&DesiredField> {
         self.fields.iter().find(|field| field.path == path)

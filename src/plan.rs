@@ -28,7 +28,7 @@ pub(crate) mod saved;
 pub(crate) mod unanswered;
 
 pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason};
-pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
+pub(crate) use decide::{ADOPTED, NOT_OURS, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
 pub(crate) use protection::{
@@ -61,7 +61,7 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> 
     let user = settings.judge.user;
     let decide_without = |without_consents: bool| {
         let judge = Judge { user: &UserRules::default(), ..settings.judge };
-        decide_all(rows.clone(), &Settings { judge, without_consents, ..*settings })
+        decide_all(rows.clone(), record, &Settings { judge, without_consents, ..*settings })
     };
     let mut tally = Tally::default();
     if user.asks_for_the_count() {
@@ -78,7 +78,7 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> 
         to_read: BTreeSet::new(),
         tally: tally.clone(),
     };
-    let decisions = decide_all(rows, settings);
+    let decisions = decide_all(rows, record, settings);
     planned.plan.entries.reserve_exact(decisions.len());
     for decision in decisions {
         planned.take(decision, record);
@@ -91,8 +91,8 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> 
 /// Decides each row that the run admits, applies the limits over all deletes, and judges the changes
 /// by the rules of the user. Renames are judged as they are decided, since what they free or lock
 /// follows from it.
-fn decide_all(mut rows: Rows<'_>, settings: &Settings<'_>) -> Vec<Decision> {
-    let mut decisions = decide::decide_renames(&mut rows, settings);
+fn decide_all(mut rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> Vec<Decision> {
+    let mut decisions = decide::decide_renames(&mut rows, record, settings);
     let decided: BTreeSet<ConnectionName> =
         decisions.iter().map(|decision| decision.entry.name.clone()).collect();
     let others: Vec<&Row<'_>> = rows.values().filter(|row| !decided.contains(row.name)).collect();

@@ -29,6 +29,7 @@ use crate::links::Links;
 use crate::plan::saved::Digests;
 use crate::plan::unanswered::FoundDone;
 use crate::plan::{Observed, RunRequests, Tally, TargetPlan};
+use crate::profile::Profile;
 use crate::record::{GoodCommit, Record};
 use crate::secret::{FingerprintKey, Redactor, Sensitive};
 use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
@@ -342,6 +343,8 @@ pub(crate) enum ConnectError {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) key: FingerprintKey,
+    /// How its server behaves.
+    pub(crate) profile: Option<Arc<Profile>>,
 }
 
 /// The client of a target, for commands that only read.
@@ -395,7 +398,7 @@ fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError>
             client
         }
     };
-    Ok(Connection { client, key })
+    Ok(Connection { client, key, profile: target.profile.clone() })
 }
 
 impl Connection {

@@ -263,8 +263,8 @@ pub struct Intent {
     pub base: Base,
     /// The fields that prove nothing: of an update those that live showed before as they were to become, and
     /// else those in which live had another value than git and keeps it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub kept: BTreeSet<String>,
+    #[serde(rename = "kept", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub proves_nothing: BTreeSet<String>,
     /// `protect` as it was declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::send::{Ended, WriteEnd, ended, look_after, read, remember, send};
+use super::send::{Ended, Made, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
 use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
@@ -18,10 +18,10 @@ use crate::plan::{Action, Entry, body};
 pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Ended {
     let is_owned = job.ledger.read(|record| record.owned(&desired.name).is_some());
     if !is_owned && !job.lookalikes.contains(&desired.name) {
-        return post(job, desired).await.ended;
+        return post(job, desired).await;
     }
     let why = match read(job, &desired.name).await {
-        Ok(None) => return post(job, desired).await.ended,
+        Ok(None) => return post(job, desired).await,
         Ok(Some(live)) if live.name.as_str() != desired.name.as_str() => {
             ChangeResult::Blocked(format!("the server takes its name for that of `{}`", live.name))
         }
@@ -33,24 +33,11 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Ended 
     why.into()
 }
 
-/// How a POST ended.
-pub(super) struct Posted {
-    pub(super) ended: Ended,
-    /// The server refused this very document, and will again.
-    pub(super) is_refused: bool,
-}
-
-impl From<Ended> for Posted {
-    fn from(ended: Ended) -> Self {
-        Self { ended, is_refused: false }
-    }
-}
-
 /// Sends the POST of a name that complete lists, or a GET just now, do not show.
-pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
+pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Ended {
     let body = match body::for_create(desired) {
         Ok(body) => body,
-        Err(problem) => return Ended::from(ChangeResult::Blocked(problem.to_string())).into(),
+        Err(problem) => return ChangeResult::Blocked(problem.to_string()).into(),
     };
     let call = || job.client.create(&desired.name, &body);
     let hints_at_arrival = |kind| kind == ErrorKind::AlreadyExists;
@@ -59,18 +46,12 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
         Ok(live.map(|live| (live, error)))
     };
     match send(job, call, hints_at_arrival, look).await {
-        WriteEnd::Acknowledged(deployment) => {
+        Ok(Made::Acknowledged(deployment)) => {
             let base = job.compare_by.base_of(desired);
-            Ended::from(remember(job, desired, base, None, &deployment)).into()
+            remember(job, desired, base, None, &deployment).into()
         }
-        WriteEnd::Arrived((live, error)) => {
-            arrived_or_not(job, desired, &live, &error).await.into()
-        }
-        WriteEnd::Failed { error, in_doubt } => {
-            let is_refused = error.kind == ErrorKind::Refused;
-            Posted { ended: ended(&error, in_doubt), is_refused }
-        }
-        WriteEnd::Over(ended) => ended.into(),
+        Ok(Made::Arrived((live, error))) => arrived_or_not(job, desired, &live, &error).await,
+        Err(ended) => ended,
     }
 }
 

@@ -1,14 +1,12 @@
 //! GET, make sure that it is ours, DELETE.
 
-use super::send::{
-    Ended, NOT_SHOWN, WriteEnd, ended, is_made_anew, look_after, note_deployment, read, send,
-};
+use super::send::{Ended, Made, NOT_SHOWN, is_made_anew, look_after, note_deployment, read, send};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::Change;
 use crate::plan::compare::{self, LiveView};
+use crate::plan::{Change, NOT_OURS};
 use crate::record::Owned;
 
 /// Deletes a connection that the plan lists, if it still is the one in the inventory.
@@ -26,10 +24,8 @@ pub(super) async fn delete(job: &Job<'_>, change: &Change) -> Ended {
         return ChangeResult::Held(reason).into();
     }
     let deployment = match send_delete(job, &live.name, &owned).await {
-        WriteEnd::Acknowledged(deployment) => deployment,
-        WriteEnd::Arrived(()) => Deployment::Done,
-        WriteEnd::Failed { error, in_doubt } => return ended(&error, in_doubt),
-        WriteEnd::Over(ended) => return ended,
+        Ok(made) => made.deployment(),
+        Err(ended) => return ended,
     };
     job.ledger.edit(|record| record.forget(name));
     note_deployment(job, name, &deployment, Some(&owned.type_name)).into()
@@ -44,10 +40,7 @@ pub(super) fn not_ours(
 ) -> Option<String> {
     let view = LiveView::of(live);
     if !view.is_the_connection_of(owned, &job.compare_by) {
-        return Some(
-            "the connection that is live under that name is not the one in the inventory"
-                .to_owned(),
-        );
+        return Some(NOT_OURS.to_owned());
     }
     let Some(in_plan) = job.observed.listed(name) else {
         return Some("no list has shown it".to_owned());
@@ -76,7 +69,7 @@ pub(super) async fn send_delete(
     job: &Job<'_>,
     name: &ConnectionName,
     owned: &Owned,
-) -> WriteEnd<()> {
+) -> Result<Made<()>, Ended> {
     let call = || async move {
         match job.client.delete(name).await {
             // A refusal may speak of something else that is not found: a GET has to say it too.

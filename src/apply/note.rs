@@ -48,7 +48,7 @@ fn of_create(desired: &DesiredConnection, settings: &CompareSettings<'_>) -> Int
         type_name: desired.connection_type.name.to_owned(),
         from: None,
         base: settings.base_of(desired),
-        kept: BTreeSet::new(),
+        proves_nothing: BTreeSet::new(),
         protect: desired.options.protect,
     }
 }
@@ -61,8 +61,9 @@ fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Int
     if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.shown(old)?))) {
         let owned = job.record_of_plan.owned(old);
         let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
-        let comparison = job.compare(desired, &view, job.remembered(&view.listed.name, owned));
-        intent.kept = comparison.kept().map(str::to_owned).collect();
+        let comparison =
+            job.compare(desired, &view, job.remembered(&view.listed.name, owned), true);
+        intent.proves_nothing = comparison.kept().map(str::to_owned).collect();
         intent.base = base_after_put(desired, &comparison, &job.compare_by);
     }
     intent
@@ -74,18 +75,18 @@ fn of_update(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Opt
     let mut base = Base::clone(&job.record_of_plan.owned(&desired.name)?.base);
     let view = job.observed.shown(&desired.name)?;
     let of_git = of_create(desired, &job.compare_by);
-    let mut kept = BTreeSet::new();
+    let mut proves_nothing = BTreeSet::new();
     for FieldChange { path, .. } in &change.fields {
         let now = of_git.base.get(path);
         if view.shows_or_default(path, now, job.compare_by.keys) {
-            kept.insert(path.clone());
+            proves_nothing.insert(path.clone());
         }
         match now {
             Some(now) => base.insert(path.clone(), now.clone()),
             None => base.remove(path),
         };
     }
-    Some(Intent { call: NotedCall::Update, base, kept, ..of_git })
+    Some(Intent { call: NotedCall::Update, base, proves_nothing, ..of_git })
 }
 
 /// The note of a delete, before its call. Fields that drifted tell nothing.
@@ -97,7 +98,7 @@ fn of_delete(job: &Job<'_>, name: &ConnectionName) -> Option<Intent> {
         type_name: owned.type_name.clone(),
         from: None,
         base: Base::clone(&owned.base),
-        kept: view.shown_otherwise(&owned.base, job.compare_by.keys),
+        proves_nothing: view.shown_otherwise(&owned.base, job.compare_by.keys),
         protect: owned.protect,
     })
 }
@@ -111,9 +112,9 @@ pub(super) fn of_way_back(
     way_back: &SensitiveValue,
 ) -> Intent {
     let keys = job.compare_by.keys;
-    let kept = LiveView::of(old).shown_otherwise(&owned.base, keys);
+    let proves_nothing = LiveView::of(old).shown_otherwise(&owned.base, keys);
     let fields = owned.base.iter().map(|(path, field)| {
-        let is_carried = field.print.is_some() && !kept.contains(path);
+        let is_carried = field.print.is_some() && !proves_nothing.contains(path);
         let sent = way_back.expose().pointer(path).filter(|_| is_carried);
         let print = sent.map(|sent| keys.key.of(path, sent)).or_else(|| field.print.clone());
         (path.clone(), BaseField { print, ..field.clone() })
@@ -124,7 +125,7 @@ pub(super) fn of_way_back(
         type_name: owned.type_name.clone(),
         from: None,
         base,
-        kept,
+        proves_nothing,
         protect: owned.protect,
     }
 }

@@ -1,6 +1,6 @@
 //! One PUT under the old name, with the new one in its body.
 
-use super::send::{Ended, WriteEnd, base_after_put, ended, look_after, remember, send};
+use super::send::{Ended, Made, look_after, send};
 use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -11,17 +11,10 @@ use crate::plan::{Change, attempt};
 /// Renames a connection in place, and writes git's other changes in the same call.
 pub(super) async fn rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Ended {
     let Some(old) = &change.previous_name else { return ChangeResult::NotStarted.into() };
-    let ready = match ready_put(job, old, desired, Purpose::Rename).await {
-        Ok(ready) => ready,
-        Err(result) => return result.into(),
-    };
-    let ended = put(job, desired, &ready).await;
-    if ended.result.is_written() {
-        job.ledger.edit_memory(&desired.name, |memory| {
-            ready.keep_shown_secrets(&mut memory.owned);
-        });
+    match ready_put(job, old, desired, Purpose::Rename).await {
+        Ok(ready) => put(job, desired, &ready).await,
+        Err(result) => result.into(),
     }
-    ended
 }
 
 async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
@@ -30,17 +23,18 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
     let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old);
     match send(job, call, hints_at_arrival, look).await {
-        WriteEnd::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
-        WriteEnd::Arrived(live) => {
+        Ok(Made::Acknowledged(deployment)) => after_answer(job, desired, ready, &deployment).await,
+        Ok(Made::Arrived(live)) => {
             remember_rename(job, desired, ready, &live, &Deployment::Done);
             update::resend_masked(job, desired, &live).await
         }
-        WriteEnd::Failed { error, in_doubt } if error.kind == ErrorKind::Refused => {
-            let why = format!("the server refuses the rename: {}", error.message);
-            Ended { result: ChangeResult::Blocked(why), in_doubt }
-        }
-        WriteEnd::Failed { error, in_doubt } => ended(&error, in_doubt),
-        WriteEnd::Over(ended) => ended,
+        Err(ended) => match &ended.refused {
+            Some(words) => {
+                let why = format!("the server refuses the rename: {words}");
+                Ended { result: ChangeResult::Blocked(why), ..ended }
+            }
+            None => ended,
+        },
     }
 }
 
@@ -91,18 +85,16 @@ fn remember_rename(
     live: &LiveConnection,
     deployment: &Deployment,
 ) -> ChangeResult {
-    let Put { fresh: old, comparison, .. } = ready;
-    let base = base_after_put(desired, comparison, &job.compare_by);
+    let old = &ready.fresh.name;
     job.ledger.edit(|record| {
-        record.free(&old.name);
+        record.free(old);
         // An entry that had the name before is of another connection.
         record.edit(&desired.name, |memory| {
             (memory.owned, memory.unstable, memory.protected_by) = Default::default();
         });
-        if !job.desired.contains_key(&old.name) {
-            record.leave(&old.name);
+        if !job.desired.contains_key(old) {
+            record.leave(old);
         }
     });
-    let id = live.id.clone().or_else(|| old.id.clone());
-    remember(job, desired, base, id, deployment)
+    ready.remember(job, desired, live.id.clone(), deployment)
 }

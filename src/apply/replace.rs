@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::create::{self, Posted};
+use super::create;
 use super::delete::{not_ours, send_delete};
-use super::send::{Ended, NOT_SHOWN, WriteEnd, ended, look_after, note_deployment, read, send};
+use super::send::{Ended, Made, NOT_SHOWN, look_after, note_deployment, read, send};
 use super::update::ShownSecrets;
 use super::{ChangeResult, Job, RunControl, note};
-use crate::api::{Deployment, ENDING, ErrorKind};
+use crate::api::{ENDING, ErrorKind};
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
@@ -35,10 +35,8 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Ended
         Err(result) => return result.into(),
     };
     match send_delete(job, &old.live.name, &old.owned).await {
-        WriteEnd::Acknowledged(_) | WriteEnd::Arrived(()) => make_new(job, desired, old).await,
-        WriteEnd::Failed { error, in_doubt } => ended(&error, in_doubt),
-        // It may be gone by our doing, which the next run has to know.
-        WriteEnd::Over(ended) => ended,
+        Ok(_) => make_new(job, desired, old).await,
+        Err(ended) => ended,
     }
 }
 
@@ -69,23 +67,15 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Ended
     // The deleted connection must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
     let job = &Job { client: &client, control: RunControl { stop: &never, ..job.control }, ..*job };
-    let Posted { ended, is_refused } = create::post(job, desired).await;
-    if let ChangeResult::Failed(why) | ChangeResult::Blocked(why) = ended.result {
-        let failed = NotMade { why, is_refused, in_doubt: ended.in_doubt };
-        return bring_back(job, desired, old, failed).await;
+    let ended = create::post(job, desired).await;
+    if let ChangeResult::Failed(why) | ChangeResult::Blocked(why) = &ended.result {
+        return bring_back(job, desired, old, why, &ended).await;
     }
     job.ledger.edit_memory(name, |memory| {
         memory.due = None;
         memory.unstable.remove(attempt::REPLACE);
     });
     ended
-}
-
-/// How the POST of the new connection failed.
-struct NotMade {
-    why: String,
-    is_refused: bool,
-    in_doubt: bool,
 }
 
 /// The body that makes the old connection again.
@@ -109,9 +99,15 @@ async fn body_of_way_back(
 
 /// Makes the old connection again after the new one was not made, and remembers that, so that the
 /// same document is not tried at every reconcile: one that is refused is not tried again, and one
-/// that only failed is tried once more.
-async fn bring_back(job: &Job<'_>, desired: &DesiredConnection, old: Old, new: NotMade) -> Ended {
-    let NotMade { why, is_refused, in_doubt } = new;
+/// that only failed is tried once more. `new` is how the POST of the new one ended, and `why` its problem.
+async fn bring_back(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    old: Old,
+    why: &str,
+    new: &Ended,
+) -> Ended {
+    let (is_refused, in_doubt) = (new.refused.is_some(), new.in_doubt);
     let is_free = match look_after(job, &desired.name).await {
         Ok(None) => Ok(()),
         Ok(Some(live)) => Err(format!("{why}; a connection of type {} is live", live.type_name)),
@@ -121,7 +117,7 @@ async fn bring_back(job: &Job<'_>, desired: &DesiredConnection, old: Old, new: N
         )),
     };
     if let Err(why) = is_free {
-        return Ended { result: ChangeResult::Failed(why), in_doubt };
+        return Ended { in_doubt, ..ChangeResult::Failed(why).into() };
     }
     let again = make_again(job, &desired.name, old, in_doubt).await;
     job.count_attempt(desired, attempt::REPLACE);
@@ -131,13 +127,13 @@ async fn bring_back(job: &Job<'_>, desired: &DesiredConnection, old: Old, new: N
         });
     }
     let why = match again.result {
-        ChangeResult::Done => why,
+        ChangeResult::Done => why.to_owned(),
         ChangeResult::Degraded(reason) => format!("{why}; saved but not deployed: {reason}"),
         other => {
             let error =
                 if let ChangeResult::Failed(error) = other { error } else { ENDING.to_owned() };
             let why = format!("{why}; the old one could not be made again: {error}");
-            return Ended { result: ChangeResult::Failed(why), in_doubt: again.in_doubt };
+            return Ended { in_doubt: again.in_doubt, ..ChangeResult::Failed(why).into() };
         }
     };
     let result = if is_refused {
@@ -161,17 +157,16 @@ async fn make_again(job: &Job<'_>, name: &ConnectionName, old: Old, new_in_doubt
     let _ = job.ledger.save().await;
     let call = || job.client.create(&live.name, &way_back);
     let look = |_| look_after(job, &live.name);
-    let ended = match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
-        WriteEnd::Acknowledged(deployment) => Ok(deployment),
-        WriteEnd::Arrived(found) if found.type_name == live.type_name => Ok(Deployment::Done),
-        WriteEnd::Arrived(found) => {
-            Err(ChangeResult::Failed(format!("a connection of type {} is live", found.type_name))
-                .into())
-        }
-        WriteEnd::Failed { error, in_doubt } => Err(ended(&error, in_doubt)),
-        WriteEnd::Over(ended) => Err(ended),
-    };
-    match ended {
+    let made: Result<_, Ended> =
+        match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
+            Ok(Made::Arrived(found)) if found.type_name != live.type_name => {
+                let why = format!("a connection of type {} is live", found.type_name);
+                Err(ChangeResult::Failed(why).into())
+            }
+            Ok(made) => Ok(made.deployment()),
+            Err(ended) => Err(ended),
+        };
+    match made {
         Ok(deployment) => {
             job.ledger.edit_memory(name, |memory| {
                 memory.intent = None;

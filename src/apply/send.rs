@@ -11,21 +11,22 @@ use crate::name::ConnectionName;
 use crate::plan::compare::{CompareSettings, Comparison};
 use crate::record::{Base, Degraded, LONGEST_PAUSE, Owned};
 
-/// How sending a write ended.
-pub(super) enum WriteEnd<T> {
+/// A write that was made.
+pub(super) enum Made<T> {
     /// The server acknowledged it.
     Acknowledged(Deployment),
     /// Its answer was lost, and what live shows proves that it was made.
     Arrived(T),
-    /// The last attempt was refused or never sent.
-    Failed {
-        /// The server's words.
-        error: CallError,
-        /// Whether an earlier attempt of it may have been carried out, or may still arrive.
-        in_doubt: bool,
-    },
-    /// The reading after it decided the result, or the retries ended.
-    Over(Ended),
+}
+
+impl<T> Made<T> {
+    /// Whether the workers got it: of a lost answer nothing else is known.
+    pub(super) fn deployment(self) -> Deployment {
+        match self {
+            Self::Acknowledged(deployment) => deployment,
+            Self::Arrived(_) => Deployment::Done,
+        }
+    }
 }
 
 /// How a change ended.
@@ -35,29 +36,31 @@ pub(super) struct Ended {
     /// Whether a call of it may have done something that no answer told of: the note of the call stays, and
     /// the next run settles it.
     pub(super) in_doubt: bool,
+    /// The server's words, where it refused what this very document asks for, and will again.
+    pub(super) refused: Option<String>,
 }
 
 impl From<ChangeResult> for Ended {
     fn from(result: ChangeResult) -> Self {
-        Self { result, in_doubt: false }
+        Self { result, in_doubt: false, refused: None }
     }
 }
 
 impl Ended {
     pub(super) fn in_doubt(result: ChangeResult) -> Self {
-        Self { result, in_doubt: true }
+        Self { in_doubt: true, ..result.into() }
     }
 }
 
 /// Sends a write until its outcome is known. After an answer was lost, `look` reads what became of it
-/// before anything is sent again: `Some` ends the loop. `hints_at_arrival` says which refusals of a later
-/// attempt may mean that an earlier one arrived.
+/// before anything is sent again: `Some` or an error ends the loop. An attempt that is refused ends it too,
+/// unless `hints_at_arrival` says of such a refusal that an earlier attempt may have arrived.
 pub(super) async fn send<T, C, L>(
     job: &Job<'_>,
     call: impl Fn() -> C,
     hints_at_arrival: impl Fn(ErrorKind) -> bool,
     look: impl Fn(CallError) -> L,
-) -> WriteEnd<T>
+) -> Result<Made<T>, Ended>
 where
     C: Future<Output = Result<Deployment, CallError>>,
     L: Future<Output = Result<Option<T>, Ended>>,
@@ -65,31 +68,27 @@ where
     let mut tries = Tries::default();
     loop {
         let error = match call().await {
-            Ok(deployment) => return WriteEnd::Acknowledged(deployment),
+            Ok(deployment) => return Ok(Made::Acknowledged(deployment)),
             Err(error) => error,
         };
         let is_first = tries.failed() == 0;
         let may_have_arrived =
             error.may_have_been_done() || (!is_first && hints_at_arrival(error.kind));
         if !may_have_arrived {
-            return WriteEnd::Failed { error, in_doubt: !is_first };
+            // An earlier attempt may have been carried out, or may still arrive.
+            let result =
+                if is_first { failed(&error) } else { ChangeResult::Failed(error.to_string()) };
+            let refused = (error.kind == ErrorKind::Refused).then_some(error.message);
+            return Err(Ended { result, in_doubt: !is_first, refused });
         }
-        match look(error.clone()).await {
-            Ok(Some(arrived)) => return WriteEnd::Arrived(arrived),
-            Ok(None) => {}
-            Err(ended) => return WriteEnd::Over(ended),
+        if let Some(arrived) = look(error.clone()).await? {
+            return Ok(Made::Arrived(arrived));
         }
         if let Err(why) = job.client.retries().pause(&mut tries, &error).await {
             let result = failed(&CallError { gave_up: Some(why), ..error });
-            return WriteEnd::Over(Ended::in_doubt(result));
+            return Err(Ended::in_doubt(result));
         }
     }
-}
-
-/// A failed call as the end of its change.
-pub(super) fn ended(error: &CallError, in_doubt: bool) -> Ended {
-    let result = if in_doubt { ChangeResult::Failed(error.to_string()) } else { failed(error) };
-    Ended { result, in_doubt }
 }
 
 fn failed(error: &CallError) -> ChangeResult {

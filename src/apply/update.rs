@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::send::{
-    Ended, MADE_ANEW, NOT_SHOWN, WriteEnd, base_after_put, ended, is_made_anew, look_after, read,
-    remember, send,
+    Ended, MADE_ANEW, Made, NOT_SHOWN, base_after_put, is_made_anew, look_after, read, remember,
+    send,
 };
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
@@ -62,13 +62,8 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> 
         Err(result) => return result.into(),
     };
     let ended = put(job, desired, &ready).await;
-    if ended.result.is_written() {
-        job.ledger.edit_memory(name, |memory| {
-            if purpose == Purpose::Update {
-                count_puts(job, memory, desired, &ready);
-            }
-            ready.keep_shown_secrets(&mut memory.owned);
-        });
+    if ended.result.is_written() && purpose == Purpose::Update {
+        job.ledger.edit_memory(name, |memory| count_puts(job, memory, desired, &ready));
     }
     ended
 }
@@ -87,23 +82,16 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
             return Err(ChangeResult::Failed(MADE_ANEW.to_owned()).into());
         }
         // A PUT is due: else a difference that it was to write would prove that it arrived.
-        let remembered =
-            Remembered { base: Some(&comparison.base), unstable: None, is_put_due: true };
-        let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
+        let remembered = Remembered { base: Some(&comparison.base), unstable: None };
+        let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered, true).writes();
         Ok((equal_proves_it && is_equal()).then_some(now))
     };
-    let base = || base_after_put(desired, comparison, &job.compare_by);
-    match send(job, call, |_| false, look).await {
-        WriteEnd::Acknowledged(deployment) => {
-            remember(job, desired, base(), fresh.id.clone(), &deployment).into()
-        }
-        WriteEnd::Arrived(now) => {
-            let id = now.id.or_else(|| fresh.id.clone());
-            remember(job, desired, base(), id, &Deployment::Done).into()
-        }
-        WriteEnd::Failed { error, in_doubt } => ended(&error, in_doubt),
-        WriteEnd::Over(ended) => ended,
-    }
+    let (id, deployment) = match send(job, call, |_| false, look).await {
+        Ok(Made::Acknowledged(deployment)) => (None, deployment),
+        Ok(Made::Arrived(now)) => (now.id, Deployment::Done),
+        Err(ended) => return ended,
+    };
+    ready.remember(job, desired, id, &deployment).into()
 }
 
 /// Counts one more PUT of each field that it was about: a field that does not stay is given up. Only
@@ -136,7 +124,7 @@ async fn check_secrets(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResu
         Err(ChangeResult::NotStarted) => return ChangeResult::Done,
         Err(result) => return result,
     };
-    let comparison = job.compare(desired, &LiveView::of(&fresh), Remembered::default());
+    let comparison = job.compare(desired, &LiveView::of(&fresh), Remembered::default(), false);
     let secrets = desired.fields.iter().filter(|field| field.is_secret());
     let masked = secrets.filter(|field| !comparison.proven_readable.contains(&field.path));
     job.ledger.edit(|record| {
@@ -209,8 +197,8 @@ pub(super) async fn ready_put(
     }
     let is_put_due = purpose != Purpose::Update
         || job.ledger.read(|r| r.memory(name).is_some_and(|m| m.degraded.is_some()));
-    let remembered = Remembered { is_put_due, ..job.remembered(name, owned.as_ref()) };
-    let comparison = job.compare(desired, &view, remembered);
+    let remembered = job.remembered(name, owned.as_ref());
+    let comparison = job.compare(desired, &view, remembered, is_put_due);
     if !is_put_due && !comparison.writes() {
         agree(job, desired, owned, &fresh, comparison);
         return Err(ChangeResult::NotNeeded);
@@ -253,11 +241,21 @@ fn agree(
 }
 
 impl Put {
-    /// Keeps the fingerprints of secrets with a connection that the PUT was made for.
-    pub(super) fn keep_shown_secrets(self, owned: &mut Option<Owned>) {
-        if let Some(owned) = owned {
-            owned.shown_secrets = self.shown_secrets;
-        }
+    /// Remembers that it was made; `id` is the connection's, where it was read since.
+    pub(super) fn remember(
+        &self,
+        job: &Job<'_>,
+        desired: &DesiredConnection,
+        id: Option<String>,
+        deployment: &Deployment,
+    ) -> ChangeResult {
+        let base = base_after_put(desired, &self.comparison, &job.compare_by);
+        let result = remember(job, desired, base, id.or_else(|| self.fresh.id.clone()), deployment);
+        job.ledger.edit_memory(&desired.name, |memory| {
+            let owned = memory.owned.iter_mut();
+            owned.for_each(|owned| owned.shown_secrets.clone_from(&self.shown_secrets));
+        });
+        result
     }
 }
 

@@ -151,9 +151,9 @@ fn unmask(
     let value_of =
         |path: &str, part: &Value| resolve(part).map_err(|problem| not_restored(path, &problem));
     let mut filling = Filling { masked, takes_references: false, value_of: &value_of };
-    for (path, known) in base {
+    for (path, field) in base {
         let kind = field_exactly_at(old_type, path).map(|field| &field.kind);
-        if let Some(value) = filling.filled(kind, path, body.pointer(path), &known.declared)? {
+        if let Some(value) = filling.filled(kind, path, body.pointer(path), &field.declared)? {
             pointer::set(body, path, value);
         }
     }

@@ -18,7 +18,8 @@
 //! | `ButMasked` | another one, or never | a difference by git | the older one |
 //! | `No(origin)` | tells the origin of a secret | a difference by that origin | the older one |
 //!
-//! `--resend-secrets` makes a difference by git of what is `ButMasked`, and of each secret.
+//! `--resend-secrets` makes a difference by git of what is `ButMasked`, and of each secret, unless git's value is
+//! empty.
 //!
 //! | difference by | `drift: correct` | `drift: report` | with a lost path (`--base`) |
 //! |---|---|---|---|
@@ -47,11 +48,11 @@
 //! - `unmasked` is as `sent` and live is not: `ButMasked`. The base has the fingerprint of a list with `s3`:
 //!   in sync. With `s4` in the environment it is a difference by git, and the PUT sends `s4` and the ids.
 //! - The console makes the value of `X-A` `"2"`: `sent` is git's list without ids, and live does not agree,
-//!   by drift. Where drift is only reported no PUT can be made (`InPut::Stops`): the value of `Authorization`
+//!   by drift. Where drift is only reported no PUT can be made (`OnPut::Stops`): the value of `Authorization`
 //!   is masked, and `X-A` differs beside it.
-//! - The same, but live shows `s3`: a PUT sends live's list back (`InPut::Keeps`).
+//! - The same, but live shows `s3`: a PUT sends live's list back (`OnPut::Keeps`).
 //! - Live shows another text in the place of `s3`, and `X-A` is as it was: it may be cipher text, so a PUT
-//!   sends git's list (`InPut::Writes`).
+//!   sends git's list (`OnPut::Writes`).
 //!
 //! The words of this module:
 //!
@@ -165,7 +166,7 @@ pub(crate) enum Treatment {
     /// Git's value is written.
     Write,
     /// It is reported, and causes no PUT.
-    Report(Reported, InPut),
+    Report(Reported, OnPut),
 }
 
 /// Why a difference is only reported.
@@ -179,7 +180,7 @@ pub(crate) enum Reported {
 
 /// The effect of a difference that is only reported on a PUT that something else causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InPut {
+pub(crate) enum OnPut {
     /// It sends live's value: live shows all of it.
     Keeps,
     /// It sends git's value: nothing differs but parts that live may mask.
@@ -202,14 +203,17 @@ impl Comparison {
 
     /// The pointers of the fields in which a PUT keeps live's value: live shows all of it.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
-        let kept = |d: &&Difference| matches!(d.treatment, Treatment::Report(_, InPut::Keeps));
-        self.differences.iter().filter(kept).map(|d| d.change.path.as_str())
+        self.reported_with(OnPut::Keeps)
     }
 
     /// The pointer of a field with drift that is to be kept, and that no PUT can keep.
     pub(crate) fn drift_not_shown(&self) -> Option<&str> {
-        let stops = |d: &&Difference| matches!(d.treatment, Treatment::Report(_, InPut::Stops));
-        self.differences.iter().find(stops).map(|d| d.change.path.as_str())
+        self.reported_with(OnPut::Stops).next()
+    }
+
+    fn reported_with(&self, on_put: OnPut) -> impl Iterator<Item = &str> {
+        let has_it = move |d: &&Difference| matches!(d.treatment, Treatment::Report(_, own) if own == on_put);
+        self.differences.iter().filter(has_it).map(|d| d.change.path.as_str())
     }
 
     /// The differences that are written.
@@ -228,15 +232,13 @@ impl Comparison {
     }
 }
 
-/// The part of a memory that a comparison looks at, and what it makes due.
+/// The part of a memory that a comparison looks at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remembered<'a> {
     /// The base of its entry in the inventory; `None` for a connection that is adopted.
     pub(crate) base: Option<&'a Arc<Base>>,
     /// Fields that were written and may not stay.
     pub(crate) unstable: Option<&'a BTreeMap<String, Unstable>>,
-    /// Whether a PUT is made whatever differs: of a rename, or of a write that is made again.
-    pub(crate) is_put_due: bool,
 }
 
 impl<'a> Remembered<'a> {
@@ -245,7 +247,7 @@ impl<'a> Remembered<'a> {
     pub(crate) fn of(memory: Option<&'a Memory>, is_ours: bool) -> Self {
         let owned = memory.and_then(|memory| memory.owned.as_ref()).filter(|_| is_ours);
         let unstable = memory.map(|memory| &memory.unstable);
-        Self { base: owned.map(|owned| &owned.base), unstable, is_put_due: false }
+        Self { base: owned.map(|owned| &owned.base), unstable }
     }
 }
 
@@ -265,11 +267,13 @@ impl CompareSettings<'_> {
     }
 }
 
-/// Compares one connection that is live.
+/// Compares one connection that is live. `is_put_due` tells whether a PUT is made whatever differs: of a rename,
+/// or of a write that is made again.
 pub(crate) fn compare(
     desired: &DesiredConnection,
     live: &LiveView<'_>,
     remembered: Remembered<'_>,
+    is_put_due: bool,
     settings: &CompareSettings<'_>,
 ) -> Comparison {
     let base = remembered.base.cloned().unwrap_or_default();
@@ -284,14 +288,14 @@ pub(crate) fn compare(
             Some(value) => comparing.field(field, value),
         }
     }
-    for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
-        comparing.dropped(path, older);
+    for (path, base) in remembered.base.into_iter().flat_map(|base| base.iter()) {
+        comparing.dropped(path, base);
     }
     let mut found = comparing.found;
     // Every PUT writes these.
-    if remembered.is_put_due || found.writes() {
+    if is_put_due || found.writes() {
         for difference in &mut found.differences {
-            if matches!(difference.treatment, Treatment::Report(_, InPut::Writes)) {
+            if matches!(difference.treatment, Treatment::Report(_, OnPut::Writes)) {
                 difference.treatment = Treatment::Write;
             }
         }
@@ -307,7 +311,7 @@ struct Sides<'a> {
     value: &'a Value,
     live: Option<&'a Value>,
     /// The base.
-    older: Option<&'a BaseField>,
+    base: Option<&'a BaseField>,
 }
 
 /// A comparison in the making.
@@ -320,13 +324,13 @@ struct Comparing<'a> {
 }
 
 impl<'a> Comparing<'a> {
-    fn older(&self, path: &str) -> Option<&'a BaseField> {
+    fn base(&self, path: &str) -> Option<&'a BaseField> {
         self.remembered.base?.get(path)
     }
 
     /// Takes a field into the base as it is now. A base that stays as it was is not copied.
     fn remember(&mut self, path: &str, field: BaseField) {
-        if self.older(path) != Some(&field) {
+        if self.base(path) != Some(&field) {
             Arc::make_mut(&mut self.found.base).insert(path.to_owned(), field);
         }
     }
@@ -351,7 +355,7 @@ impl<'a> Comparing<'a> {
         live: Option<&Value>,
         origin: Origin,
         subject: Subject,
-        in_put: impl FnOnce() -> InPut,
+        on_put: impl FnOnce() -> OnPut,
     ) -> Treatment {
         let key = self.settings.keys.key;
         let unstable = self.remembered.unstable.and_then(|fields| fields.get(path));
@@ -363,13 +367,13 @@ impl<'a> Comparing<'a> {
         // A secret that was not read cannot be seen not to stay: it is never given up.
         if subject != Subject::Secret && unstable.is_some_and(is_given_up) {
             // No PUT is stopped for what the server rewrites.
-            let in_put = match in_put() {
-                InPut::Stops => InPut::Writes,
-                in_put => in_put,
+            let on_put = match on_put() {
+                OnPut::Stops => OnPut::Writes,
+                on_put => on_put,
             };
-            Treatment::Report(Reported::Rewritten, in_put)
+            Treatment::Report(Reported::Rewritten, on_put)
         } else if self.settings.keeps(origin) {
-            Treatment::Report(Reported::Drift, in_put())
+            Treatment::Report(Reported::Drift, on_put())
         } else {
             Treatment::Write
         }

@@ -22,6 +22,10 @@ mod renamed;
 pub(crate) use declared::ADOPTED;
 pub(crate) use renamed::decide_renames;
 
+/// Why a connection is neither deleted nor replaced that is not the one of the inventory.
+pub(crate) const NOT_OURS: &str =
+    "the connection that is live under that name is not the one in the inventory";
+
 /// Decides one row; `None` where there is nothing to say of it.
 pub(crate) fn decide(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
     let mut decision = match row.declared {
@@ -230,10 +234,8 @@ fn why_not_known(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Optio
         return Some(Why::new("held: the commit did not load whole"));
     }
     if row.ours(&settings.compare).is_none() {
-        let reason =
-            "held: the connection that is live under that name is not the one in the inventory";
         let advice = format!("`{}` takes it out of the inventory", forget_command(row.name));
-        return Some(Why::new(reason).advice(advice));
+        return Some(Why::new(format!("held: {NOT_OURS}")).advice(advice));
     }
     // Without a state, a delete needs live to equal the declaration of the base revision.
     let shows =

@@ -96,7 +96,7 @@ impl EarlierCommits {
         name: &ConnectionName,
         desired: Option<&DesiredConnection>,
     ) -> Option<&str> {
-        let old = desired.and_then(|desired| desired.options.renamed_from.as_ref());
+        let old = desired.and_then(DesiredConnection::rename).map(|(_, old)| old);
         let is_about = |names: &BTreeSet<ConnectionName>| {
             names.contains(name) || old.is_some_and(|old| names.contains(old))
         };
@@ -137,15 +137,14 @@ impl Noting<'_> {
     /// drops those of names that it declares again.
     pub(crate) fn note(&self, record: &mut Record) {
         let declared_in = record.last_good.as_ref().map(|good| good.commit.clone());
-        let open_renames = open_renames(renames_of(self.desired), record, self.live);
+        let open = open_renames(renames_of(self.desired), record, self.live);
         let renamed_then = self.old_names_then(record);
         let names: Vec<ConnectionName> = record.connections.keys().cloned().collect();
         for name in names {
             let Some(memory) = record.memory(&name) else { continue };
-            let is_renamed_from = open_renames.contains_key(&name);
             let due = if self.desired.contains_key(&name) {
                 self.replace_of(&name, memory, declared_in.as_ref())
-            } else if is_renamed_from {
+            } else if open.contains_key(&name) {
                 memory.due.clone().filter(|_| self.earlier.other_branch.contains(&name))
             } else {
                 let was_declared =
@@ -208,10 +207,10 @@ impl Noting<'_> {
         })
     }
 
-    /// The new name of a rename from this one that the last good commit did not declare.
+    /// The new name of a rename from this one that the last good commit did not declare: whether it stands
+    /// inert, the plan tells.
     fn moved_to(&self, old: &ConnectionName) -> Option<ConnectionName> {
-        let renames = |d: &&DesiredConnection| d.options.renamed_from.as_ref() == Some(old);
-        let new = &self.desired.values().find(renames)?.name;
+        let (new, _) = renames_of(self.desired).find(|(_, from)| *from == old)?;
         let then = self.earlier.declared_then(new).and_then(|then| then.renamed_from.as_ref());
         (then != Some(old)).then(|| new.clone())
     }

@@ -136,9 +136,11 @@ impl Entry {
         matches!(action, Some(Action::Delete | Action::Replace))
     }
 
-    /// Notes the result of its change, and how it stands since then.
+    /// Notes the result of its change, and how it stands since then: as the plan says where no call is made.
     pub(crate) fn end(&mut self, result: ChangeResult) {
+        let is_called = self.change.as_deref().is_some_and(Change::needs_call);
         let stands = match &result {
+            _ if !is_called => None,
             ChangeResult::Done | ChangeResult::NotNeeded => Some((ConnectionState::InSync, None)),
             ChangeResult::Degraded(why) => Some((ConnectionState::Degraded, Some(why))),
             ChangeResult::Failed(why) => Some((ConnectionState::Failed, Some(why))),
@@ -189,6 +191,13 @@ impl Decision {
         let (action, told) = (Action::Blocked, Some(reason.clone()));
         let blocked = Change { action, reason: told, advice, ..Change::of(row) };
         Self::new(row, ConnectionState::Blocked, Some(reason)).with(blocked)
+    }
+
+    /// A decision that no longer tries what came to nothing.
+    pub(crate) fn not_converging(row: &Row<'_>, why: impl Into<String>) -> Self {
+        let mut decision = Self::blocked(row, Why::new(why));
+        decision.entry.state = ConnectionState::NotConverging;
+        decision
     }
 
     /// The memory to be changed: the row's own if nothing changed it yet.

@@ -63,7 +63,8 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
 struct Deletes {
     max: MaxDeletes,
     due: usize,
-    /// The inventory less what somebody else deleted and git does not declare. Those to delete count.
+    /// The size of the inventory. Connections that somebody else deleted and that git does not declare do not
+    /// count; those that are to be deleted do.
     inventory: usize,
     /// How many more it held before, which somebody else deleted.
     deleted_elsewhere: usize,

@@ -97,11 +97,11 @@ fn lacks_a_declared_field(
         !Equality::on_server(desired, field.field).holds(Some(value), None)
             || (!is_empty(value) && !is_shown(type_name, path))
     });
-    let dropped = base.into_iter().flatten().any(|(path, older)| {
+    let dropped = base.into_iter().flatten().any(|(path, field)| {
         let is_secret =
             || field_exactly_at(desired.connection_type, path).is_some_and(Field::is_secret);
         desired.field(path).is_none()
-            && !is_empty(&older.declared)
+            && !is_empty(&field.declared)
             && !lists(path)
             && !is_secret()
             && !is_shown(type_name, path)

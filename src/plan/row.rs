@@ -30,7 +30,7 @@ pub(crate) struct Row<'a> {
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
     /// now.
     pub(crate) absent_layer: Option<&'a str>,
-    /// How the rename from this name stands, if a document declares one.
+    /// The meaning of the rename from this name, if a document declares one.
     pub(crate) claim: Option<Claim<'a>>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Sight<'a> {
     Unclear(String),
 }
 
-/// How the rename stands that a document declares from a name.
+/// The meaning of a rename for its old name in this plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim<'a> {
     /// A rename of this plan frees the name for another connection.

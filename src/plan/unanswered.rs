@@ -38,7 +38,7 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) -
                 }
             }
             NotedCall::Delete => {
-                let is_gone = settling.is_gone(name, &intent.kept);
+                let is_gone = settling.is_gone(name, &intent.proves_nothing);
                 settling.drop_note(name, is_gone);
                 // Without an id, what is there now may be ours, edited since.
                 if is_gone && observed.shown(name).is_none_or(|view| view.id().is_some()) {
@@ -162,7 +162,7 @@ impl<'a> Settling<'a> {
 
     fn is_ours(&self, intent: &Intent, view: &LiveView<'_>) -> bool {
         let mut sent: Base = intent.base.clone();
-        sent.retain(|path, _| !intent.kept.contains(path));
+        sent.retain(|path, _| !intent.proves_nothing.contains(path));
         let is_as_sent = || view.shows(&intent.type_name, &sent, self.keys);
         let Some(from) = &intent.from else {
             // A way back also carries what git did not declare.
@@ -195,11 +195,11 @@ impl<'a> Settling<'a> {
         let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
         let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
         let (masked, told): (Vec<&String>, Vec<&String>) =
-            changed.partition(|path| view.masks(path));
+            changed.partition(|path| view.masks(path, self.keys));
         let is_as_sent = |path: &&String| view.shows_or_default(path, sent.get(*path), self.keys);
         let has_arrived = match intent.call {
             NotedCall::Update => {
-                told.iter().any(|path| is_as_sent(path) && !intent.kept.contains(*path))
+                told.iter().any(|path| is_as_sent(path) && !intent.proves_nothing.contains(*path))
             }
             // Of a rename it is not known how live stood before.
             _ => !told.is_empty() && told.iter().all(is_as_sent),
@@ -230,9 +230,9 @@ impl<'a> Settling<'a> {
         has_arrived
     }
 
-    /// Whether the connection of the inventory, which was to be deleted, is not there any more. `kept` are
+    /// Whether the connection of the inventory, which was to be deleted, is not there any more. `drifted` are
     /// the fields in which it had drifted.
-    fn is_gone(&self, name: &ConnectionName, kept: &BTreeSet<String>) -> bool {
+    fn is_gone(&self, name: &ConnectionName, drifted: &BTreeSet<String>) -> bool {
         let Some((owned, view)) = self.record.owned(name).zip(self.observed.shown(name)) else {
             return true;
         };
@@ -242,7 +242,7 @@ impl<'a> Settling<'a> {
         // Where no ids are shown, ours is gone if what is there is not as ours was, as far as today's key tells.
         let mut base = Base::clone(&owned.base);
         let is_told = |field: &BaseField| field.print.is_none() || self.keys.is_known;
-        base.retain(|path, field| !kept.contains(path) && is_told(field));
+        base.retain(|path, field| !drifted.contains(path) && is_told(field));
         !view.shows(&owned.type_name, &base, self.keys)
     }
 

@@ -82,7 +82,8 @@ pub(crate) struct Opened {
 
 impl Opened {
     fn keys(&self) -> Keys<'_> {
-        Keys { key: &self.connection.key, is_known: self.key_is_known }
+        let Connection { key, profile, .. } = &self.connection;
+        Keys { key, is_known: self.key_is_known, profile: profile.as_deref() }
     }
 
     /// Remembers protection at once: the run may end before its outcome, or be of a suspended target.

@@ -32,7 +32,7 @@ impl Reconcile<'_> {
             let notice = "compared with the base revision, without a state: rotated values of the \
                           environment are not seen";
             prepared.plan.notices.push(notice.to_owned());
-            let keys = Keys { key: &connection.key, is_known: true };
+            let keys = Keys { key: &connection.key, is_known: true, profile: None };
             let record = blocking(|| record_of_base(engine, target, base, options, keys))?;
             return Ok((record, None));
         }

@@ -2,9 +2,11 @@
 //! who edit a field are corrected however often they do.
 
 use apinizer_gitops::testing::sandbox::Options;
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::crashes::kill_at_first_write;
+use crate::faults::Fault;
 use crate::history::events;
 use crate::receiver::Received;
 use crate::running::{Running, eventually};
@@ -181,6 +183,31 @@ fn a_set_with_a_double_entry_is_in_sync_with_one_entry() {
     world.apply().code(0);
     world.edit("a", "additionalProperties", json!([{"key": "a", "value": "1", "id": 7}]));
     world.plan().code(0);
+}
+
+/// The server answers so many writes with success and makes none.
+fn comes_to_nothing(world: &World, method: Method, path: &str, times: usize, says: &str) {
+    world.control().fail_next(Some(method), path, Fault::BareSuccess, times);
+    for _ in 0..times {
+        world.apply();
+    }
+    world.forget_calls();
+    world.apply().code(1).says(says);
+    assert!(world.writes().is_empty());
+    let told = events(world, &[]).pop().unwrap();
+    assert_eq!((&told["event"], &told["connection"]), (&json!("not_converging"), &json!("new")));
+}
+
+#[test]
+fn a_create_and_a_rename_that_are_taken_and_not_made_are_given_up() {
+    let world = World::settled(&["old", "other"]);
+    world.commit_rename("old", "new");
+    let says = "not converging: the server keeps the name `old`";
+    comes_to_nothing(&world, Method::PUT, "/old/", 2, says);
+    let world = World::settled(&["other"]);
+    world.commit_email("new", "");
+    let says = "not converging: the server took it twice and does not list it";
+    comes_to_nothing(&world, Method::POST, "/new/", 3, says);
 }
 
 #[test]

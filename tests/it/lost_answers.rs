@@ -1,11 +1,13 @@
 //! A write whose answer never came, or came broken: what is there decides, in both dialects.
 
+use apinizer_gitops::testing::profile::Mask;
 use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, SecretsOnGet};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
 use crate::faults::Fault;
+use crate::probe::profiled;
 use crate::world::{CANARY, World, ftp};
 
 const PLAIN: &str = "type: email\nname: plain\nhost: smtp.example.com\n";
@@ -93,6 +95,20 @@ fn kill_before_it_is_done(world: &World) -> bool {
     let is_killed = kill_at_first_write(world, false);
     world.control().clear_faults();
     is_killed
+}
+
+#[test]
+fn a_field_that_the_profile_says_is_masked_does_not_tell_that_a_create_was_not_made() {
+    let mut world = World::new();
+    world.control().alter(|options| {
+        options.of_type("email").masked.insert("username".to_owned(), Mask::Nothing);
+    });
+    profiled(&mut world, "email: {masked: {username: nothing}}");
+    world.write("connections/plain.yaml", &format!("{PLAIN}username: of-git\n"));
+    world.commit("a masked user name");
+    // It is sent again, since live does not show whether it arrived.
+    struck(&world, Method::POST, "/plain/", &Fault::Lost, &["POST plain", "PUT plain"]);
+    assert_eq!(world.live("plain")["username"], json!("of-git"));
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn a_project_that_is_in_use_is_refused_before_any_call() {
 }
 
 /// A target whose profile says this of one type.
-fn profiled(world: &mut World, text: &str) {
+pub(crate) fn profiled(world: &mut World, text: &str) {
     fs::write(world.path("p.yaml"), format!("apinizer_gitops_profile: 1\ntypes:\n  {text}\n"))
         .unwrap();
     world.target("profile: p.yaml");

@@ -357,6 +357,20 @@ fn a_rename_that_is_done_does_not_take_a_later_connection() {
 }
 
 #[test]
+fn a_failed_read_of_the_new_name_blocks_no_connection_that_has_the_old_one_since() {
+    let options = Options::with(Options::list_summaries);
+    let world = World::with(Options { ids: Ids::Nowhere, ..options });
+    world.settle(&["old", "other"]);
+    world.commit_rename("old", "new");
+    world.apply().code(0);
+    world.commit_email("old", "");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new", "old", "other"]);
+    world.control().fail_next(Some(Method::GET), "/new/", Fault::Forbidden, 50);
+    assert_eq!(world.changes(&[]), ["blocked new"]);
+}
+
+#[test]
 fn a_rename_that_cannot_be_made_stays_blocked() {
     let world = World::settled(&["new", "other"]);
     world.make(json!({"type": "ftp", "name": "old", "host": "h", "protocol": "FTP"}));

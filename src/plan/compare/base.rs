@@ -7,14 +7,17 @@ use crate::catalog::{ConnectionType, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField};
 use crate::plan::compare::{CompareSettings, Sides, field_exactly_at};
 use crate::plan::equality::{Equality, other_spellings};
+use crate::profile::Profile;
 use crate::record::{Base, BaseField};
 use crate::secret::{Fingerprint, FingerprintKey};
 
-/// The key of today's fingerprints, and whether the record's were made under it.
+/// The settings of comparing with a base: the key of today's fingerprints, whether the record's were made under it, and
+/// the fields that the target's server masks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys<'a> {
     pub(crate) key: &'a FingerprintKey,
     pub(crate) is_known: bool,
+    pub(crate) profile: Option<&'a Profile>,
 }
 
 impl Keys<'_> {
@@ -27,8 +30,8 @@ impl Keys<'_> {
 /// The base of a connection all of whose declared fields are as git has them. Fields that others
 /// may edit are not git's.
 pub(crate) fn base_of(desired: &DesiredConnection, keys: Keys<'_>, is_stateless: bool) -> Base {
-    let owned = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
-    let fields = owned.filter_map(|field| {
+    let of_git = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
+    let fields = of_git.filter_map(|field| {
         let base = match field.value() {
             Some(value) => base_field(field, value, keys),
             // A revision's text is its base even in a run that looks no value up.
@@ -52,9 +55,9 @@ pub(super) fn base_field(field: &DesiredField, value: &Value, keys: Keys<'_>) ->
 
 /// The base of a field that was found equal. An older fingerprint stays where it still holds, so that a
 /// state in sync is not rewritten.
-pub(super) fn agreed(Sides { field, value, older, .. }: Sides<'_>, keys: Keys<'_>) -> BaseField {
+pub(super) fn agreed(Sides { field, value, base, .. }: Sides<'_>, keys: Keys<'_>) -> BaseField {
     let holds = |print: &&Fingerprint| keys.is_known && keys.key.matches(print, &field.path, value);
-    let print = older.and_then(|older| older.print.as_ref());
+    let print = base.and_then(|base| base.print.as_ref());
     match print.filter(|_| field.holds_reference()).filter(holds) {
         None => base_field(field, value, keys),
         print => BaseField { print: print.cloned(), ..text_of(field) },
@@ -66,15 +69,15 @@ pub(super) fn matches_base(
     field: Option<&Field>,
     equality: Equality<'_>,
     path: &str,
-    older: &BaseField,
+    base: &BaseField,
     live: Option<&Value>,
     keys: Keys<'_>,
 ) -> bool {
-    match &older.print {
-        None => equality.holds(Some(&older.declared), live),
+    match &base.print {
+        None => equality.holds(Some(&base.declared), live),
         Some(print) if keys.is_known => {
             let kind = field.map(|field| &field.kind);
-            let shown = &in_shape(kind, &older.declared, live.unwrap_or(&Value::Null));
+            let shown = &in_shape(kind, &base.declared, live.unwrap_or(&Value::Null));
             let spellings = other_spellings(field, shown);
             std::iter::once(shown)
                 .chain(&spellings)
@@ -108,12 +111,12 @@ pub(super) enum LastSent {
 
 impl LastSent {
     pub(super) fn of(
-        Sides { field, value, older, .. }: Sides<'_>,
+        Sides { field, value, base, .. }: Sides<'_>,
         settings: &CompareSettings<'_>,
     ) -> Self {
-        let Some(older) = older else { return Self::Never };
-        let same_text = older.declared == field.declared;
-        let same_value = match &older.print {
+        let Some(base) = base else { return Self::Never };
+        let same_text = base.declared == field.declared;
+        let same_value = match &base.print {
             _ if settings.is_stateless => same_text,
             // Another reference in git is a change, whatever the value under the older key was.
             Some(_) if !settings.keys.is_known && same_text => return Self::NotKnown,
@@ -132,17 +135,17 @@ pub(in crate::plan) fn moved_field(
     desired: &DesiredConnection,
     field: &DesiredField,
     value: Option<&Value>,
-    older: &BaseField,
+    base: &BaseField,
     keys: Keys<'_>,
 ) -> bool {
-    if older.declared != field.declared {
+    if base.declared != field.declared {
         // Another spelling of a value that comes from no reference moved nothing.
-        return older.print.is_some()
+        return base.print.is_some()
             || field.holds_reference()
-            || !Equality::on_server(desired, field.field).same(value, Some(&older.declared));
+            || !Equality::on_server(desired, field.field).same(value, Some(&base.declared));
     }
     // Without a fingerprint that can be checked, what overwrites less: drift.
-    let print = older.print.as_ref().filter(|_| keys.is_known);
+    let print = base.print.as_ref().filter(|_| keys.is_known);
     print.zip(value).is_some_and(|(print, value)| !keys.key.matches(print, &field.path, value))
 }
 

@@ -11,7 +11,7 @@ use crate::plan::compare::base::{LastSent, agreed, base_field, matches_base, mov
 use crate::plan::compare::pairs::Filling;
 use crate::plan::compare::sent::{Sent, masked_in, references_in, secrets_in};
 use crate::plan::compare::{
-    Agreement, Comparing, Difference, InPut, Sides, Subject, Treatment, field_exactly_at,
+    Agreement, Comparing, Difference, OnPut, Sides, Subject, Treatment, field_exactly_at,
     value_to_send, with_ignored_parts_of,
 };
 use crate::plan::equality::{Equality, is_empty};
@@ -24,12 +24,12 @@ impl<'a> Comparing<'a> {
     /// Compares a field that git declares and whose value is known.
     pub(super) fn field(&mut self, field: &'a DesiredField, value: &'a Value) {
         let Comparing { desired, live, settings, .. } = *self;
-        let (path, older) = (&*field.path, self.older(&field.path));
+        let (path, base) = (&*field.path, self.base(&field.path));
         let is_secret = self.is_compared_as_secret(field);
         // Lists show no secret.
         let live = if is_secret { live.shown_by_get(path) } else { live.get(path) };
-        let sides = Sides { field, value, live, older };
-        let sent = (!is_secret).then(|| value_to_send(desired, field, value, older, live));
+        let sides = Sides { field, value, live, base };
+        let sent = (!is_secret).then(|| value_to_send(desired, field, value, base, live));
         let agreement = match &sent {
             Some(sent) => self.agreement(sides, sent),
             None => self.agreement_of_secret(sides),
@@ -44,7 +44,7 @@ impl<'a> Comparing<'a> {
                 self.remember(path, agreed(sides, settings.keys));
                 (is_secret && resends).then_some(Origin::Git)
             }
-            Agreement::ButMasked if self.is_to_be_sent(sides) || resends => Some(Origin::Git),
+            Agreement::ButMasked if self.has_to_be_sent(sides) || resends => Some(Origin::Git),
             Agreement::ButMasked => {
                 // Nothing can be seen to stay of a secret that is not shown.
                 if !is_secret {
@@ -61,8 +61,8 @@ impl<'a> Comparing<'a> {
             Agreement::No(_) if !is_sent_anew() => Subject::SecretReadBack,
             _ => Subject::Secret,
         };
-        let in_put = || if is_secret { InPut::Writes } else { self.in_put(sides) };
-        let treatment = self.treatment(path, Some(value), live, origin, subject, in_put);
+        let on_put = || if is_secret { OnPut::Writes } else { self.on_put(sides) };
+        let treatment = self.treatment(path, Some(value), live, origin, subject, on_put);
         let change = self.change_of(sides, sent.as_ref(), origin);
         self.found.differences.push(Difference { change, treatment, subject });
     }
@@ -81,7 +81,7 @@ impl<'a> Comparing<'a> {
 
     /// The same for a field that live may mask as a whole: only a text that can be read tells.
     fn agreement_of_secret(&self, sides: Sides<'_>) -> Agreement {
-        let (Sides { field, live, older, .. }, settings) = (sides, self.settings);
+        let (Sides { field, live, base, .. }, settings) = (sides, self.settings);
         let shown = shown_text(live);
         let is_equal = |(shown, wanted)| same_in_constant_time(shown, wanted);
         if shown.zip(sides.value.as_str()).is_some_and(is_equal) {
@@ -95,9 +95,9 @@ impl<'a> Comparing<'a> {
         }
         let equality = Equality::of_part(field.field.map(|field| &field.kind));
         let is_as_before =
-            |older| matches_base(field.field, equality, &field.path, older, live, settings.keys);
+            |base| matches_base(field.field, equality, &field.path, base, live, settings.keys);
         Agreement::No(match LastSent::of(sides, settings) {
-            LastSent::Other if !older.is_some_and(is_as_before) => Origin::Both,
+            LastSent::Other if !base.is_some_and(is_as_before) => Origin::Both,
             LastSent::Other | LastSent::Never => Origin::Git,
             LastSent::Same | LastSent::NotKnown => Origin::Drift,
         })
@@ -115,14 +115,14 @@ impl<'a> Comparing<'a> {
 
     /// The difference as people see it.
     fn change_of(&self, sides: Sides<'_>, sent: Option<&Sent<'_>>, origin: Origin) -> FieldChange {
-        let (desired, Sides { field, live, older, .. }) = (self.desired, sides);
+        let (desired, Sides { field, live, base, .. }) = (self.desired, sides);
         let path = &*field.path;
-        let then = older.map(|older| &older.declared);
-        let sensitive = sent.is_none() || field.is_sensitive() || then.is_some_and(holds_env);
-        let before = match (origin, then.filter(|then| !then.is_null())) {
+        let base = base.map(|base| &base.declared);
+        let sensitive = sent.is_none() || field.is_sensitive() || base.is_some_and(holds_env);
+        let before = match (origin, base.filter(|text| !text.is_null())) {
             // Texts of git may be shown: what a commit changed beside a reference is seen.
-            (Origin::Git, Some(then)) if sensitive => {
-                Some(declared_for_people(desired, path, then))
+            (Origin::Git, Some(text)) if sensitive => {
+                Some(declared_for_people(desired, path, text))
             }
             // Live may show a mask.
             (Origin::Git, None) if sent.is_none() => None,
@@ -139,7 +139,7 @@ impl<'a> Comparing<'a> {
     /// The effect on a PUT of a field whose difference is only reported. A part may be masked where a secret
     /// stands in live, or a reference in git: its text may be cipher text, unless it is one of git's texts.
     /// Of a known text field only the secrets in it may be, and not all that a reference stands for.
-    fn in_put(&self, Sides { field, value, live, .. }: Sides<'_>) -> InPut {
+    fn on_put(&self, Sides { field, value, live, .. }: Sides<'_>) -> OnPut {
         let (desired, path) = (self.desired, &*field.path);
         let live = live.unwrap_or(&Value::Null);
         let kind = field.field.map(|field| &field.kind);
@@ -156,12 +156,12 @@ impl<'a> Comparing<'a> {
             masked.insert(String::new());
         }
         if masked.is_empty() {
-            return InPut::Keeps;
+            return OnPut::Keeps;
         }
         let rest = Filling::with_parts(masked, false).of(kind, value, live);
         let sent = value_to_send(desired, field, value, None, Some(&rest));
         let equality = Equality::on_server(desired, field.field);
-        if equality.same(Some(&sent.value), Some(&rest)) { InPut::Writes } else { InPut::Stops }
+        if equality.same(Some(&sent.value), Some(&rest)) { OnPut::Writes } else { OnPut::Stops }
     }
 
     /// Conceals what is a secret in live, and not git's, though it stands beside another name in what is sent.
@@ -183,16 +183,15 @@ impl<'a> Comparing<'a> {
         if self.remembered.base.is_none() {
             return;
         }
-        let older = self.older(path).map(|older| &older.declared);
-        let with_ignored = with_ignored_parts_of(self.desired, path, &field.declared, older);
-        if older == Some(with_ignored.as_ref().unwrap_or(&field.declared)) {
+        let base = self.base(path).map(|base| &base.declared);
+        let with_ignored = with_ignored_parts_of(self.desired, path, &field.declared, base);
+        if base == Some(with_ignored.as_ref().unwrap_or(&field.declared)) {
             return;
         }
         let after = Some(field.declared.clone());
-        let change = self.change(path, older.cloned(), after, true, Origin::Git);
+        let change = self.change(path, base.cloned(), after, true, Origin::Git);
         let subject = if field.is_secret() { Subject::Secret } else { Subject::Plain };
-        let treatment = Treatment::Write;
-        self.found.differences.push(Difference { change, treatment, subject });
+        self.found.differences.push(Difference { change, treatment: Treatment::Write, subject });
     }
 
     /// Notes an unknown field that held a secret of git, which is not git's any more, where live shows
@@ -220,7 +219,7 @@ impl<'a> Comparing<'a> {
 
     /// Compares a field of the base, if git no longer declares it. It goes back to its documented
     /// default; a secret is never emptied that way, it is just no longer git's.
-    pub(super) fn dropped(&mut self, path: &str, older: &BaseField) {
+    pub(super) fn dropped(&mut self, path: &str, base: &BaseField) {
         let Comparing { desired, live, settings, .. } = *self;
         if desired.field(path).is_some() {
             return;
@@ -231,10 +230,10 @@ impl<'a> Comparing<'a> {
             self.forget(path);
             return;
         }
-        if self.note_not_shown(path, &older.declared) || desired.ignores(path) {
+        if self.note_not_shown(path, &base.declared) || desired.ignores(path) {
             return;
         }
-        if self.held_secret(path, &older.declared) {
+        if self.held_secret(path, &base.declared) {
             if !live.get(path).is_none_or(is_empty) {
                 self.found.dropped_secrets.push(path.to_owned());
             }
@@ -249,12 +248,12 @@ impl<'a> Comparing<'a> {
             self.forget(path);
             return;
         }
-        let live_moved = !matches_base(field, equality, path, older, live_value, settings.keys);
+        let live_moved = !matches_base(field, equality, path, base, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
-        let sensitive = holds_env(&older.declared);
+        let sensitive = holds_env(&base.declared);
         let default = field.and_then(|field| desired.defaults(field).default).map(Default::to_json);
-        let (subject, in_put) = (Subject::Dropped, || InPut::Keeps);
-        let treatment = self.treatment(path, default.as_ref(), live_value, origin, subject, in_put);
+        let (subject, on_put) = (Subject::Dropped, || OnPut::Keeps);
+        let treatment = self.treatment(path, default.as_ref(), live_value, origin, subject, on_put);
         let before = self.live_for_people(path, live_value, sensitive);
         let change = self.change(path, before, default, sensitive, origin);
         self.found.differences.push(Difference { change, treatment, subject });
@@ -268,9 +267,9 @@ impl<'a> Comparing<'a> {
         sensitive: bool,
         origin: Origin,
     ) -> FieldChange {
-        let older = self.older(path).filter(|_| origin == Origin::Both);
-        let base = older.map(|older| &older.declared).filter(|base| !base.is_null());
-        let base = base.map(|base| declared_for_people(self.desired, path, base));
+        let base = self.base(path).filter(|_| origin == Origin::Both);
+        let base = base.map(|base| &base.declared).filter(|text| !text.is_null());
+        let base = base.map(|text| declared_for_people(self.desired, path, text));
         let before = before.filter(|before| !before.is_null());
         FieldChange { path: path.to_owned(), before, after, base, sensitive, origin }
     }
@@ -285,9 +284,9 @@ impl<'a> Comparing<'a> {
     }
 
     /// Who moved a field that differs.
-    fn origin(&self, Sides { field, value, live, older }: Sides<'_>) -> Origin {
+    fn origin(&self, Sides { field, value, live, base }: Sides<'_>) -> Origin {
         let equality = Equality::on_server(self.desired, field.field);
-        let Some(older) = older else {
+        let Some(base) = base else {
             let is_of_a_layer = self.settings.has_lost_path
                 && self.remembered.base.is_some()
                 && !equality.holds(None, live);
@@ -295,12 +294,12 @@ impl<'a> Comparing<'a> {
         };
         let keys = self.settings.keys;
         // A part that others may edit moves nothing.
-        let then = if older.print.is_some() { value } else { &older.declared };
-        let without_ignored = live
-            .and_then(|live| with_ignored_parts_of(self.desired, &field.path, live, Some(then)));
+        let git = if base.print.is_some() { value } else { &base.declared };
+        let without_ignored =
+            live.and_then(|live| with_ignored_parts_of(self.desired, &field.path, live, Some(git)));
         let live = without_ignored.as_ref().or(live);
-        let git_moved = moved_field(self.desired, field, Some(value), older, keys);
-        let live_moved = !matches_base(field.field, equality, &field.path, older, live, keys);
+        let git_moved = moved_field(self.desired, field, Some(value), base, keys);
+        let live_moved = !matches_base(field.field, equality, &field.path, base, live, keys);
         match (git_moved, live_moved) {
             (true, true) => Origin::Both,
             (false, true) => Origin::Drift,
@@ -332,21 +331,20 @@ fn declared_for_people(desired: &DesiredConnection, path: &str, value: &Value) -
 // Masked fields.
 
 impl Comparing<'_> {
-    /// Whether live's answer for a field as a whole may mask it: a secret, and what the target's profile
-    /// names. A file or certificate of which nothing is shown may be masked too, unless this server was seen to
-    /// show secrets of the type.
+    /// Whether live's answer for a field as a whole may mask it. Nothing in the place of a file or certificate
+    /// masks none on a server that was seen to show secrets of the type.
     pub(super) fn is_compared_as_secret(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
-        let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
-        let may_be_masked = !shows && !shows_file(self.live.get(&field.path));
-        field.field.is_some_and(|known| {
-            known.is_secret() || self.desired.masks(known) || (known.is_file() && may_be_masked)
-        })
+        let shows = || self.live.own.is_some() && self.settings.readable.has_type(own_type);
+        let is_shown_file = field
+            .field
+            .is_some_and(|known| known.is_file() && !self.desired.masks(known) && shows());
+        !is_shown_file && self.live.may_mask(&field.path, field.field, self.settings.keys)
     }
 
-    /// Whether git's value, which live does not show, has to be sent, by what was sent last.
-    fn is_to_be_sent(&mut self, sides: Sides<'_>) -> bool {
-        let Sides { field, value, older, .. } = sides;
+    /// Remembers git's value, which live does not show, or tells that it has to be sent, by what was sent last.
+    fn has_to_be_sent(&mut self, sides: Sides<'_>) -> bool {
+        let Sides { field, value, base, .. } = sides;
         let path = &*field.path;
         match LastSent::of(sides, self.settings) {
             LastSent::Other => return true,
@@ -357,10 +355,10 @@ impl Comparing<'_> {
                 self.remember(path, BaseField { unverified: true, ..now });
             }
             LastSent::Same => {
-                self.found.unverified |= older.is_some_and(|older| older.unverified);
-                if let Some(older) = older {
+                self.found.unverified |= base.is_some_and(|base| base.unverified);
+                if let Some(base) = base {
                     let declared = field.declared.clone();
-                    self.remember(path, BaseField { declared, ..older.clone() });
+                    self.remember(path, BaseField { declared, ..base.clone() });
                 }
             }
         }

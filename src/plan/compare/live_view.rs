@@ -102,22 +102,22 @@ impl LiveView<'_> {
     }
 
     /// Whether live shows a field as a base has it, as far as it can be read.
-    pub(crate) fn shows_field(&self, path: &str, older: &BaseField, keys: Keys<'_>) -> bool {
-        if self.may_mask(path) {
-            return true;
-        }
+    pub(crate) fn shows_field(&self, path: &str, base: &BaseField, keys: Keys<'_>) -> bool {
         let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
         let field = field_exactly_at(own_type, path);
+        if self.may_mask(path, field, keys) {
+            return true;
+        }
         let shown = self.get(path);
         let is_set = matches!(field.map(|field| &field.kind), Some(Kind::Set(_)));
-        let by_text = holds_env(&older.declared) && (older.print.is_none() || is_set);
+        let by_text = holds_env(&base.declared) && (base.print.is_none() || is_set);
         if by_text || self.masks_a_part(path) {
             let texts = Filling::with_parts(BTreeSet::new(), true);
             let kind = field.map(|field| &field.kind);
-            let shown = texts.of(kind, &older.declared, shown.unwrap_or(&Value::Null));
-            return Equality::of(field).holds(Some(&older.declared), Some(&shown));
+            let shown = texts.of(kind, &base.declared, shown.unwrap_or(&Value::Null));
+            return Equality::of(field).holds(Some(&base.declared), Some(&shown));
         }
-        matches_base(field, Equality::of(field), path, older, shown, keys)
+        matches_base(field, Equality::of(field), path, base, shown, keys)
     }
 
     /// The same; a field that the base lacks says no more than its default.
@@ -136,18 +136,19 @@ impl LiveView<'_> {
     }
 
     /// Whether live shows a secret in clear, and as a base has it.
-    pub(crate) fn shows_secret(&self, path: &str, older: &BaseField, keys: Keys<'_>) -> bool {
+    pub(crate) fn shows_secret(&self, path: &str, base: &BaseField, keys: Keys<'_>) -> bool {
         let shown = self.shown_by_get(path).filter(|shown| shown_text(Some(shown)).is_some());
-        let known = older.print.as_ref().filter(|_| keys.is_known);
+        let known = base.print.as_ref().filter(|_| keys.is_known);
         shown.zip(known).is_some_and(|(shown, print)| keys.key.matches(print, path, shown))
     }
 
-    /// Whether live may mask a field as a whole: a secret, or a file of which nothing is shown.
-    fn may_mask(&self, path: &str) -> bool {
-        let own_type = catalog::find(&self.listed.type_name);
-        own_type.and_then(|own_type| field_exactly_at(own_type, path)).is_some_and(|field| {
-            field.is_secret() || (field.is_file() && !shows_file(self.get(path)))
-        })
+    /// Whether live may mask a field as a whole: a secret, what the target's profile names, or a file of
+    /// which nothing is shown.
+    pub(super) fn may_mask(&self, path: &str, field: Option<&Field>, keys: Keys<'_>) -> bool {
+        let profile = keys.profile.and_then(|profile| profile.types.get(&self.listed.type_name));
+        let is_named = profile.is_some_and(|own| own.masks(path.trim_start_matches('/')));
+        let is_file = |field: &Field| field.is_file() && !shows_file(self.get(path));
+        field.is_some_and(|field| is_named || field.is_secret() || is_file(field))
     }
 
     fn masks_a_part(&self, path: &str) -> bool {
@@ -156,13 +157,15 @@ impl LiveView<'_> {
     }
 
     /// Whether live does not tell if it has a field, or a part of it, as git does.
-    pub(crate) fn masks(&self, path: &str) -> bool {
-        self.may_mask(path) || self.masks_a_part(path)
+    pub(crate) fn masks(&self, path: &str, keys: Keys<'_>) -> bool {
+        let own_type = catalog::find(&self.listed.type_name);
+        let field = own_type.and_then(|own_type| field_exactly_at(own_type, path));
+        self.may_mask(path, field, keys) || self.masks_a_part(path)
     }
 
     /// Has the fields that live masks count as not sent; whether there is one.
     pub(crate) fn forget_masked(&self, base: &mut Base, keys: Keys<'_>) -> bool {
-        let masked = base.iter_mut().filter(|(path, _)| self.masks(path));
+        let masked = base.iter_mut().filter(|(path, _)| self.masks(path, keys));
         masked.map(|(_, field)| field.print = Some(keys.of_no_value())).count() > 0
     }
 }

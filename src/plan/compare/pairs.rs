@@ -5,14 +5,14 @@
 //! |---|---|
 //! | is the list in sync, so that a PUT sends live's own elements with git's values in them? | [`Pairing::in_sync`] |
 //! | which element of git's is one of live's, so that it may be given git's secret? | [`Pairing::surely`] |
-//! | which elements of git's may one of live's have become, so that a PUT could take its secret? | [`Pairing::may_be`] |
+//! | which elements of git's may one of live's have become, so that a PUT could take its secret? | [`Pairing::candidates`] |
 //! | what does live have, where it masks a part? | [`Filling`] |
 //!
 //! | who fills | the places | with | to know |
 //! |---|---|---|---|
 //! | `value_to_send` | that live masks | git's value | what live has |
-//! | `in_put`, `texts` | that stand for a reference | git's text | where live may show cipher text |
-//! | `in_put`, `rest` | that live may mask | git's value | whether anything else differs |
+//! | `on_put`, `texts` | that stand for a reference, but not in a known text field | git's text | where live may show cipher text |
+//! | `on_put`, `rest` | that live may mask | git's value | whether anything else differs |
 //! | `shows_field` | that stand for a reference | the base's text | whether live has the base's field |
 //! | `body::unmask` | that live masks | the resolved text of the base | the way back of a replace |
 
@@ -65,7 +65,7 @@ impl Pairing<'_> {
 
     /// The elements of git's that one of live's may have become: those that agree with it, or else those
     /// that agree with none of live's.
-    pub(super) fn may_be(&self) -> impl Fn(usize) -> Vec<usize> {
+    pub(super) fn candidates(&self) -> impl Fn(usize) -> Vec<usize> {
         let is_new = |git: &usize| (0..self.live).all(|live| !(self.agree)(*git, live));
         let new = LazyCell::new(move || (0..self.git).filter(is_new).collect::<Vec<_>>());
         move |live| {

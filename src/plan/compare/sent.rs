@@ -3,7 +3,7 @@
 //!
 //! | value | is | from |
 //! |---|---|---|
-//! | declared | git's value, with the parts that `x-gitops.ignore` names as live has them | `with_ignored_parts_of` |
+//! | own | git's value, with the parts that `x-gitops.ignore` names as live has them | `with_ignored_parts_of` |
 //! | unmasked | live's value, with git's parts where live masks them | `Sent::unmasked` |
 //! | sent | git's parts, and live's own beside them: of objects by their keys, of a list while it is in sync; one that differs is sent as git has it | `merged` |
 //! | in sync | what is sent and live, unmasked, say the same, in both directions | `Equality::same` |
@@ -60,17 +60,16 @@ pub(crate) fn value_to_send<'v>(
     desired: &DesiredConnection,
     field: &DesiredField,
     value: &'v Value,
-    older: Option<&BaseField>,
+    base: Option<&BaseField>,
     live: Option<&'v Value>,
 ) -> Sent<'v> {
     let kind = field.field.map(|field| &field.kind);
-    let older = older.map(|older| &older.declared).filter(|older| **older != field.declared);
+    let base = base.map(|base| &base.declared).filter(|text| **text != field.declared);
     let takes = |place: String| {
         NotSent::TakesSecret(pointer::for_people(&format!("{}{place}", field.path)))
     };
-    let mut refused = older.and_then(|older| {
-        taken(&references_in(older), kind, &field.declared, older, "").map(takes)
-    });
+    let mut refused = base
+        .and_then(|text| taken(&references_in(text), kind, &field.declared, text, "").map(takes));
     let Some(live) = live.filter(|live| *live != value) else {
         return Sent { value: Cow::Borrowed(value), unmasked: live.map(Cow::Borrowed), refused };
     };
@@ -86,7 +85,7 @@ pub(crate) fn value_to_send<'v>(
         let refused = elsewhere.or(refused);
         return Sent { value: Cow::Borrowed(value), unmasked: Some(Cow::Owned(unmasked)), refused };
     }
-    let sent = merged(kind, own, older, &unmasked);
+    let sent = merged(kind, own, base, &unmasked);
     if refused.is_none() && sent != unmasked {
         let places = secrets_in(own_type, &field.path, live);
         refused = taken(&places, kind, &sent, &unmasked, "").map(takes);
@@ -95,22 +94,16 @@ pub(crate) fn value_to_send<'v>(
 }
 
 /// Git's value with what live has beside it.
-fn merged(
-    kind: Option<&'static Kind>,
-    value: &Value,
-    older: Option<&Value>,
-    live: &Value,
-) -> Value {
+fn merged(kind: Option<&'static Kind>, value: &Value, base: Option<&Value>, live: &Value) -> Value {
     match (value, live) {
-        (Value::Object(fields), Value::Object(live)) => merged_object(kind, fields, older, live),
+        (Value::Object(fields), Value::Object(live)) => merged_object(kind, fields, base, live),
         (Value::Array(items), Value::Array(live)) => {
             let is_set = matches!(kind, Some(Kind::Set(_)));
             let kind = kind.and_then(Kind::of_item);
-            let older: Vec<&Value> =
-                older.and_then(Value::as_array).into_iter().flatten().collect();
+            let base: Vec<&Value> = base.and_then(Value::as_array).into_iter().flatten().collect();
             let agree = |item: usize, at: usize| {
                 Equality::of_part(kind).holds(Some(&items[item]), Some(&live[at]))
-                    && !holds_dropped(&items[item], &live[at], &older)
+                    && !holds_dropped(&items[item], &live[at], &base)
             };
             let pairing = Pairing { git: items.len(), live: live.len(), is_set, agree: &agree };
             let Some(pairs) = pairing.in_sync() else { return value.clone() };
@@ -126,13 +119,13 @@ fn merged(
 fn merged_object(
     kind: Option<&'static Kind>,
     fields: &Map<String, Value>,
-    older: Option<&Value>,
+    base: Option<&Value>,
     live: &Map<String, Value>,
 ) -> Value {
-    let older = |key: &str| older?.get(key).filter(|older| !older.is_null());
+    let base = |key: &str| base?.get(key).filter(|base| !base.is_null());
     let with_parts_of_live = fields.iter().map(|(key, value)| {
         let kind = kind.and_then(|kind| kind.of_key(key));
-        let part = live.get(key).map(|live| merged(kind, value, older(key), live));
+        let part = live.get(key).map(|live| merged(kind, value, base(key), live));
         (key.clone(), part.unwrap_or_else(|| value.clone()))
     });
     let mut sent: Map<String, Value> = with_parts_of_live.collect();
@@ -147,7 +140,7 @@ fn merged_object(
         let is_of_git = matches!(kind, Some(Kind::Map(_))) && !value.is_null();
         // The server makes it anew of what changed.
         let is_made_anew = is_filled_by_server(kind, key) && is_changed();
-        if !is_of_git && !is_made_anew && older(key).is_none() {
+        if !is_of_git && !is_made_anew && base(key).is_none() {
             sent.insert(key.clone(), value.clone());
         }
     }
@@ -159,14 +152,14 @@ fn is_filled_by_server(kind: Option<&Kind>, key: &str) -> bool {
 }
 
 /// Whether live's value holds a key that some element of the older list declared and git's does not.
-fn holds_dropped(value: &Value, live: &Value, older: &[&Value]) -> bool {
+fn holds_dropped(value: &Value, live: &Value, base: &[&Value]) -> bool {
     let Value::Object(live) = live else { return false };
     live.iter().filter(|(_, live)| !live.is_null()).any(|(key, live)| {
-        let older = older.iter().filter_map(|older| older.get(key));
-        let older: Vec<&Value> = older.filter(|older| !older.is_null()).collect();
+        let base = base.iter().filter_map(|base| base.get(key));
+        let base: Vec<&Value> = base.filter(|base| !base.is_null()).collect();
         match value.get(key) {
-            Some(value) => holds_dropped(value, live, &older),
-            None => !older.is_empty(),
+            Some(value) => holds_dropped(value, live, &base),
+            None => !base.is_empty(),
         }
     })
 }
@@ -249,11 +242,11 @@ fn taken(
             };
             let (git, live) = (sent.len(), there.len());
             let pairing = Pairing { git, live, is_set: true, agree: &agree };
-            let may_be = pairing.may_be();
+            let candidates = pairing.candidates();
             there.iter().enumerate().find_map(|(index, there)| {
                 let at = pointer::item(at, index);
                 first_in(&at)?;
-                may_be(index)
+                candidates(index)
                     .into_iter()
                     .find_map(|item| taken(places, kind, &sent[item], there, &at))
             })

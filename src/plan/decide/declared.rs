@@ -114,10 +114,10 @@ fn create(
         return Decision::blocked(row, Why::new(reason));
     }
     if came_to_nothing(row.memory, desired, attempt::CREATE, settings) {
-        let why = Why::new("not converging: the server took it twice and does not list it");
-        let mut decision = Decision::blocked(row, why);
-        decision.entry.state = ConnectionState::NotConverging;
-        return decision;
+        return Decision::not_converging(
+            row,
+            "not converging: the server took it twice and does not list it",
+        );
     }
     let reason = owned.map(|_| "deleted outside git".to_owned());
     let origin = match owned {
@@ -250,8 +250,8 @@ impl<'a> Compared<'a> {
         is_put_due: bool,
     ) -> Self {
         let ours = row.ours(&settings.compare);
-        let remembered = Remembered { is_put_due, ..Remembered::of(row.memory, ours.is_some()) };
-        let comparison = compare(desired, &view, remembered, &settings.compare);
+        let remembered = Remembered::of(row.memory, ours.is_some());
+        let comparison = compare(desired, &view, remembered, is_put_due, &settings.compare);
         Self { desired, view, settings, ours, comparison }
     }
 
@@ -450,7 +450,7 @@ pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec
 fn git_moved(desired: &DesiredConnection, owned: &Owned, settings: &CompareSettings<'_>) -> bool {
     let mut fields = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
     fields.any(|field| {
-        let older = owned.base.get(&field.path);
-        older.is_none_or(|older| moved_field(desired, field, field.value(), older, settings.keys))
+        let base = owned.base.get(&field.path);
+        base.is_none_or(|base| moved_field(desired, field, field.value(), base, settings.keys))
     }) || owned.base.keys().any(|path| desired.field(path).is_none())
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::LiveView;
+use crate::plan::compare::{CompareSettings, LiveView};
 use crate::plan::entry::{Decision, Why, attempt};
 use crate::plan::judge::judge;
-use crate::plan::renames::Pair;
+use crate::plan::renames::{Pair, open_renames, take_all};
 use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
 use crate::plan::{Action, Change, ConnectionState};
+use crate::record::Record;
 
 use super::declared::{
     ADOPTED, Compared, Wipes, absent_layer_in_words, came_to_nothing, cannot_be_written,
@@ -17,42 +18,46 @@ use super::declared::{
 };
 use super::tell_edit;
 
-/// The renames of a plan.
-#[derive(Default)]
-struct Renames<'a> {
-    /// Those that are due, a chain from its free end.
-    due: Vec<Pair<'a>>,
-    /// Those that cannot be made, since both names are live.
-    refused: Vec<Pair<'a>>,
-    /// Those whose new name is ours already, while a connection of ours still has the old one.
-    inert: Vec<Pair<'a>>,
-}
-
-/// Decides all renames in their order, and notes in the rows of the old names what that means for
-/// them.
-pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, settings: &Settings<'_>) -> Vec<Decision> {
-    let renames = arrange(rows, settings);
-    let mut decisions = Vec::new();
+/// Decides all renames in their order, and claims the old name of each in its row.
+pub(crate) fn decide_renames<'a>(
+    rows: &mut Rows<'a>,
+    record: &Record,
+    settings: &Settings<'_>,
+) -> Vec<Decision> {
+    let declared = rows.values().filter_map(|row| row.wanted()?.rename());
+    let mut others: Vec<Pair<'a>> = declared.collect();
+    let open = open_renames(others.iter().copied(), record, settings.live);
+    let stands = |rows: &Rows<'a>, (new, old): Pair<'a>, is_freed: bool| {
+        standing(rows, (new, old), open.get(old) == Some(&new), is_freed, &settings.compare)
+    };
+    // A chain from its free end.
+    let (mut due, mut freed) = (Vec::new(), BTreeSet::new());
+    take_all(&mut others, |(new, old)| {
+        let is_due = stands(rows, (new, old), freed.contains(new)) == Standing::Due;
+        if is_due {
+            freed.insert(*old);
+            due.push((*new, *old));
+        }
+        is_due
+    });
     let claim = |rows: &mut Rows<'a>, old: &ConnectionName, claim: Claim<'a>| {
         if let Some(row) = rows.get_mut(old) {
             row.claim = Some(claim);
         }
     };
-    for (new, old) in renames.inert {
-        claim(rows, old, Claim::Inert(new));
-    }
-    for (new, old) in renames.refused {
-        let row = rows.get(new).filter(|row| settings.run.filter.admits(row.type_name(), new));
-        if let Some(row) = row {
-            let reason = format!("cannot be renamed from `{old}`: both names are live");
-            let advice = format!(
-                "take `renamedFrom` out of `{new}`, or delete one of the two in the console"
-            );
-            decisions.push(Decision::blocked(row, Why::new(reason).advice(advice)));
+    let mut decisions = Vec::new();
+    for (new, old) in others {
+        match stands(rows, (new, old), false) {
+            Standing::Inert => claim(rows, old, Claim::Inert(new)),
+            Standing::Refused => {
+                let row = rows.get(new);
+                decisions.extend(row.and_then(|row| refuse(row, old, settings)));
+                claim(rows, old, Claim::Locks(new));
+            }
+            Standing::Done | Standing::Waits | Standing::Due => {}
         }
-        claim(rows, old, Claim::Locks(new));
     }
-    for (new, old) in renames.due {
+    for (new, old) in due {
         let decision = rows.get(new).zip(rows.get(old)).and_then(|(row, old)| {
             let is_admitted = settings.run.filter.admits(row.type_name(), new);
             let desired = row.wanted().filter(|_| is_admitted)?;
@@ -70,73 +75,62 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, settings: &Settings<'_>) -
     decisions
 }
 
-/// Finds the renames that are due. A rename acts if the old name is live and the new one is not; a
-/// name that an earlier rename frees counts as not live.
-fn arrange<'a>(rows: &Rows<'a>, settings: &Settings<'_>) -> Renames<'a> {
-    let is_shown = |name: &ConnectionName| rows.get(name).is_some_and(|row| row.view().is_some());
-    let mut open: Vec<Pair<'a>> = rows
-        .values()
-        .filter_map(|row| row.wanted()?.rename())
-        .filter(|(new, old)| is_there(rows, old) && !was_renamed_before(rows, settings, new, old))
-        .collect();
-    let mut renames = Renames::default();
-    let mut freed = BTreeSet::new();
-    loop {
-        let before = open.len();
-        open.retain(|(new, old)| {
-            let acts = !is_shown(new) || freed.contains(new);
-            if acts {
-                freed.insert(*old);
-                renames.due.push((new, old));
-            }
-            !acts
-        });
-        if open.len() == before {
-            break;
-        }
-    }
-    for (new, old) in open {
-        let declared = rows.get(old).and_then(Row::wanted);
-        // The end of a chain: git declares the old name for a connection that is to be renamed too.
-        let moves_on = declared
-            .and_then(|document| document.options.renamed_from.as_ref())
-            .is_some_and(|older| is_to_be_renamed(rows, settings, older));
-        if rows.get(new).is_some_and(|row| row.owned().is_some()) {
-            if is_to_be_renamed(rows, settings, old) {
-                renames.inert.push((new, old));
-            }
-        } else if declared.is_none() || moves_on {
-            renames.refused.push((new, old));
-        }
-    }
-    renames
+/// How a declared rename stands: the table is in `plan/renames.rs`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Done,
+    /// Done, and nothing is renamed: both names are ours and live.
+    Inert,
+    Due,
+    Refused,
+    /// Open, and neither due nor refused.
+    Waits,
 }
 
-/// Whether a connection is live under a name, also where it could not be read.
-fn is_there(rows: &Rows<'_>, name: &ConnectionName) -> bool {
-    rows.get(name).is_some_and(|row| matches!(row.sight, Sight::Shown(_) | Sight::Unclear(_)))
-}
-
-/// Whether a connection of ours has a name under which git declares no connection any more.
-fn is_to_be_renamed(rows: &Rows<'_>, settings: &Settings<'_>, name: &ConnectionName) -> bool {
-    let row = rows.get(name).filter(|row| row.wanted().is_none());
-    row.is_some_and(|row| row.ours(&settings.compare).is_some())
-}
-
-/// Whether the rename was made before, and the new name is known as another connection than the one that
-/// has the old name now: that one was made after the rename.
-fn was_renamed_before(
+/// How a rename stands, by the rows of its two names. `is_freed` tells whether a due rename frees its new name.
+fn standing(
     rows: &Rows<'_>,
-    settings: &Settings<'_>,
-    new: &ConnectionName,
-    old: &ConnectionName,
-) -> bool {
-    let known = rows.get(new).and_then(Row::owned);
-    let known = known.filter(|owned| owned.renamed_from.as_ref() == Some(old));
-    let shown = rows.get(old).and_then(|row| row.view()?.id());
-    let is_another =
-        known.and_then(|owned| owned.id.as_ref()).zip(shown).is_some_and(|(id, shown)| id != shown);
-    is_another && !is_to_be_renamed(rows, settings, old)
+    (new, old): Pair<'_>,
+    is_open: bool,
+    is_freed: bool,
+    settings: &CompareSettings<'_>,
+) -> Standing {
+    // Whether a connection of ours has a name under which git declares none.
+    let is_left = |name: &ConnectionName| {
+        let row = rows.get(name).filter(|row| row.wanted().is_none());
+        row.is_some_and(|row| row.ours(settings).is_some())
+    };
+    if !is_open {
+        return if is_left(old) { Standing::Inert } else { Standing::Done };
+    }
+    let Some((row, old_row)) = rows.get(new).zip(rows.get(old)) else { return Standing::Waits };
+    let is_there = matches!(old_row.sight, Sight::Shown(_) | Sight::Unclear(_));
+    // Was the rename made before, what has the old name now was made after it, as the ids tell.
+    let renamed = row.owned().filter(|owned| owned.renamed_from.as_ref() == Some(old));
+    let ids = renamed.and_then(|owned| owned.id.as_ref()).zip(old_row.view().and_then(|v| v.id()));
+    let is_another = ids.is_some_and(|(known, shown)| known != shown) && !is_left(old);
+    // Git may declare the old name for a connection that is to be renamed too: the end of a chain.
+    let moves_on =
+        |document: &DesiredConnection| document.rename().is_some_and(|(_, old)| is_left(old));
+    if !is_there || is_another {
+        Standing::Waits
+    } else if is_freed || row.view().is_none() {
+        Standing::Due
+    } else if row.owned().is_none() && old_row.wanted().is_none_or(moves_on) {
+        Standing::Refused
+    } else {
+        Standing::Waits
+    }
+}
+
+/// Blocks a rename of which both names are live.
+fn refuse(row: &Row<'_>, old: &ConnectionName, settings: &Settings<'_>) -> Option<Decision> {
+    let new = row.name;
+    let reason = format!("cannot be renamed from `{old}`: both names are live");
+    let advice =
+        format!("take `renamedFrom` out of `{new}`, or delete one of the two in the console");
+    let is_admitted = settings.run.filter.admits(row.type_name(), new);
+    is_admitted.then(|| Decision::blocked(row, Why::new(reason).advice(advice)))
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.
@@ -153,6 +147,13 @@ fn decide_rename(
         Ok(view) => view,
         Err(why) => return Decision::blocked(row, why),
     };
+    if came_to_nothing(row.memory, desired, attempt::RENAME, settings) {
+        let name = &view.listed.name;
+        return Decision::not_converging(
+            row,
+            format!("not converging: the server keeps the name `{name}`"),
+        );
+    }
     let compared = Compared::of(old, view, desired, settings, true);
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
@@ -215,10 +216,6 @@ fn old_view<'a>(
         let reason = format!("cannot be renamed from `{name}`: that is of type {live_type}");
         let advice = "rename it in one commit, and change its type in a later one";
         return Err(Why::new(reason).advice(advice));
-    }
-    if came_to_nothing(row.memory, desired, attempt::RENAME, settings) {
-        let name = &view.listed.name;
-        return Err(Why::new(format!("not converging: the server keeps the name `{name}`")));
     }
     Ok(*view)
 }
