@@ -408,7 +408,7 @@ pub(crate) fn is_below_any(path: &str, counts: &BTreeMap<String, usize>) -> bool
     counts.keys().any(|above| is_at_or_below(path, above))
 }
 
-fn is_at_or_below(file: &str, path: &str) -> bool {
+pub(crate) fn is_at_or_below(file: &str, path: &str) -> bool {
     let rest = file.strip_prefix(path);
     path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
