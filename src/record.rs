@@ -20,6 +20,10 @@ mod version_1;
 pub(crate) use due::{AskedBy, Due, DueStep, OverLimit};
 pub(crate) use version_1::Record as RecordOfVersion1;
 
+/// How many commits are remembered whose consent is used up. They count again only where the last good commit
+/// goes back behind so many.
+const USED_CONSENTS: usize = 1_000;
+
 /// All that is remembered of one URL and project.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,8 +46,8 @@ pub struct Record {
     /// commit is applied whole: the first one takes up what is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<i64>,
-    /// The commits whose trailer consented to something: each does so once.
-    pub consented: BTreeSet<CommitId>,
+    /// The commits whose trailer consented to something, the newest last: each does so once.
+    pub consented: Vec<CommitId>,
     /// The commits that were applied whole, the newest last, for the targets that come after this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub soaks: Vec<Soak>,
@@ -511,5 +515,28 @@ impl Record {
         let degraded = self.connections.values().filter_map(|memory| memory.degraded.as_ref());
         let waiting = degraded.filter(|d| d.deleted.is_none() && d.next > now);
         waiting.map(|degraded| degraded.next).min()
+    }
+    /// Notes that the consents of commits are used up.
+    pub(crate) fn use_up(&mut self, consents: &BTreeSet<CommitId>) {
+        self.consented.extend(consents.iter().cloned());
+        self.consented.drain(..self.consented.len().saturating_sub(USED_CONSENTS));
+    }
+
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_consents_stay_used_up() {
+        let commit = |number: usize| CommitId(format!("{number:040x}"));
+        let mut record = Record::default();
+        for number in 0..=USED_CONSENTS {
+            record.use_up(&BTreeSet::from([commit(number)]));
+        }
+        assert_eq!(record.consented.len(), USED_CONSENTS);
+        assert!(record.consented.contains(&commit(USED_CONSENTS)));
+        assert!(!record.consented.contains(&commit(0)));
     }
 }

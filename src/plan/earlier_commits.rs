@@ -158,7 +158,7 @@ impl Noting<'_> {
             }
         }
         if !self.filter.is_narrow() {
-            record.consented.extend(self.earlier.consents.commits.iter().cloned());
+            record.use_up(&self.earlier.consents.commits);
         }
     }
 
