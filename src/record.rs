@@ -251,7 +251,7 @@ pub struct BaseField {
 }
 
 /// The note of a call that changes a connection, made before the call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
     /// The purpose of the call.
@@ -265,10 +265,16 @@ pub struct Intent {
     pub from: Option<ConnectionName>,
     /// The base that success leaves; of a delete, the base of what is deleted.
     pub base: Base,
-    /// The fields that prove nothing: of an update those that live showed before as they were to become, and
-    /// else those in which live had another value than git and keeps it.
+    /// The fields that git's values tell nothing of: of an update those that live showed before as they were to
+    /// become, and else those in which the connection that is there before the call had drifted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub kept: BTreeSet<String>,
+    /// Fingerprints of the values that the list showed in fields that had drifted: that connection has them still.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<String, Fingerprint>,
+    /// The commit that asked for the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
     /// `protect` as it was declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
@@ -510,18 +516,18 @@ impl Record {
         });
     }
 
-    /// When the next connection that was not deployed is written again, in seconds since 1970.
-    pub fn next_degraded_write(&self, now: i64) -> Option<i64> {
-        let degraded = self.connections.values().filter_map(|memory| memory.degraded.as_ref());
-        let waiting = degraded.filter(|d| d.deleted.is_none() && d.next > now);
-        waiting.map(|degraded| degraded.next).min()
-    }
     /// Notes that the consents of commits are used up.
     pub(crate) fn use_up(&mut self, consents: &BTreeSet<CommitId>) {
         self.consented.extend(consents.iter().cloned());
         self.consented.drain(..self.consented.len().saturating_sub(USED_CONSENTS));
     }
 
+    /// When the next connection that was not deployed is written again, in seconds since 1970.
+    pub fn next_degraded_write(&self, now: i64) -> Option<i64> {
+        let degraded = self.connections.values().filter_map(|memory| memory.degraded.as_ref());
+        let waiting = degraded.filter(|d| d.deleted.is_none() && d.next > now);
+        waiting.map(|degraded| degraded.next).min()
+    }
 }
 
 #[cfg(test)]
