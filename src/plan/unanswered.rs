@@ -171,7 +171,9 @@ impl<'a> Settling<'a> {
         // A replace has noted the drift of the connection that it deletes.
         let is_way_back = intent.call == NotedCall::WayBack;
         let drifted = Some(intent).filter(|_| is_way_back || intent.from.is_some());
-        let is_as_sent = || self.is_as(view, &intent.type_name, &intent.base, drifted);
+        // Values of the environment that today's key does not tell may be those of somebody else's connection.
+        let is_told = self.keys.is_known || intent.base.values().all(|field| field.print.is_none());
+        let is_as_sent = || is_told && self.is_as(view, &intent.type_name, &intent.base, drifted);
         let Some(from) = &intent.from else {
             // A way back also carries what git did not declare.
             return is_as_sent() && (is_way_back || view.has_nothing_beside(&intent.base));

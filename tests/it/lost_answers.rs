@@ -219,15 +219,18 @@ fn the_second_step_of_a_chain_of_equal_renames_leaves_the_first_to_us() {
 }
 
 #[test]
-fn a_connection_that_a_killed_run_made_is_ours_under_another_key() {
+fn what_another_key_cannot_tell_is_not_ours() {
     let mut world = World::settled(&["b"]);
     world.env.insert("SENDER".into(), "shop@example.com".into());
     world.commit_email("a", "from: ${env:SENDER}\n");
-    assert!(kill_at_first_write(&world, true));
+    assert!(kill_at_first_write(&world, false));
+    let mut by_hand = world.live("b");
+    (by_hand["name"], by_hand["from"]) = (json!("a"), json!("somebody@example.com"));
+    world.make(by_hand);
     world.env.insert("APINIZER_TOKEN".into(), "rotated".into());
     world.commit_without(&["a"]);
     world.apply().code(0).says("the fingerprint key changed");
-    assert_eq!(world.names(), ["b"]);
+    assert_eq!(world.names(), ["a", "b"]);
 }
 
 #[test]
