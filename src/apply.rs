@@ -15,7 +15,7 @@ use tracing::debug;
 use crate::api::Client;
 use crate::config::Target;
 use crate::desired::{Desired, DesiredConnection, Resolution};
-use crate::name::ConnectionName;
+use crate::name::{CommitId, ConnectionName};
 use crate::plan::compare::{CompareSettings, Comparison, LiveView, Remembered, compare};
 use crate::plan::{
     Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, all_declared, attempt,
@@ -66,6 +66,8 @@ pub(crate) struct RunControl<'a> {
     pub(crate) strict: bool,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
+    /// The commit that is applied; `None`: a working tree.
+    pub(crate) commit: Option<&'a CommitId>,
     /// The commit that last changed each connection that is written.
     pub(crate) last_commits: &'a BTreeMap<ConnectionName, Arc<LastCommit>>,
     /// Ends the run: calls in flight are finished, and no further one starts.

@@ -20,6 +20,10 @@ mod version_1;
 pub(crate) use due::{AskedBy, Due, DueStep, OverLimit};
 pub(crate) use version_1::Record as RecordOfVersion1;
 
+/// How many commits are remembered whose consent is used up. They count again only where the last good commit
+/// goes back behind so many.
+const USED_CONSENTS: usize = 1_000;
+
 /// All that is remembered of one URL and project.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,8 +46,8 @@ pub struct Record {
     /// commit is applied whole: the first one takes up what is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<i64>,
-    /// The commits whose trailer consented to something: each does so once.
-    pub consented: BTreeSet<CommitId>,
+    /// The commits whose trailer consented to something, the newest last: each does so once.
+    pub consented: Vec<CommitId>,
     /// The commits that were applied whole, the newest last, for the targets that come after this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub soaks: Vec<Soak>,
@@ -247,7 +251,7 @@ pub struct BaseField {
 }
 
 /// The note of a call that changes a connection, made before the call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
     /// The purpose of the call.
@@ -261,10 +265,16 @@ pub struct Intent {
     pub from: Option<ConnectionName>,
     /// The base that success leaves; of a delete, the base of what is deleted.
     pub base: Base,
-    /// The fields that prove nothing: of an update those that live showed before as they were to become, and
-    /// else those in which live had another value than git and keeps it.
+    /// The fields that prove nothing, whatever git's values are: of an update those that live showed before as they were to
+    /// become, and else those in which the connection that is there before the call had drifted.
     #[serde(rename = "kept", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub proves_nothing: BTreeSet<String>,
+    /// Fingerprints of the values that the list showed in fields that had drifted: that connection has them still.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<String, Fingerprint>,
+    /// The commit that asked for the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
     /// `protect` as it was declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
@@ -506,10 +516,33 @@ impl Record {
         });
     }
 
+    /// Notes that the consents of commits are used up.
+    pub(crate) fn use_up(&mut self, consents: &BTreeSet<CommitId>) {
+        self.consented.extend(consents.iter().cloned());
+        self.consented.drain(..self.consented.len().saturating_sub(USED_CONSENTS));
+    }
+
     /// When the next connection that was not deployed is written again, in seconds since 1970.
     pub fn next_degraded_write(&self, now: i64) -> Option<i64> {
         let degraded = self.connections.values().filter_map(|memory| memory.degraded.as_ref());
         let waiting = degraded.filter(|d| d.deleted.is_none() && d.next > now);
         waiting.map(|degraded| degraded.next).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_consents_stay_used_up() {
+        let commit = |number: usize| CommitId(format!("{number:040x}"));
+        let mut record = Record::default();
+        for number in 0..=USED_CONSENTS {
+            record.use_up(&BTreeSet::from([commit(number)]));
+        }
+        assert_eq!(record.consented.len(), USED_CONSENTS);
+        assert!(record.consented.contains(&commit(USED_CONSENTS)));
+        assert!(!record.consented.contains(&commit(0)));
     }
 }

@@ -8,9 +8,9 @@ use super::send::base_after_put;
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{CompareSettings, LiveView};
+use crate::plan::compare::LiveView;
 use crate::plan::{Action, Change, FieldChange, TargetPlan};
-use crate::record::{Base, BaseField, Intent, NotedCall, Owned};
+use crate::record::{Base, Intent, NotedCall, Owned};
 use crate::secret::SensitiveValue;
 
 /// Notes every call in one go: a crash between a call and its answer must leave no orphan, and no value that
@@ -25,7 +25,8 @@ pub(super) fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
     let intent = |change: &Change| {
         let desired = job.desired.get(&change.name);
         match change.action {
-            Action::Create | Action::Replace => Some(of_create(desired?, &job.compare_by)),
+            Action::Create => Some(of_create(job, desired?)),
+            Action::Replace => Some(of_replace(job, desired?)),
             Action::Rename => Some(of_rename(job, change, desired?)),
             Action::Update => of_update(job, change, desired?),
             Action::Delete => of_delete(job, &change.name),
@@ -42,20 +43,25 @@ pub(super) fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
 }
 
 /// The note of a create, before its call.
-fn of_create(desired: &DesiredConnection, settings: &CompareSettings<'_>) -> Intent {
+fn of_create(job: &Job<'_>, desired: &DesiredConnection) -> Intent {
     Intent {
-        call: NotedCall::Make,
         type_name: desired.connection_type.name.to_owned(),
-        from: None,
-        base: settings.base_of(desired),
-        proves_nothing: BTreeSet::new(),
+        base: job.compare_by.base_of(desired),
         protect: desired.options.protect,
+        commit: job.control.commit.cloned(),
+        ..Intent::default()
     }
+}
+
+/// The note of a replace, before its calls: of the old connection it has what had drifted.
+fn of_replace(job: &Job<'_>, desired: &DesiredConnection) -> Intent {
+    let Intent { proves_nothing, shown, .. } = of_delete(job, &desired.name).unwrap_or_default();
+    Intent { proves_nothing, shown, ..of_create(job, desired) }
 }
 
 /// The note of a rename, before its call.
 fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Intent {
-    let mut intent = of_create(desired, &job.compare_by);
+    let mut intent = of_create(job, desired);
     intent.from.clone_from(&change.previous_name);
     let old = change.previous_name.as_ref();
     if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.shown(old)?))) {
@@ -64,6 +70,7 @@ fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Int
         let comparison =
             job.compare(desired, &view, job.remembered(&view.listed.name, owned), true);
         intent.proves_nothing = comparison.kept().map(str::to_owned).collect();
+        intent.shown = view.listed_prints(&intent.proves_nothing, job.compare_by.keys);
         intent.base = base_after_put(desired, &comparison, &job.compare_by);
     }
     intent
@@ -74,7 +81,7 @@ fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Int
 fn of_update(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Option<Intent> {
     let mut base = Base::clone(&job.record_of_plan.owned(&desired.name)?.base);
     let view = job.observed.shown(&desired.name)?;
-    let of_git = of_create(desired, &job.compare_by);
+    let of_git = of_create(job, desired);
     let mut proves_nothing = BTreeSet::new();
     for FieldChange { path, .. } in &change.fields {
         let now = of_git.base.get(path);
@@ -89,43 +96,44 @@ fn of_update(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Opt
     Some(Intent { call: NotedCall::Update, base, proves_nothing, ..of_git })
 }
 
-/// The note of a delete, before its call. Fields that drifted tell nothing.
+/// The note of a delete, before its call.
 fn of_delete(job: &Job<'_>, name: &ConnectionName) -> Option<Intent> {
     let owned = job.record_of_plan.owned(name)?;
-    let view = job.observed.listed(name)?;
-    Some(Intent {
-        call: NotedCall::Delete,
-        type_name: owned.type_name.clone(),
-        from: None,
-        base: Base::clone(&owned.base),
-        proves_nothing: view.shown_otherwise(&owned.base, job.compare_by.keys),
-        protect: owned.protect,
-    })
+    Some(of_old(job, NotedCall::Delete, owned, &job.observed.listed(name)?))
 }
 
-/// The note of the way back: what git declared of the old connection, with the values that are sent, and
-/// apart from what live had otherwise.
+/// The note of the way back: what git declared of the old connection, with the values that are sent.
 pub(super) fn of_way_back(
     job: &Job<'_>,
     owned: &Owned,
     old: &LiveConnection,
     way_back: &SensitiveValue,
 ) -> Intent {
-    let keys = job.compare_by.keys;
-    let proves_nothing = LiveView::of(old).shown_otherwise(&owned.base, keys);
-    let fields = owned.base.iter().map(|(path, field)| {
-        let is_carried = field.print.is_some() && !proves_nothing.contains(path);
-        let sent = way_back.expose().pointer(path).filter(|_| is_carried);
-        let print = sent.map(|sent| keys.key.of(path, sent)).or_else(|| field.print.clone());
-        (path.clone(), BaseField { print, ..field.clone() })
-    });
-    let base: Base = fields.collect();
+    let listed = job.observed.listed(&old.name).map_or(old, |view| view.listed);
+    let view = LiveView { listed, own: Some(old) };
+    let mut intent = of_old(job, NotedCall::WayBack, owned, &view);
+    for (path, field) in
+        intent.base.iter_mut().filter(|(path, _)| !intent.proves_nothing.contains(*path))
+    {
+        let sent = way_back.expose().pointer(path);
+        if let Some((print, sent)) = field.print.as_mut().zip(sent) {
+            *print = job.compare_by.keys.key.of(path, sent);
+        }
+    }
+    intent
+}
+
+/// The note of a call that is about a connection of the inventory as it is: with what had drifted in it.
+fn of_old(job: &Job<'_>, call: NotedCall, owned: &Owned, view: &LiveView<'_>) -> Intent {
+    let proves_nothing = view.shown_otherwise(&owned.base, job.compare_by.keys);
     Intent {
-        call: NotedCall::WayBack,
+        call,
         type_name: owned.type_name.clone(),
         from: None,
-        base,
+        base: Base::clone(&owned.base),
+        shown: view.listed_prints(&proves_nothing, job.compare_by.keys),
         proves_nothing,
         protect: owned.protect,
+        commit: job.control.commit.cloned(),
     }
 }

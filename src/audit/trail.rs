@@ -346,19 +346,20 @@ impl RunTrail {
     /// killed may have told one, and not saved it.
     pub(crate) fn found_done(&self, found: &[FoundDone]) {
         let told = if found.is_empty() { BTreeMap::new() } else { self.trail.newest_events() };
-        for FoundDone { name, type_name, action, from } in found {
+        for FoundDone { name, action, intent } in found {
             let Some(kind) = EventKind::of(*action) else { continue };
             let is_told = told.get(name).is_some_and(|event| {
-                (event.event, &event.commit) == (kind, &self.commit)
+                (event.event, &event.commit) == (kind, &intent.commit)
                     && event.result == Some(WriteResult::Done)
             });
             if is_told {
                 continue;
             }
-            let from = from.as_ref().map(|from| format!(", renamed from `{from}`"));
+            let from = intent.from.as_ref().map(|from| format!(", renamed from `{from}`"));
             let from = from.unwrap_or_default();
             self.tell(Event {
-                type_name: Some(type_name.clone()),
+                commit: intent.commit.clone(),
+                type_name: Some(intent.type_name.clone()),
                 connection: Some(name.clone()),
                 result: Some(WriteResult::Done),
                 why: Some(format!("found done: no run saw the answer to the call{from}")),

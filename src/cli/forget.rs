@@ -26,8 +26,9 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let forget = |record: &mut Record| -> (Vec<ConnectionName>, Vec<ConnectionName>) {
         let names: BTreeSet<_> = args.names.iter().map(|name| ConnectionName::new(name)).collect();
         names.into_iter().partition(|name| {
-            let memory = record.memory(name);
-            let is_known = memory.is_some_and(|m| m.owned.is_some() || m.degraded.is_some());
+            let is_known = record.memory(name).is_some_and(|memory| {
+                memory.owned.is_some() || memory.degraded.is_some() || memory.intent.is_some()
+            });
             if is_known {
                 record.forget(name);
             }

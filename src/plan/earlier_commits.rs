@@ -157,7 +157,7 @@ impl Noting<'_> {
             }
         }
         if !self.filter.is_narrow() {
-            record.consented.extend(self.earlier.consents.commits.iter().cloned());
+            record.use_up(&self.earlier.consents.commits);
         }
     }
 
@@ -407,7 +407,7 @@ pub(crate) fn is_below_any(path: &str, counts: &BTreeMap<String, usize>) -> bool
     counts.keys().any(|above| is_at_or_below(path, above))
 }
 
-fn is_at_or_below(file: &str, path: &str) -> bool {
+pub(crate) fn is_at_or_below(file: &str, path: &str) -> bool {
     let rest = file.strip_prefix(path);
     path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::entry::Decision;
-use super::renames::{Pair, open_renames, renames_of};
+use super::renames::{open_renames, renames_of};
 use super::row::{Claim, Row, Settings};
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
@@ -18,64 +18,22 @@ use crate::record::{Memory, Record};
 pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) {
     for connection in desired.values().filter(|connection| connection.options.protect) {
         let name = &connection.name;
-        let is_raised = |memory: &Memory| {
-            memory.owned.iter().all(|owned| owned.protect)
-                && memory.intent.iter().all(|intent| intent.protect)
-        };
-        if record.memory(name).is_some_and(|memory| !is_raised(memory)) {
-            record.edit(name, |memory| {
-                memory.owned.iter_mut().for_each(|owned| owned.protect = true);
-                memory.intent.iter_mut().for_each(|intent| intent.protect = true);
+        record.edit(name, |memory| {
+            memory.owned.iter_mut().for_each(|owned| owned.protect = true);
+            memory.intent.iter_mut().for_each(|intent| intent.protect = true);
+        });
+        if let Some(old) = &connection.options.renamed_from {
+            record.edit(old, |memory| {
+                if memory.owned.is_some() || memory.intent.is_some() {
+                    memory.protected_by = Some(name.clone());
+                }
             });
         }
-        let old = connection.options.renamed_from.as_ref();
-        let is_unmarked = |old: &&ConnectionName| {
-            record.memory(old).is_some_and(|memory| {
-                (memory.owned.is_some() || memory.intent.is_some())
-                    && memory.protected_by.as_ref() != Some(name)
-            })
-        };
-        if let Some(old) = old.filter(is_unmarked) {
-            record.edit(old, |memory| memory.protected_by = Some(name.clone()));
-        }
     }
 }
 
-/// Copies what protects each name that both records know.
-pub(crate) fn copy_protection(from: &Record, to: &mut Record) {
-    let names: Vec<&ConnectionName> = protected_otherwise(from, to).collect();
-    for name in names {
-        let Some(memory) = from.memory(name) else { continue };
-        to.edit(name, |known| {
-            known.protected_by.clone_from(&memory.protected_by);
-            let owned = known.owned.as_mut().zip(memory.owned.as_ref());
-            owned.into_iter().for_each(|(known, owned)| known.protect = owned.protect);
-            let intent = known.intent.as_mut().zip(memory.intent.as_ref());
-            intent.into_iter().for_each(|(known, intent)| known.protect = intent.protect);
-        });
-    }
-}
-
-/// The names that two records know as protected otherwise.
-pub(crate) fn protected_otherwise<'r>(
-    one: &'r Record,
-    other: &Record,
-) -> impl Iterator<Item = &'r ConnectionName> {
-    let is_otherwise = |name: &ConnectionName, memory: &Memory| {
-        other.memory(name).is_some_and(|other| {
-            let owned = memory.owned.as_ref().zip(other.owned.as_ref());
-            let intent = memory.intent.as_ref().zip(other.intent.as_ref());
-            memory.protected_by != other.protected_by
-                || owned.is_some_and(|(one, other)| one.protect != other.protect)
-                || intent.is_some_and(|(one, other)| one.protect != other.protect)
-        })
-    };
-    let all = one.connections.iter();
-    all.filter(move |(name, memory)| is_otherwise(name, memory)).map(|(name, _)| name)
-}
-
-/// Takes the marks back of renames that lists show to be done, and of those whose documents lift `protect`. Of
-/// a document that is gone the mark stays.
+/// Takes the marks back of renames that lists show to be done, and of documents that lift `protect` or are no
+/// rename from the name any more. Of a document that is gone the mark stays.
 pub(crate) fn take_marks_back(
     record: &mut Record,
     desired: &Desired,
@@ -83,17 +41,18 @@ pub(crate) fn take_marks_back(
     may_lift: impl Fn(&DesiredConnection) -> bool,
 ) {
     let open = open_renames(renames_of(desired), record, live);
-    let is_marked = |(new, old): &Pair<'_>| {
-        record.memory(old).is_some_and(|memory| memory.protected_by.as_ref() == Some(*new))
+    let is_over = |old: &ConnectionName, document: &DesiredConnection| {
+        let renames = document.options.renamed_from.as_ref() == Some(old);
+        let is_done = !open.contains_key(old) && live.connections.contains_key(&document.name);
+        let protects = renames && document.options.protect;
+        (renames && is_done) || (!protects && may_lift(document))
     };
-    let is_over = |(new, old): &Pair<'_>| {
-        let is_done = !open.contains_key(*old) && live.connections.contains_key(*new);
-        let lifts = |document: &DesiredConnection| !document.options.protect && may_lift(document);
-        is_done || desired.get(*new).is_some_and(lifts)
-    };
-    let over: Vec<Pair<'_>> = renames_of(desired).filter(is_marked).filter(is_over).collect();
-    for (_, old) in over {
-        record.edit(old, |memory| memory.protected_by = None);
+    let over = record.connections.iter().filter(|(old, memory)| {
+        let document = memory.protected_by.as_ref().and_then(|new| desired.get(new));
+        document.is_some_and(|document| is_over(old, document))
+    });
+    for old in over.map(|(old, _)| old.clone()).collect::<Vec<_>>() {
+        record.edit(&old, |memory| memory.protected_by = None);
     }
 }
 

@@ -13,10 +13,9 @@ use crate::record::{Base, BaseField, Intent, Memory, NotedCall, Owned, Record};
 #[derive(Debug)]
 pub(crate) struct FoundDone {
     pub(crate) name: ConnectionName,
-    pub(crate) type_name: String,
     pub(crate) action: Action,
-    /// The name that a rename freed.
-    pub(crate) from: Option<ConnectionName>,
+    /// Its note.
+    pub(crate) intent: Intent,
 }
 
 /// Settles the notes of earlier runs. A connection that live shows as it was sent is owned, one that is not
@@ -27,7 +26,8 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) -
         return Vec::new();
     }
     let before = record.clone();
-    let mut settling = Settling { record, before: &before, observed, keys, done: Vec::new() };
+    let (taken, done) = (BTreeSet::new(), Vec::new());
+    let mut settling = Settling { record, before: &before, observed, keys, taken, done };
     settling.settle_made();
     for (name, intent) in noted(&before).filter(|(name, _)| is_known(observed, name)) {
         match intent.call {
@@ -38,7 +38,7 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) -
                 }
             }
             NotedCall::Delete => {
-                let is_gone = settling.is_gone(name, &intent.proves_nothing);
+                let is_gone = settling.is_gone(name, intent);
                 settling.drop_note(name, is_gone);
                 // Without an id, what is there now may be ours, edited since.
                 if is_gone && observed.shown(name).is_none_or(|view| view.id().is_some()) {
@@ -80,6 +80,8 @@ struct Settling<'a> {
     before: &'a Record,
     observed: &'a Observed,
     keys: Keys<'a>,
+    /// The new names of renames that arrived.
+    taken: BTreeSet<&'a ConnectionName>,
     done: Vec<FoundDone>,
 }
 
@@ -91,6 +93,12 @@ impl<'a> Settling<'a> {
             .filter(|(_, intent)| matches!(intent.call, NotedCall::Make | NotedCall::WayBack));
         let (renames, creates): (Vec<_>, Vec<_>) =
             made.partition(|(_, intent)| intent.from.is_some());
+        // One that took a name tells that the name's former owner has left it.
+        while let Some((name, _)) = renames.iter().find(|(name, intent)| {
+            !self.taken.contains(name) && matches!(self.outcome(name, intent), Outcome::Arrived(_))
+        }) {
+            self.taken.insert(name);
+        }
         let (mut arrived, mut not_freed, mut not_known) =
             (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for (name, intent) in renames {
@@ -122,9 +130,8 @@ impl<'a> Settling<'a> {
                     self.own(name, intent, &view);
                 }
                 Outcome::Arrived(_) | Outcome::NotMade => {
-                    let is_gone = is_freed
-                        && self.replaces(name, intent)
-                        && self.is_gone(name, &BTreeSet::new());
+                    let is_gone =
+                        is_freed && self.replaces(name, intent) && self.is_gone(name, intent);
                     if is_gone && self.is_declared(name, intent) {
                         // The name did not leave the inventory: the commit's own is still to be made.
                         self.record.set(name, Memory::default());
@@ -161,22 +168,24 @@ impl<'a> Settling<'a> {
     }
 
     fn is_ours(&self, intent: &Intent, view: &LiveView<'_>) -> bool {
-        let mut sent: Base = intent.base.clone();
-        sent.retain(|path, _| !intent.proves_nothing.contains(path));
-        let is_as_sent = || view.shows(&intent.type_name, &sent, self.keys);
+        // A replace has noted the drift of the connection that it deletes.
+        let is_way_back = intent.call == NotedCall::WayBack;
+        let drifted = Some(intent).filter(|_| is_way_back || intent.from.is_some());
+        // Values of the environment that today's key does not tell may be those of somebody else's connection.
+        let is_told = self.keys.is_known || intent.base.values().all(|field| field.print.is_none());
+        let is_as_sent = || is_told && self.is_as(view, &intent.type_name, &intent.base, drifted);
         let Some(from) = &intent.from else {
             // A way back also carries what git did not declare.
-            let has_nothing_beside =
-                || intent.call == NotedCall::WayBack || view.has_nothing_beside(&intent.base);
-            return is_as_sent() && has_nothing_beside();
+            return is_as_sent() && (is_way_back || view.has_nothing_beside(&intent.base));
         };
         let known = self.before.owned(from);
         // The id tells, although somebody took the old name since or changed what was sent.
         if let Some((known, shown)) = known.and_then(|owned| owned.id.as_ref()).zip(view.id()) {
             return known == shown;
         }
-        let is_still_there = self.observed.listed(from).is_some_and(|there| {
-            known.is_none_or(|owned| there.shows(&owned.type_name, &owned.base, self.keys))
+        let there = self.observed.listed(from).filter(|_| !self.taken.contains(from));
+        let is_still_there = there.is_some_and(|there| {
+            known.is_none_or(|owned| self.is_as(&there, &owned.type_name, &owned.base, None))
         });
         is_as_sent() && !is_still_there && self.observed.live.is_complete()
     }
@@ -230,20 +239,34 @@ impl<'a> Settling<'a> {
         has_arrived
     }
 
-    /// Whether the connection of the inventory, which was to be deleted, is not there any more. `drifted` are
-    /// the fields in which it had drifted.
-    fn is_gone(&self, name: &ConnectionName, drifted: &BTreeSet<String>) -> bool {
+    /// Whether the connection of the inventory, which was to be deleted, is not there any more.
+    fn is_gone(&self, name: &ConnectionName, intent: &Intent) -> bool {
         let Some((owned, view)) = self.record.owned(name).zip(self.observed.shown(name)) else {
             return true;
         };
         if let Some((known, shown)) = owned.id.as_ref().zip(view.id()) {
             return known != shown;
         }
-        // Where no ids are shown, ours is gone if what is there is not as ours was, as far as today's key tells.
-        let mut base = Base::clone(&owned.base);
+        // Where no ids are shown, ours is gone if what is there is not as ours was.
+        !self.is_as(&view, &owned.type_name, &owned.base, Some(intent))
+    }
+
+    /// Whether live shows a connection as a base has it, as far as today's key tells, and as `noted` has it where
+    /// it had drifted.
+    fn is_as(
+        &self,
+        view: &LiveView<'_>,
+        type_name: &str,
+        base: &Base,
+        noted: Option<&Intent>,
+    ) -> bool {
+        let has_drifted =
+            |path: &String| noted.is_some_and(|noted| noted.proves_nothing.contains(path));
         let is_told = |field: &BaseField| field.print.is_none() || self.keys.is_known;
-        base.retain(|path, field| !drifted.contains(path) && is_told(field));
-        !view.shows(&owned.type_name, &base, self.keys)
+        let mut base = base.clone();
+        base.retain(|path, field| !has_drifted(path) && is_told(field));
+        view.shows(type_name, &base, self.keys)
+            && noted.is_none_or(|noted| view.stands(&noted.shown, self.keys))
     }
 
     /// Frees the old name of a rename that was made.
@@ -306,7 +329,6 @@ impl<'a> Settling<'a> {
         };
         // A consent is for one change.
         self.record.edit(name, |memory| memory.consents.clear());
-        let (name, from) = (name.clone(), intent.from.clone());
-        self.done.push(FoundDone { name, type_name: intent.type_name.clone(), action, from });
+        self.done.push(FoundDone { name: name.clone(), action, intent: intent.clone() });
     }
 }

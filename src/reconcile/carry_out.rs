@@ -97,6 +97,7 @@ impl Reconcile<'_> {
             control: RunControl {
                 strict,
                 now: now(),
+                commit: snapshot.commit().map(|commit| &commit.id),
                 last_commits: &last_commits,
                 stop: &options.stop,
                 progress,

@@ -48,14 +48,9 @@ impl CommitReader<'_> {
         let other_branch = self.take_back_other_branches(record)?;
         let commit = self.snapshot.commit().map(|commit| commit.id.clone());
         let consents = self.consents(record)?;
-        let Some(good) = &record.last_good else {
-            return Ok(EarlierCommits {
-                commit,
-                consents,
-                other_branch,
-                ..EarlierCommits::default()
-            });
-        };
+        let earlier =
+            EarlierCommits { commit, consents, other_branch, ..EarlierCommits::default() };
+        let Some(good) = &record.last_good else { return Ok(earlier) };
         let counts = self.loaded.counts();
         let (last_good, then) = self.last_good(good)?;
         let mut lost_paths = lost_paths(good, then.as_ref(), &counts);
@@ -70,15 +65,7 @@ impl CommitReader<'_> {
         let (not_read, today) = (self.loaded.unread_files.keys(), BTreeMap::new());
         let touched = |place: &String| (place.clone(), names_touched_below(good, place, &today));
         unread_paths.extend(not_read.map(touched));
-        Ok(EarlierCommits {
-            commit,
-            last_good,
-            consents,
-            other_branch,
-            still_declared,
-            lost_paths,
-            unread_paths,
-        })
+        Ok(EarlierCommits { last_good, still_declared, lost_paths, unread_paths, ..earlier })
     }
 
     /// The declarations of the last good commit, read with today's config; and its paths, where

@@ -10,7 +10,7 @@ use crate::config::Target;
 use crate::document::{self, Invalid, LoadRequest, Loaded, variables_of};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::Filter;
-use crate::plan::earlier_commits::{is_below_any, named_below};
+use crate::plan::earlier_commits::{is_at_or_below, is_below_any, named_below};
 use crate::record::{DeclaredThen, GoodCommit};
 use crate::rules::UserRules;
 use crate::source::{Folder, Snapshot, SourceError};
@@ -128,7 +128,7 @@ pub(super) fn declared_below(
 
 /// The declarations of a snapshot below a path that the config no longer reads, in files that no path of
 /// today reads. A file whose names are not known counts only if it declared something before, was not read
-/// before either, or lies in a path that is lost.
+/// before either, lies in a path that is lost, or may be one that was not read before and has moved.
 pub(super) fn declared_unread(
     engine: &Engine,
     target: &Target,
@@ -143,8 +143,17 @@ pub(super) fn declared_unread(
     }
     let (folders, reader) = (&listing.folders, snapshot.reader());
     let mut then = document::declared_names(folders, &target.name, &engine.cache, &reader);
-    then.unknown_files.extend(listing.unread_files.into_keys());
-    let is_lost = good.absent_paths.get(path).is_some_and(|names| !names.is_empty());
+    let is_here = |known: &String| {
+        let mut files = folders.iter().flat_map(|folder| &folder.files);
+        listing.unread_files.contains_key(known)
+            || files.any(|file| is_at_or_below(&file.path, known))
+    };
+    let may_have_moved = |known: &String| {
+        is_at_or_below(known, path) && !is_below_any(known, today) && !is_here(known)
+    };
+    let is_lost = good.absent_paths.get(path).is_some_and(|names| !names.is_empty())
+        || good.absent_paths.keys().any(may_have_moved);
+    then.unknown_files.extend(listing.unread_files.keys().cloned());
     then.unknown_files.retain(|file| {
         is_lost || good.absent_paths.contains_key(file) || named_below(good, file).next().is_some()
     });
@@ -161,8 +170,7 @@ impl LoadedTarget {
             declared: Arc::new(declared),
             paths: self.counts(),
             beside,
-            left: BTreeSet::new(),
-            absent_paths: BTreeMap::new(),
+            ..GoodCommit::default()
         }
     }
 

@@ -27,8 +27,8 @@ use crate::plan::reading::{self, ReadBack};
 use crate::plan::renames::{open_renames, renames_of};
 use crate::plan::unanswered::settle;
 use crate::plan::{
-    Judge, Observed, Planned, Settings, Tally, TargetPlan, copy_protection, join, keep_protection,
-    plan, protected_otherwise, raise_protection, take_marks_back,
+    Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
+    raise_protection, take_marks_back,
 };
 use crate::record::{GoodCommit, ReadableSecrets, Record};
 use crate::source::{Snapshot, SourceError};
@@ -87,14 +87,10 @@ impl Opened {
     }
 
     /// Remembers protection at once: the run may end before its outcome, or be of a suspended target.
-    async fn save_protection(&mut self, record: &Record) -> Result<(), (Step, String)> {
-        copy_protection(record, &mut self.before);
+    async fn save_protection(&self) -> Result<(), (Step, String)> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
-        if ledger.read(|known| protected_otherwise(record, known).next().is_some()) {
-            ledger.edit(|known| copy_protection(record, known));
-            ledger.save().await.map_err(|error| (Step::State, error.to_string()))?;
-        }
-        Ok(())
+        ledger.edit_if_changed(|known| known.connections.clone_from(&self.before.connections));
+        ledger.save().await.map_err(|error| (Step::State, error.to_string()))
     }
 }
 
@@ -105,7 +101,7 @@ impl Reconcile<'_> {
         let asked = self.ask(&opened, &mut record, prepared).await;
         if asked.is_err() {
             // Protection counts from the first reconcile that saw it, whatever its lists gave.
-            opened.save_protection(&record).await?;
+            opened.save_protection().await?;
         }
         let (earlier, live) = asked?;
         let mut observed = self.look_closer(live, &opened, &record, prepared).await;
@@ -116,8 +112,9 @@ impl Reconcile<'_> {
             is_whole && earlier.absent_layer_of(&connection.name, Some(connection)).is_none()
         };
         take_marks_back(&mut record, desired, live, may_lift);
+        take_marks_back(&mut opened.before, desired, live, may_lift);
         keep_protection(desired, &record, live, may_lift);
-        opened.save_protection(&record).await?;
+        opened.save_protection().await?;
         let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
         // No plan is made of a part of the answers: the end of the run is no fault of a connection.
         let mut problems = observed.failed.values().chain(observed.live.incomplete.values());
@@ -148,7 +145,9 @@ impl Reconcile<'_> {
         let recalled = self.recall(&connection, prepared).await;
         let (mut before, ledger) = recalled.map_err(|problem| (Step::State, problem))?;
         let desired = self.resolve(&loaded, prepared);
-        raise_protection(&mut before, &desired);
+        if self.snapshot.commit().is_some() {
+            raise_protection(&mut before, &desired);
+        }
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
         Ok((Opened { loaded, desired, connection, key_is_known, before, ledger }, record))

@@ -1,6 +1,6 @@
 //! Reading a record as version 1 of the state kept it: five maps by name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub(crate) struct Record {
     unstable: BTreeMap<ConnectionName, BTreeMap<String, Unstable>>,
     readable: ReadableSecrets,
     suspended: bool,
-    consented: BTreeSet<CommitId>,
+    consented: Vec<CommitId>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,15 +125,7 @@ impl Good {
             (name, DeclaredThen { type_name, files, renamed_from })
         });
         let declared = Arc::new(declared.collect());
-        GoodCommit {
-            commit,
-            config,
-            declared,
-            paths,
-            beside: BTreeMap::new(),
-            left: BTreeSet::new(),
-            absent_paths: BTreeMap::new(),
-        }
+        GoodCommit { commit, config, declared, paths, ..GoodCommit::default() }
     }
 }
 

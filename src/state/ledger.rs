@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// Changes the record in memory; a change that leaves it as it is causes no write.
-    pub(super) fn edit_if_changed<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
+    pub(crate) fn edit_if_changed<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
         let mut record = self.inner.record.lock();
         let before = record.0.clone();
         let result = change(&mut record.0);

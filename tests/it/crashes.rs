@@ -97,3 +97,14 @@ fn what_was_answered_is_saved_while_another_call_hangs() {
     world.apply().code(0);
     assert_eq!(world.live("c"), theirs);
 }
+
+#[test]
+fn forget_takes_the_note_of_a_killed_create_too() {
+    let world = World::settled(&["b"]);
+    world.commit_email("a", "");
+    assert!(kill_at_first_write(&world, true));
+    world.run(&["forget", "a"]).code(0);
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}

@@ -6,9 +6,10 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
-use crate::faults::Fault;
+use crate::faults::{Fault, Moment};
 use crate::probe::profiled;
-use crate::world::{CANARY, World, ftp};
+use crate::running::Applying;
+use crate::world::{CANARY, PROJECT, World, ftp};
 
 const PLAIN: &str = "type: email\nname: plain\nhost: smtp.example.com\n";
 
@@ -90,8 +91,9 @@ fn older_servers_lose_every_kind_of_answer() {
 
 /// Kills an apply whose first write never arrives.
 fn kill_before_it_is_done(world: &World) -> bool {
-    world.control().fail_next(Some(Method::POST), "/connections/", Fault::Reset, 1);
-    world.control().fail_next(Some(Method::PUT), "/connections/", Fault::Reset, 1);
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        world.control().fail_next(Some(method), "/connections/", Fault::Reset, 1);
+    }
     let is_killed = kill_at_first_write(world, false);
     world.control().clear_faults();
     is_killed
@@ -164,15 +166,99 @@ fn fields_that_git_takes_back_after_a_lost_update_go_back() {
     }
 }
 
+/// Makes a connection by hand that is like another one in all but its host.
+fn make_by_hand(world: &World, name: &str, like: &str) {
+    let mut body = world.live(like);
+    (body["name"], body["host"]) = (json!(name), json!("by.hand"));
+    world.make(body);
+}
+
 #[test]
 fn a_connection_that_somebody_makes_after_our_lost_delete_is_not_ours() {
+    for had_drifted in [false, true] {
+        let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+        world.settle(&["a", "b"]);
+        if had_drifted {
+            world.edit("a", "host", json!("drifted"));
+        }
+        world.commit_without(&["a"]);
+        assert!(kill_at_first_write(&world, true));
+        make_by_hand(&world, "a", "b");
+        world.apply().code(0);
+        assert_eq!(world.names(), ["a", "b"], "{had_drifted}");
+    }
+}
+
+#[test]
+fn a_connection_that_somebody_makes_in_place_of_a_drifted_one_is_not_the_renamed_one() {
+    let mut world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+    world.target("drift: report\nadopt: never");
+    world.settle(&["a", "other"]);
+    world.edit("a", "host", json!("drifted"));
+    world.commit_rename("a", "b");
+    assert!(kill_before_it_is_done(&world));
+    world.control().remove(PROJECT, "a");
+    make_by_hand(&world, "b", "other");
+    world.apply().code(1).says("it was made outside git");
+    world.commit_without(&["b"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "other"]);
+}
+
+#[test]
+fn a_drifted_connection_whose_replace_was_never_sent_is_replaced() {
     let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
     world.settle(&["a", "b"]);
-    world.commit_without(&["a"]);
-    assert!(kill_at_first_write(&world, true));
-    world.make(json!({"type": "email", "name": "a", "host": "by.hand", "port": 1}));
+    world.edit("a", "host", json!("drifted"));
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is of another type");
+    assert!(kill_before_it_is_done(&world));
     world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+}
+
+#[test]
+fn the_second_step_of_a_chain_of_equal_renames_leaves_the_first_to_us() {
+    let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+    world.settle(&["a", "b", "other"]);
+    world.remove("connections/a.yaml");
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+    world.commit("b is called c, and a is called b");
+    let gate = world.control().gate(Some(Method::PUT), "/connections/a/", Moment::After);
+    assert!(Applying::until(&world, &gate).kill());
+    drop(gate);
+    assert_eq!(world.names(), ["b", "c", "other"]);
+    world.commit_without(&["c"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "other"]);
+}
+
+#[test]
+fn what_another_key_cannot_tell_is_not_ours() {
+    let mut world = World::settled(&["b"]);
+    world.env.insert("SENDER".into(), "shop@example.com".into());
+    world.commit_email("a", "from: ${env:SENDER}\n");
+    assert!(kill_at_first_write(&world, false));
+    let mut by_hand = world.live("b");
+    (by_hand["name"], by_hand["from"]) = (json!("a"), json!("somebody@example.com"));
+    world.make(by_hand);
+    world.env.insert("APINIZER_TOKEN".into(), "rotated".into());
+    world.commit_without(&["a"]);
+    world.apply().code(0).says("the fingerprint key changed");
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_write_that_is_found_done_is_told_with_the_commit_that_asked_for_it() {
+    let world = World::settled(&["a", "b"]);
+    let asked_by = world.commit_email("a", "port: 99\n");
+    assert!(kill_at_first_write(&world, true));
+    world.commit_email("a", "");
+    world.apply().code(0);
+    let history = world.run(&["history", "--name", "a"]).code(0).stdout;
+    let found = history.lines().find(|line| line.contains("found done")).unwrap();
+    assert!(found.contains(&asked_by[..12]), "{history}");
 }
 
 #[test]

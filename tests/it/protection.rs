@@ -8,7 +8,7 @@ use crate::crashes::kill_at_first_write;
 use crate::faults::{Fault, Moment};
 use crate::renames::refusing_renames;
 use crate::running::Applying;
-use crate::world::{PROJECT, World, ftp, refusal};
+use crate::world::{PROJECT, World, email_body, ftp, refusal};
 
 #[test]
 fn protect_outlives_its_document() {
@@ -255,6 +255,30 @@ fn protect_of_a_rename_that_waits_ends_with_its_document() {
     world.commit_without(&["new"]);
     world.apply().code(0);
     world.commit_without(&["old"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["other"]);
+}
+
+#[test]
+fn protect_of_a_rename_that_was_refused_ends_once_its_document_is_no_rename_any_more() {
+    let world = World::settled(&["old", "other"]);
+    world.make(email_body("new"));
+    world.remove("connections/old.yaml");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.apply().code(1).says("take `renamedFrom` out");
+    world.commit_email("new", "x-gitops: {protect: true}\n");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new", "other"]);
+}
+
+#[test]
+fn a_working_tree_protects_nothing() {
+    let world = World::with(refusing_renames());
+    world.settle(&["old", "other"]);
+    world.remove("connections/old.yaml");
+    world.write_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+    world.run(&["apply", "--yes", "--worktree"]).code(1);
+    world.commit_without(&["new"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["other"]);
 }

@@ -282,3 +282,25 @@ fn consent_to_a_lost_path_deletes_nothing_that_a_link_in_it_may_declare() {
         assert!(world.names().contains(&"a".to_owned()));
     }
 }
+
+#[test]
+fn a_broken_file_that_moves_in_a_path_that_is_not_read_may_still_declare_its_name() {
+    for in_one_commit in [false, true] {
+        let mut world = two_paths("");
+        world.write("conn/z.yaml", &email("z", ""));
+        world.write("extra/z.yaml", "name: z\nport: [\n");
+        world.commit("z moves to conn, and extra patches it");
+        world.target("paths: [conn]");
+        world.apply().code(0);
+        world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+        world.git(&["mv", "extra/z.yaml", "extra/moved.yaml"]);
+        if !in_one_commit {
+            world.commit("the broken file moves");
+            world.apply().code(0);
+        }
+        world.remove("conn/z.yaml");
+        world.commit("z leaves conn");
+        world.apply().code(3).says("may still declare it");
+        assert!(world.names().contains(&"z".to_owned()));
+    }
+}

@@ -1,7 +1,7 @@
 //! A live connection as its answers show it: whether it is ours, whether it is as a base has it, and what of it
 //! may be masked. Rules 3 and 8 ask this; it needs nothing of what git declares today.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -14,6 +14,7 @@ use crate::plan::compare::{CompareSettings, field_exactly_at, sent, shown_text, 
 use crate::plan::equality::Equality;
 use crate::pointer::look_up;
 use crate::record::{Base, BaseField, Owned};
+use crate::secret::Fingerprint;
 
 /// The view of a live connection: its entry in the list, and its own answer to `GET` where it
 /// was read. The own answer is believed first; a field that it leaves out is taken from the list.
@@ -99,6 +100,24 @@ impl LiveView<'_> {
     pub(crate) fn shown_otherwise(&self, base: &Base, keys: Keys<'_>) -> BTreeSet<String> {
         let otherwise = base.iter().filter(|(path, field)| !self.shows_field(path, field, keys));
         otherwise.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The fingerprints of what the list shows in some fields: an own answer may show them otherwise.
+    pub(crate) fn listed_prints(
+        &self,
+        paths: &BTreeSet<String>,
+        keys: Keys<'_>,
+    ) -> BTreeMap<String, Fingerprint> {
+        let shown =
+            paths.iter().filter_map(|path| Some((path, look_up(self.listed.body(), path)?)));
+        shown.map(|(path, shown)| (path.clone(), keys.key.of(path, shown))).collect()
+    }
+
+    /// Whether the list shows fields as they were when the fingerprints were made, as far as today's key tells.
+    pub(crate) fn stands(&self, then: &BTreeMap<String, Fingerprint>, keys: Keys<'_>) -> bool {
+        let shown = |path| look_up(self.listed.body(), path).unwrap_or(&Value::Null);
+        !keys.is_known
+            || then.iter().all(|(path, print)| keys.key.matches(print, path, shown(path)))
     }
 
     /// Whether live shows a field as a base has it, as far as it can be read.

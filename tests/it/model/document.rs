@@ -384,6 +384,20 @@ impl Tree {
         }
     }
 
+    /// The paths with links that are known as such, also after a consent to them, where today's are `read`.
+    pub(crate) fn paths_with_links(
+        &self,
+        read: &[&'static str],
+        good: Option<&Good>,
+    ) -> BTreeSet<&'static str> {
+        let is_known = |path: &&'static str| {
+            read.contains(path)
+                || good.is_some_and(|g| g.links.contains(path) || self.hides_some_of(path, g))
+        };
+        let paths = [BASE, OVERLAY].into_iter();
+        paths.filter(|path| self.has_links(path)).filter(is_known).collect()
+    }
+
     pub(crate) fn load(&self, paths: &[&'static str]) -> Loaded {
         let mut loaded = Loaded::default();
         for path in paths {

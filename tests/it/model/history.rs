@@ -228,6 +228,7 @@ impl History {
                 left: BTreeSet::new(),
                 old_names: BTreeSet::new(),
                 hidden: BTreeSet::new(),
+                links: BTreeSet::new(),
                 lost: BTreeSet::new(),
             }),
             stateless: true,

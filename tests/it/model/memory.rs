@@ -100,6 +100,8 @@ pub(crate) struct Good {
     /// Of the names that paths touched: those that are only old names of renames, and those that links hid.
     pub(crate) old_names: BTreeSet<String>,
     pub(crate) hidden: BTreeSet<String>,
+    /// The paths in which it had links that are known as such.
+    pub(crate) links: BTreeSet<&'static str>,
     /// The paths that were lost with it and that nobody consented to.
     pub(crate) lost: BTreeSet<&'static str>,
 }

@@ -301,10 +301,13 @@ fn declared_by_an_unread_path(run: &Run<'_>) -> BTreeSet<String> {
     let unread = declared.filter(|path| !run.sight.settings.paths.contains(*path));
     let all = || run.before.owned.keys().cloned().collect();
     let good = run.before.good.as_ref();
-    let names = |path: &&'static str| match tree.hides_some_of(path, good.unwrap()) {
-        true => all(),
-        false => tree.declared_by(path),
-    };
+    let had_links =
+        |path: &str| tree.has_links(path) && good.is_some_and(|good| good.links.contains(path));
+    let names =
+        |path: &&'static str| match tree.hides_some_of(path, good.unwrap()) || had_links(path) {
+            true => all(),
+            false => tree.declared_by(path),
+        };
     unread.flat_map(names).collect()
 }
 

@@ -224,12 +224,23 @@ impl Run<'_> {
                 true => (BTreeSet::new(), BTreeSet::new()),
                 false => (self.lost_paths.clone(), removal::links(self.sight, self.before)),
             };
+            let (tree, settings) = (&self.sight.commits[tip].tree, self.sight.settings);
+            let links = tree.paths_with_links(&settings.paths, self.before.good.as_ref());
             let loaded = self.loaded.clone();
             let [seen, left] = [BTreeSet::new(), BTreeSet::new()];
             let old_names = loaded.documents.values().filter_map(|d| d.renamed_from.clone());
             let old_names = old_names.filter(|old| !loaded.documents.contains_key(old)).collect();
-            self.memory.good =
-                Some(Good { commit: tip, loaded, touched, seen, left, old_names, hidden, lost });
+            self.memory.good = Some(Good {
+                commit: tip,
+                loaded,
+                touched,
+                seen,
+                left,
+                old_names,
+                hidden,
+                links,
+                lost,
+            });
             let Memory { undeployed, owned, .. } = &mut self.memory;
             undeployed.retain(|name| !owned.contains_key(name));
             if apply_exit == 0 && undeployed.is_empty() {
