@@ -13,7 +13,7 @@ use super::log::{FailureKind, TargetLog, TargetThrottle, more_than_0, retried};
 use super::mailbox::{Awaited, Suspension};
 use super::news::{self, News, NewsMemory, RuleEffect};
 use super::outcome::Cause;
-use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble};
+use super::status::{Board, RequestAnswer, TargetState, TargetStatus, Trouble};
 use super::target_reconcile::TargetResult;
 use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, ShownPast, Trail};
 use crate::config::TargetKey;
@@ -228,7 +228,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let now = Timestamp::now();
     status.reconciling = false;
     // A reconcile that was interrupted does not say how the target stands.
-    if result.outcome != ReconcileOutcome::Interrupted {
+    if result.outcome != TargetState::Interrupted {
         status.suspended = result.suspended;
         status.state = state_of(&result);
     }
@@ -263,7 +263,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let changes = sent.take(MOST_CHANGES).cloned().collect();
     let reconciled = Reconciled {
         time: ended.time,
-        outcome: result.outcome.into_str().to_owned(),
+        outcome: result.outcome.outcome().to_owned(),
         commit: id,
         cause: ended.cause.into_str().to_owned(),
         counts: if result.only_looked_at { Counts::default() } else { Counts::of([&result.plan]) },
@@ -277,15 +277,11 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
 fn state_of(result: &TargetResult) -> TargetState {
     match result.outcome {
         _ if result.suspended => TargetState::Suspended,
-        ReconcileOutcome::Refused => TargetState::Refused,
-        ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => TargetState::Failing,
-        ReconcileOutcome::Blocked => TargetState::Blocked,
-        ReconcileOutcome::Degraded => TargetState::Degraded,
-        ReconcileOutcome::Held => TargetState::Held,
-        ReconcileOutcome::Pending => TargetState::Pending,
-        _ if result.plan.has(ConnectionState::NotConverging) => TargetState::NotConverging,
-        ReconcileOutcome::Drifted => TargetState::Drifted,
-        _ => TargetState::InSync,
+        outcome if outcome.is_success() && result.plan.has(ConnectionState::NotConverging) => {
+            TargetState::NotConverging
+        }
+        TargetState::Applied => TargetState::InSync,
+        outcome => outcome,
     }
 }
 
@@ -316,7 +312,7 @@ fn measure(
     committed: Option<i64>,
 ) {
     let label = || [("target", target.to_owned())];
-    let labels = [("target", target.to_owned()), ("outcome", result.outcome.into_str().to_owned())];
+    let labels = [("target", target.to_owned()), ("outcome", result.outcome.outcome().to_owned())];
     metrics::counter!("apinizer_gitops_reconciles_total", &labels).increment(1);
     metrics::histogram!("apinizer_gitops_reconcile_duration_seconds", &label())
         .record(duration.as_secs_f64());

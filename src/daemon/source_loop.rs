@@ -19,7 +19,7 @@ use super::news::NewsMemory;
 use super::outcome::Cause;
 use super::report::Reporter;
 use super::source_report::SourceReporter;
-use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
+use super::status::{Board, RequestAnswer, TargetState};
 use super::target_loop::{Slots, TargetLoop};
 use super::{Daemon, EngineAndSource, Lasting, LogThrottle, Tasks};
 use crate::config::{Config, SourceConfig, Target, TargetKey};
@@ -394,7 +394,7 @@ impl SourceLoop {
                 status.last_reconcile = Some(Timestamp::now());
                 let answer = |request: &Request| RequestAnswer {
                     request: request.number,
-                    outcome: ReconcileOutcome::Failed,
+                    outcome: TargetState::Failing,
                     unread: None,
                     waits: None,
                 };

@@ -22,7 +22,7 @@ use crate::plan::Entry;
 use crate::report::diagnostics;
 use crate::source::Commit;
 
-pub(crate) use super::outcome::{ReconcileOutcome, TargetState};
+pub(crate) use super::outcome::TargetState;
 
 /// All that is shown, as it was at one moment.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +92,7 @@ pub(crate) struct RequestAnswer {
     /// Its number.
     pub request: u64,
     /// How it ended.
-    pub outcome: ReconcileOutcome,
+    pub outcome: TargetState,
     /// Why the newest commit of the source was not read for it.
     pub unread: Option<String>,
     /// Why the target was not given the newest commit.
@@ -300,7 +300,7 @@ fn target(target: &TargetStatus) -> Value {
 fn answer(answer: &RequestAnswer) -> Value {
     json!({
         "request": answer.request,
-        "outcome": answer.outcome.into_str(),
+        "outcome": answer.outcome.outcome(),
         "success": answer.is_success(),
         "unread": answer.unread,
         "waits": answer.waits,

@@ -16,7 +16,7 @@ use super::after::Wait;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::{Asker, Cause};
 use super::report::{Ended, Reporter};
-use super::status::ReconcileOutcome;
+use super::status::TargetState;
 use super::target_reconcile::{TargetReconcile, TargetResult, options, reconcile_target};
 use super::{LOCK_TIMEOUT, Watched};
 use crate::config::Target;
@@ -164,7 +164,7 @@ impl TargetLoop {
             failures = failures_after(result.outcome, failures);
             let due = self.due_facts(cause, failures, &result).await.next(fastrand::f64());
             let duration = started.elapsed();
-            let is_interrupted = result.outcome == ReconcileOutcome::Interrupted;
+            let is_interrupted = result.outcome == TargetState::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
             let answers = awaited.filter(|_| !is_interrupted);
             answers.iter().for_each(|request| self.mailbox.answered(request));
@@ -336,9 +336,9 @@ impl TargetLoop {
 
 /// How many reconciles in a row failed. Held, blocked and suspended targets wait for a person, not
 /// for another try.
-fn failures_after(outcome: ReconcileOutcome, failures: u32) -> u32 {
+fn failures_after(outcome: TargetState, failures: u32) -> u32 {
     match outcome {
-        ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => failures.saturating_add(1),
+        TargetState::Failing | TargetState::Interrupted => failures.saturating_add(1),
         _ => 0,
     }
 }
