@@ -26,11 +26,7 @@ pub(super) struct NewsMemory {
     throttles: Arc<Mutex<BTreeMap<TargetKey, Arc<TargetThrottle>>>>,
     reading: Arc<LogThrottle<()>>,
     fetching: Arc<LogThrottle<()>>,
-    rules: Arc<Mutex<BTreeMap<String, BTreeSet<RuleEffect>>>>,
 }
-
-/// A rule of the user and its effect.
-pub(super) type RuleEffect = (String, &'static str);
 
 /// The news that were told of one target.
 #[derive(Debug, Default)]
@@ -88,14 +84,6 @@ impl NewsMemory {
         let throttles = [&self.reading, &self.fetching];
         throttles.iter().for_each(|throttle| throttle.forget_all());
         throttles.map(Arc::clone)
-    }
-
-    /// Remembers the rules that are measured for a target of this name: those that were and are no more.
-    pub(super) fn measured(&self, target: &str, rules: BTreeSet<RuleEffect>) -> Vec<RuleEffect> {
-        let mut measured = self.rules.lock();
-        let known = measured.entry(target.to_owned()).or_default();
-        let before = std::mem::replace(known, rules);
-        before.difference(known).cloned().collect()
     }
 
     /// The news in how the source stands, remembered as told.

@@ -132,7 +132,7 @@ impl SourceLoop {
             ending: CancellationToken::new(),
             source,
         };
-        started.start_targets(daemon, &engine, news, &notifier, previous);
+        started.start_targets(daemon, &engine, news, &notifier);
         match started.source.mirror().cloned() {
             Some(mirror) => started.start_fetching(daemon, mirror, fetching),
             // The mirror of a url is only changed by our own fetches.
@@ -148,7 +148,6 @@ impl SourceLoop {
         engine: &Arc<Engine>,
         memory: &NewsMemory,
         notifier: &Notifier,
-        previous: Option<&Self>,
     ) {
         let location = &engine.config.source.as_written;
         // A process that writes nothing needs no right to.
@@ -164,10 +163,6 @@ impl SourceLoop {
             let trail = engine.trail(target, daemon.writes);
             let reporter =
                 Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
-            let is_other = |old: &Addressee| old.key.name == key.name && old.key != key;
-            if previous.is_some_and(|previous| previous.targets.iter().any(is_other)) {
-                reporter.take_back();
-            }
             let comes_after = |other: &Target| {
                 other.after.as_ref().is_some_and(|after| after.target == target.name)
             };

@@ -4,6 +4,7 @@
 //! A [`Board`] is shared by all tasks. A status on it is replaced and never changed in place, so a reader
 //! holds a consistent picture for as long as it likes, and no task waits for the reader.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -118,6 +119,8 @@ pub(crate) struct Trouble {
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether the commit that was seen is refused, so that the last good one is kept up.
     pub refused: bool,
+    /// How many documents and changes each rule of the user matches, by name and effect.
+    pub rule_matches: Arc<BTreeMap<(String, &'static str), usize>>,
     /// The wait for the predecessor, and since when it waits.
     pub wait: Option<(Wait, Timestamp)>,
 }

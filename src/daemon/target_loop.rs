@@ -100,9 +100,6 @@ impl TargetLoop {
     pub(super) async fn run(self) {
         while let Some(term) = self.elected().await {
             self.act(&term).await;
-            if !term.is_for_good() {
-                self.reporter.take_back();
-            }
             term.give_back().await;
         }
         // A suspension that was accepted outlives the end.
