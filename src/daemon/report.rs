@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::log::{FailureKind, TargetLog, TargetThrottle, more_than_0, retried};
-use super::mailbox::{Awaited, Suspension};
+use super::mailbox::{Request, Suspension};
 use super::news::{self, News, NewsMemory};
 use super::outcome::Cause;
 use super::status::{Board, RequestAnswer, TargetState, TargetStatus, Trouble};
@@ -41,7 +41,7 @@ pub(super) struct Ended<'a> {
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
     /// The request that it answers.
-    pub(super) answers: Option<Awaited>,
+    pub(super) answers: Option<Request>,
     /// When it began.
     pub(super) time: Timestamp,
     pub(super) duration: Duration,
@@ -200,9 +200,10 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         status.commit_applied = commit;
     }
     status.last_reconcile = Some(now);
-    if let Some(Awaited { request, unread }) = ended.answers.clone() {
+    if let Some(Request { number, unread, .. }) = ended.answers.clone() {
         let waits = result.wait.as_ref().map(|wait| wait.reason.clone());
-        status.answered = Some(RequestAnswer { request, outcome: result.outcome, unread, waits });
+        let outcome = result.outcome;
+        status.answered = Some(RequestAnswer { request: number, outcome, unread, waits });
     }
     let after = SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());

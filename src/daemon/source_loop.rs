@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
 
-use super::event::{Batch, DaemonEvent, Request, gather};
+use super::event::{Batch, DaemonEvent, gather};
 use super::fetch_loop::FetchLoop;
-use super::mailbox::{Awaited, Mailbox, Order};
+use super::mailbox::{Mailbox, Order, Request};
 use super::news::NewsMemory;
 use super::outcome::Cause;
 use super::report::Reporter;
@@ -61,15 +61,6 @@ struct Addressee {
     mailbox: Arc<Mailbox>,
 }
 
-/// The causes and requests of the events for which no order was posted yet.
-#[derive(Clone, Default)]
-struct Unserved {
-    /// Why the source is to be read.
-    causes: BTreeSet<Cause>,
-    /// The targets that somebody asked to reconcile; each waits for a fetch that begins after it.
-    requests: Vec<(String, Request)>,
-}
-
 /// The daemon under one config; a new config starts the next one.
 pub(super) struct SourceLoop {
     config: SourceConfig,
@@ -78,7 +69,8 @@ pub(super) struct SourceLoop {
     checked: watch::Sender<Option<CheckedSnapshot>>,
     targets: Vec<Addressee>,
     changes: SourceChanges,
-    unserved: Unserved,
+    // No order was posted for it yet.
+    unserved: Batch,
     board: Board,
     began: Instant,
     // The last look failed.
@@ -351,11 +343,10 @@ impl SourceLoop {
         let is_urgent = first.len() <= FEW;
         let first = first.into_iter().map(|target| (target, is_urgent));
         for (target, is_urgent) in first.chain(waiting.into_iter().map(|target| (target, false))) {
-            let request = requested.get(&target.key.name);
-            let awaited =
-                request.map(|request| Awaited { request: request.number, unread: unread.cloned() });
-            let mut order = Order { awaited, is_urgent, ..order.clone() };
-            order.causes.extend(request.map(|request| Cause::Request(request.from)));
+            let request = requested.get(&target.key.name).cloned();
+            let mut order = Order { is_urgent, ..order.clone() };
+            order.causes.extend(request.as_ref().map(|request| Cause::Request(request.from)));
+            order.awaited = request.map(|request| Request { unread: unread.cloned(), ..request });
             target.mailbox.post(&order);
         }
     }

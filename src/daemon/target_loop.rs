@@ -164,7 +164,7 @@ impl TargetLoop {
             let is_interrupted = result.outcome == TargetState::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
             let answers = awaited.filter(|_| !is_interrupted);
-            answers.iter().for_each(|request| self.mailbox.answered(request));
+            answers.iter().for_each(|request| self.mailbox.answered(request.number));
             // Without replicas the predecessor wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
             let next_in = due.after;
