@@ -404,8 +404,9 @@ pub struct FieldChange {
 }
 
 /// Who moved a field away from the base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Origin {
     /// A commit, a var, or a value of the environment.
     Git,
