@@ -1,14 +1,16 @@
 //! The metrics: what happened is counted in a recorder, and how the targets stand is drawn from the board when
-//! somebody asks. The metrics of the process are read from `/proc`; the recorder has no counters of
-//! fractions, so their text is made here.
+//! somebody asks. The recorder has no counters of fractions, so the text of the metrics of the process is
+//! made here too.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
 use strum::VariantArray as _;
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +51,7 @@ pub(crate) async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken
 #[must_use]
 pub(crate) fn render(handle: &PrometheusHandle, status: &Status) -> String {
     let targets: Vec<&str> = status.targets.iter().map(|one| one.key.name.as_str()).collect();
-    current(&handle.render(), &targets) + &gauges(status) + &process_text()
+    current(&handle.render(), &targets) + &gauges(status) + &process_text(status.started)
 }
 
 fn current(text: &str, targets: &[&str]) -> String {
@@ -171,15 +173,17 @@ const STARTED: Metric = (
 const OPEN: Metric = ("process_open_fds", "gauge", "Number of open file descriptors");
 const MOST_OPEN: Metric = ("process_max_fds", "gauge", "Maximum number of open file descriptors");
 
-/// The metrics of the process, as text; without `/proc` only the most descriptors that it may open.
-pub(super) fn process_text() -> String {
+/// The metrics of the process, as text; those that only `/proc` tells are left out without it.
+fn process_text(started: Timestamp) -> String {
     let mut text = String::new();
-    if let (Ok(stat), Ok(system)) =
-        (fs::read_to_string("/proc/self/stat"), fs::read_to_string("/proc/stat"))
-    {
-        let found = of_stat(&stat, &system).unwrap_or_default();
-        found.into_iter().for_each(|(metric, value)| add(&mut text, metric, alone(value)));
+    let cpu = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+    add(&mut text, CPU, alone(cpu.as_secs_f64()));
+    // The second number is that of the pages in memory.
+    let pages = fs::read_to_string("/proc/self/statm").ok();
+    if let Some(pages) = pages.and_then(|all| all.split(' ').nth(1)?.parse::<u64>().ok()) {
+        add(&mut text, MEMORY, alone(float(pages * page_size() as u64)));
     }
+    add(&mut text, STARTED, alone(since_1970(started)));
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         // The folder that is read is one of them.
         add(&mut text, OPEN, alone(float(open.count().saturating_sub(1) as u64)));
@@ -188,19 +192,6 @@ pub(super) fn process_text() -> String {
         add(&mut text, MOST_OPEN, alone(float(most)));
     }
     text
-}
-
-/// The metrics that `/proc/self/stat` tells; the start is told by it in ticks since the system's.
-fn of_stat(stat: &str, system: &str) -> Option<Vec<(Metric, f64)>> {
-    // The name of the program is in parentheses and may hold blanks.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    let booted = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim();
-    let ticks = float(clock_ticks_per_second());
-    let cpu = float(number(11)? + number(12)?) / ticks;
-    let started = float(booted.parse().ok()?) + float(number(19)?) / ticks;
-    let memory = float(number(21)? * page_size() as u64);
-    Some(vec![(CPU, cpu), (MEMORY, memory), (STARTED, started)])
 }
 
 /// Adds a metric with its values by their labels.
@@ -233,16 +224,5 @@ mod tests {
         let expected = "# TYPE a counter\na{target=\"prod\",state=\"x\"} 1\n\
                         a{state=\"x\",target=\"o\\\"dd\"} 4\nb{version=\"1\"} 5\n";
         assert_eq!(current(text, &["prod", "o\"dd"]), expected);
-    }
-
-    #[test]
-    fn a_name_with_blanks_and_parentheses_shifts_nothing() {
-        let stat = format!("7 (a) b) S {} 250 50 0 0 20 0 1 0 700 9 3 0", "0 ".repeat(10).trim());
-        let found = of_stat(&stat, "cpu 1\nbtime 1000\n").unwrap();
-        let ticks = float(clock_ticks_per_second());
-        let values: Vec<f64> = found.iter().map(|(_, value)| *value).collect();
-        let memory = float(3 * page_size() as u64);
-        assert_eq!(values, [300.0 / ticks, memory, 1000.0 + 700.0 / ticks]);
-        assert_eq!(of_stat("", ""), None);
     }
 }
