@@ -48,6 +48,7 @@ pub(crate) use event::{Events, Trigger};
 pub(crate) use log::LogThrottle;
 pub(crate) use mailbox::RequestError;
 pub(crate) use outcome::Cause;
+pub(crate) use report::since_1970;
 pub(crate) use status::Board;
 pub(crate) use target_reconcile::once;
 

@@ -10,13 +10,17 @@ mod text;
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
 use code::Code;
 
 pub(crate) use excerpt::{Excerpt, hides_secret, is_field, is_secret_in_key, only_references};
 pub(crate) use text::{Chunk, FileText, LARGEST_FILE, split};
 
 /// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Severity {
     /// The commit, or the config, is refused.
@@ -40,6 +44,21 @@ pub struct Mark {
     pub text: String,
 }
 
+impl Serialize for Mark {
+    /// Of a file as a whole only its path is known.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = (self.line > 0).then_some(self);
+        let place = json!({
+            "file": self.file,
+            "line": known.map(|mark| mark.line),
+            "column": known.map(|mark| mark.column),
+            "length": known.map(|mark| mark.length),
+            "text": known.map(|mark| &mark.text),
+        });
+        place.serialize(serializer)
+    }
+}
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
@@ -50,7 +69,7 @@ impl fmt::Display for Mark {
 }
 
 /// A problem in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// The stable code, as `docs/reference/diagnostics.md` lists it.
     pub code: &'static str,
@@ -60,14 +79,17 @@ pub struct Diagnostic {
     pub message: String,
     /// The cure.
     pub help: Option<String>,
-    /// Where it is.
-    pub mark: Mark,
-    /// Other places that belong to it, with what they are (the first use of a name, say).
-    pub related: Vec<(Mark, String)>,
-    /// The target that it holds for, where it does not hold for all.
-    pub target: Option<String>,
     /// The rule of the user that found it.
     pub rule: Option<String>,
+    /// Where it is.
+    #[serde(flatten)]
+    pub mark: Mark,
+    /// Other places that belong to it, with what they are (the first use of a name, say).
+    #[serde(skip)]
+    pub related: Vec<(Mark, String)>,
+    /// The target that it holds for, where it does not hold for all.
+    #[serde(skip)]
+    pub target: Option<String>,
 }
 
 impl Diagnostic {

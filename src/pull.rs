@@ -12,6 +12,7 @@ mod extent;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::catalog::Kind;
@@ -42,11 +43,12 @@ pub(crate) struct DriftedField {
 }
 
 /// Something that moved in live and is not written into a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct NotWritten {
     /// The target's name.
     pub target: String,
     /// The connection's type.
+    #[serde(rename = "type")]
     pub type_name: String,
     /// The connection's name.
     pub name: ConnectionName,

@@ -18,6 +18,7 @@ use cel::common::ast::{Expr, LiteralValue, operators};
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use strum::{IntoStaticStr, VariantArray};
 
@@ -130,7 +131,10 @@ impl Problem {
 }
 
 /// The effect of a rule on the documents and changes that it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr, VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Effect {
     /// A document is an error, a change is blocked.
@@ -162,13 +166,15 @@ pub struct UserRules {
 }
 
 /// A rule that matched.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Match {
     /// The rule's name.
+    #[serde(rename = "name")]
     pub rule: String,
     /// Its effect.
     pub effect: Effect,
     /// The text of the rule, and why it could not be evaluated where that is so.
+    #[serde(rename = "message")]
     pub why: String,
     /// Of a hold: the consent that frees the change.
     pub consent: Option<String>,

@@ -116,9 +116,7 @@ async fn draw_metrics(State(served): Shared) -> Response {
         Some(metrics) => {
             let kind = "text/plain; version=0.0.4; charset=utf-8";
             let status = served.site.board.status();
-            let targets: Vec<_> = status.targets.iter().map(|one| one.key.name.as_str()).collect();
-            let text = metrics::render(metrics, &targets);
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
+            ([(header::CONTENT_TYPE, kind)], metrics::render(metrics, &status)).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }

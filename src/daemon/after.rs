@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::LOCK_TIMEOUT;
-use super::outcome::ReconcileOutcome;
+use super::outcome::TargetState;
 use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
@@ -187,11 +187,11 @@ pub(super) async fn note(
     engine: &Engine,
     target: &Target,
     commit: &CommitId,
-    outcome: ReconcileOutcome,
+    outcome: TargetState,
 ) -> Result<bool, StateError> {
     let soaks = wanted_after(engine, target);
     // A reconcile that was interrupted does not say how the target stands.
-    if outcome == ReconcileOutcome::Interrupted || soaks.is_empty() {
+    if outcome == TargetState::Interrupted || soaks.is_empty() {
         return Ok(false);
     }
     let file = engine.state_file(target);

@@ -5,7 +5,7 @@
 //! reconcile: the source loop takes it at once, and what it asks of a target waits in that target's mailbox
 //! and causes another reconcile. A suspension is no event: it is in the mailbox once it is accepted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use super::mailbox::{Mailboxes, RequestError, Suspension};
+use super::mailbox::{Mailboxes, Request, RequestError, Suspension};
 use super::outcome::Cause;
 use crate::config::Target;
 
@@ -29,18 +29,6 @@ pub(super) enum DaemonEvent {
     Reload,
     /// Targets are to be reconciled. The url of the source is fetched first.
     Reconcile { targets: Vec<String>, request: Request },
-}
-
-/// A request to reconcile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    /// Its number among those of this daemon: no clock tells which of two came first, since one may be set
-    /// back.
-    pub(super) number: u64,
-    /// When it came.
-    pub(super) at: Instant,
-    /// Where it came from.
-    pub(super) from: IpAddr,
 }
 
 /// Sends events to the daemon; clones send to the same one.
@@ -116,7 +104,7 @@ impl Trigger {
         // Locked until it is sent, so that they come in the order of their numbers.
         let mut number = self.last_request.lock();
         *number += 1;
-        let request = Request { number: *number, at: Instant::now(), from };
+        let request = Request { number: *number, at: Instant::now(), from, unread: None };
         self.send(DaemonEvent::Reconcile { targets: targets.clone(), request })?;
         Ok((*number, targets))
     }
@@ -146,15 +134,15 @@ const WINDOW: Duration = Duration::from_millis(10);
 /// The longest wait for the end of a burst.
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// The requests of the events of one burst.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The requests of the events of one burst, or of several for which no order was posted yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     /// Why the source is to be read; empty: it is not.
     pub(super) causes: BTreeSet<Cause>,
     /// Why a url is to be fetched first; empty: it is not.
     pub(super) fetch: BTreeSet<Cause>,
-    /// The targets that somebody asked to reconcile, by name.
-    pub(super) requests: BTreeMap<String, Request>,
+    /// The targets that somebody asked to reconcile; each waits for a fetch that begins after it.
+    pub(super) requests: Vec<(String, Request)>,
     /// Whether the config is to be read again.
     pub(super) reload: bool,
 }
@@ -189,7 +177,7 @@ impl Batch {
             DaemonEvent::Reload => self.reload = true,
             DaemonEvent::Reconcile { targets, request } => {
                 self.fetch.insert(Cause::Request(request.from));
-                self.requests.extend(targets.into_iter().map(|name| (name, request)));
+                self.requests.extend(targets.into_iter().map(|name| (name, request.clone())));
             }
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::after::Wait;
-use super::status::{ReconcileOutcome, TargetStatus};
+use super::status::{TargetState, TargetStatus};
 use super::target_reconcile::{InForce, TargetResult};
 use crate::api::before_the_end;
 use crate::audit::Asked;
@@ -81,10 +81,10 @@ impl TargetLog<'_> {
         let outcome = result.outcome;
         let (target, commit, now) = (self.target, self.short(), Instant::now());
         self.warnings(&result.plan.diagnostics);
-        debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.into_str());
+        debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.outcome());
         self.throttle.forget(now);
         // Neither says anything about a failure.
-        if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
+        if matches!(outcome, TargetState::Interrupted | TargetState::Suspended) {
             return;
         }
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
@@ -112,7 +112,7 @@ impl TargetLog<'_> {
                 "changes are pending: a dry run writes nothing"
             );
         }
-        if outcome == ReconcileOutcome::Applied {
+        if outcome == TargetState::Applied {
             let Counts { done, adopted, .. } = Counts::of([&result.plan]);
             info!(target, commit, changed = done, adopted, "the commit is applied");
         }
@@ -360,7 +360,7 @@ mod tests {
                 errors: vec![format!("the list of type {round} is not complete")],
                 ..TargetPlan::default()
             };
-            let outcome = ReconcileOutcome::Failed;
+            let outcome = TargetState::Failing;
             let result = TargetResult { plan, outcome, ..TargetResult::default() };
             let log = TargetLog {
                 target: "t",

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outcome::Cause;
@@ -26,6 +27,20 @@ pub(super) struct Suspension {
     pub(super) suspended: bool,
     /// Where it came from.
     pub(super) from: IpAddr,
+}
+
+/// A request to reconcile, whose answer somebody may wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// Its number among those of this daemon: no clock tells which of two came first, since one may be set
+    /// back.
+    pub(super) number: u64,
+    /// When it came.
+    pub(super) at: Instant,
+    /// Where it came from.
+    pub(super) from: IpAddr,
+    /// Why the newest commit of the source was not read for it.
+    pub(super) unread: Option<String>,
 }
 
 /// Why a request is not taken.
@@ -70,7 +85,7 @@ impl Mailboxes {
             let (name, mailbox) = inner.by_project.entry(target.project_at_url()).or_default();
             name.clone_from(&target.name);
             // A request is for a name, wherever the config points it by now.
-            mailbox.wait_for(awaited);
+            mailbox.inner.lock().wait_for(awaited);
             all.push(Arc::clone(mailbox));
         }
         inner.current = targets.iter().map(Target::project_at_url).collect();
@@ -136,7 +151,7 @@ struct Inner {
     // Why a reconcile is due; empty: none is.
     causes: BTreeSet<Cause>,
     // The last request for a reconcile, until it is answered.
-    awaited: Option<Awaited>,
+    awaited: Option<Request>,
     // The reconcile waits for no resyncs of other targets.
     is_urgent: bool,
     // The target is to be suspended or resumed, in this order. Each stays until the state says so, so that
@@ -151,13 +166,12 @@ struct Inner {
     ended_early: u32,
 }
 
-/// A request for a reconcile, whose answer somebody waits for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Awaited {
-    /// Its number.
-    pub(super) request: u64,
-    /// Why the newest commit of the source was not read for it.
-    pub(super) unread: Option<String>,
+impl Inner {
+    /// The next reconcile answers this request too.
+    fn wait_for(&mut self, request: Option<Request>) {
+        let requests = self.awaited.take().into_iter().chain(request);
+        self.awaited = requests.max_by_key(|request| request.number);
+    }
 }
 
 /// An order: there is something to reconcile.
@@ -168,7 +182,7 @@ pub(super) struct Order {
     /// The newest commit, where one could be read.
     pub(super) tip: Option<CommitId>,
     /// The request that it answers.
-    pub(super) awaited: Option<Awaited>,
+    pub(super) awaited: Option<Request>,
     /// Whether it waits for no resyncs of other targets.
     pub(super) is_urgent: bool,
     /// Whether the system tells of what changes.
@@ -195,7 +209,7 @@ impl Mailbox {
             return;
         }
         inner.causes.extend(&order.causes);
-        inner.awaited = inner.awaited.take().max(order.awaited.clone());
+        inner.wait_for(order.awaited.clone());
         inner.is_urgent |= order.is_urgent;
         let is_newer = order.tip.is_some() && order.tip != inner.looked_at;
         if is_newer
@@ -261,20 +275,13 @@ impl Mailbox {
     }
 
     /// The last request for a reconcile that is not answered yet.
-    pub(super) fn awaited(&self) -> Option<Awaited> {
+    pub(super) fn awaited(&self) -> Option<Request> {
         self.inner.lock().awaited.clone()
     }
 
-    /// The next reconcile answers this request too.
-    fn wait_for(&self, request: Option<Awaited>) {
-        let mut inner = self.inner.lock();
-        inner.awaited = inner.awaited.take().max(request);
-    }
-
     /// A reconcile answers this request; a newer one still waits.
-    pub(super) fn answered(&self, answered: &Awaited) {
-        let mut inner = self.inner.lock();
-        inner.awaited = inner.awaited.take().filter(|awaited| awaited > answered);
+    pub(super) fn answered(&self, number: u64) {
+        self.inner.lock().awaited.take_if(|awaited| awaited.number <= number);
     }
 
     /// A reconcile looks at this commit from now on; a newer one ends it by `stop`.

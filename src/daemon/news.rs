@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::log::{LogThrottle, TargetThrottle};
-use super::status::ReconcileOutcome;
+use super::status::TargetState;
 use super::target_reconcile::TargetResult;
 use crate::config::{NotifyEvent, TargetKey};
 use crate::name::{CommitId, ConnectionName};
@@ -26,11 +26,7 @@ pub(super) struct NewsMemory {
     throttles: Arc<Mutex<BTreeMap<TargetKey, Arc<TargetThrottle>>>>,
     reading: Arc<LogThrottle<()>>,
     fetching: Arc<LogThrottle<()>>,
-    rules: Arc<Mutex<BTreeMap<String, BTreeSet<RuleEffect>>>>,
 }
-
-/// A rule of the user and its effect.
-pub(super) type RuleEffect = (String, &'static str);
 
 /// The news that were told of one target.
 #[derive(Debug, Default)]
@@ -90,14 +86,6 @@ impl NewsMemory {
         throttles.map(Arc::clone)
     }
 
-    /// Remembers the rules that are measured for a target of this name: those that were and are no more.
-    pub(super) fn measured(&self, target: &str, rules: BTreeSet<RuleEffect>) -> Vec<RuleEffect> {
-        let mut measured = self.rules.lock();
-        let known = measured.entry(target.to_owned()).or_default();
-        let before = std::mem::replace(known, rules);
-        before.difference(known).cloned().collect()
-    }
-
     /// The news in how the source stands, remembered as told.
     pub(super) fn learn_source(&self, is_failing: bool) -> Option<NotifyEvent> {
         let was_failing = self.is_source_failing.swap(is_failing, Ordering::Relaxed);
@@ -108,7 +96,7 @@ impl NewsMemory {
 
 impl ToldNews {
     fn learn(&mut self, result: &TargetResult, commit: Option<&CommitId>) -> News {
-        use ReconcileOutcome::{Blocked, Degraded, Failed, Interrupted, Refused};
+        use TargetState::{Blocked, Degraded, Failing, Interrupted, Refused};
         let mut news = News::default();
         if result.outcome == Interrupted {
             return news;
@@ -129,7 +117,7 @@ impl ToldNews {
             news.events.push(NotifyEvent::Applied);
         }
         let was_in_trouble = self.failed.is_some() || !self.held.is_empty();
-        if matches!(result.outcome, Failed | Blocked | Degraded | Refused) {
+        if matches!(result.outcome, Failing | Blocked | Degraded | Refused) {
             if self.failed.as_ref() != Some(&commit.cloned()) {
                 self.failed = Some(commit.cloned());
                 news.events.push(NotifyEvent::Failed);
@@ -193,7 +181,7 @@ pub(super) fn notice(
         target: Some(target.clone()),
         source: source.to_owned(),
         commit: commit.cloned(),
-        state: result.outcome.into_str(),
+        state: result.outcome.outcome(),
         time: Timestamp::now(),
         error: tells_errors.then(|| errors.join("; ")),
         subjects: subjects(event, result, news),
@@ -306,7 +294,7 @@ mod tests {
         fn of(
             &mut self,
             result: &TargetResult,
-            outcome: ReconcileOutcome,
+            outcome: TargetState,
             at: &str,
         ) -> Vec<NotifyEvent> {
             let result = TargetResult { outcome, ..result.clone() };
@@ -318,9 +306,9 @@ mod tests {
     fn a_commit_is_applied_once() {
         let mut told = Told::default();
         let applied = TargetResult { applied: true, ..looked_at(Vec::new()) };
-        assert_eq!(told.of(&applied, ReconcileOutcome::Applied, "a"), [NotifyEvent::Applied]);
-        assert!(told.of(&applied, ReconcileOutcome::InSync, "a").is_empty());
-        assert_eq!(told.of(&applied, ReconcileOutcome::InSync, "b"), [NotifyEvent::Applied]);
+        assert_eq!(told.of(&applied, TargetState::Applied, "a"), [NotifyEvent::Applied]);
+        assert!(told.of(&applied, TargetState::InSync, "a").is_empty());
+        assert_eq!(told.of(&applied, TargetState::InSync, "b"), [NotifyEvent::Applied]);
         let memories = NewsMemory::default();
         let prod = TargetKey { name: "prod".to_owned(), ..TargetKey::default() };
         memories.begin(&prod, Some(commit("c")));
@@ -333,43 +321,43 @@ mod tests {
     fn a_failure_is_told_once_for_each_commit_and_so_is_its_end() {
         let mut told = Told::default();
         let fine = looked_at(Vec::new());
-        assert!(told.of(&fine, ReconcileOutcome::InSync, "a").is_empty());
-        assert_eq!(told.of(&failing(), ReconcileOutcome::Failed, "a"), [NotifyEvent::Failed]);
-        assert!(told.of(&failing(), ReconcileOutcome::Failed, "a").is_empty());
-        assert!(told.of(&fine, ReconcileOutcome::Interrupted, "a").is_empty());
-        assert_eq!(told.of(&failing(), ReconcileOutcome::Failed, "b"), [NotifyEvent::Failed]);
-        assert_eq!(told.of(&fine, ReconcileOutcome::InSync, "b"), [NotifyEvent::Recovered]);
-        assert!(told.of(&fine, ReconcileOutcome::InSync, "b").is_empty());
+        assert!(told.of(&fine, TargetState::InSync, "a").is_empty());
+        assert_eq!(told.of(&failing(), TargetState::Failing, "a"), [NotifyEvent::Failed]);
+        assert!(told.of(&failing(), TargetState::Failing, "a").is_empty());
+        assert!(told.of(&fine, TargetState::Interrupted, "a").is_empty());
+        assert_eq!(told.of(&failing(), TargetState::Failing, "b"), [NotifyEvent::Failed]);
+        assert_eq!(told.of(&fine, TargetState::InSync, "b"), [NotifyEvent::Recovered]);
+        assert!(told.of(&fine, TargetState::InSync, "b").is_empty());
         // In a dry run the changes of a target that answers again stay pending.
-        let _ = told.of(&failing(), ReconcileOutcome::Failed, "b");
-        assert_eq!(told.of(&fine, ReconcileOutcome::Pending, "b"), [NotifyEvent::Recovered]);
+        let _ = told.of(&failing(), TargetState::Failing, "b");
+        assert_eq!(told.of(&fine, TargetState::Pending, "b"), [NotifyEvent::Recovered]);
     }
 
     #[test]
     fn drift_is_told_when_it_comes_up() {
         let mut told = Told::default();
         let kept = |path| looked_at(vec![written(drifted("a", path), ChangeResult::Reported)]);
-        assert_eq!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
-        assert!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a").is_empty());
+        assert_eq!(told.of(&kept("/port"), TargetState::Drifted, "a"), [NotifyEvent::Drift]);
+        assert!(told.of(&kept("/port"), TargetState::Drifted, "a").is_empty());
         // A target that cannot be looked at has not recovered.
-        let _ = told.of(&failing(), ReconcileOutcome::Failed, "a");
-        let recovered = told.of(&kept("/port"), ReconcileOutcome::Drifted, "a");
+        let _ = told.of(&failing(), TargetState::Failing, "a");
+        let recovered = told.of(&kept("/port"), TargetState::Drifted, "a");
         assert_eq!(recovered, [NotifyEvent::Recovered]);
-        assert_eq!(told.of(&kept("/host"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
+        assert_eq!(told.of(&kept("/host"), TargetState::Drifted, "a"), [NotifyEvent::Drift]);
         // Drift that was corrected and comes again is news; a write that fails is the same drift.
         let corrected = looked_at(vec![written(drifted("a", "/host"), ChangeResult::Done)]);
-        assert!(told.of(&corrected, ReconcileOutcome::Applied, "a").is_empty());
-        assert_eq!(told.of(&corrected, ReconcileOutcome::Applied, "a"), [NotifyEvent::Drift]);
+        assert!(told.of(&corrected, TargetState::Applied, "a").is_empty());
+        assert_eq!(told.of(&corrected, TargetState::Applied, "a"), [NotifyEvent::Drift]);
     }
 
     #[test]
     fn what_is_held_is_told_when_it_grows() {
         let mut told = Told::default();
         let with = |names: &[&str]| looked_at(names.iter().map(|name| held(name)).collect());
-        assert_eq!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a"), [NotifyEvent::Held]);
-        assert!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a").is_empty());
-        assert_eq!(told.of(&with(&["a", "b"]), ReconcileOutcome::Held, "b"), [NotifyEvent::Held]);
-        assert!(told.of(&with(&["b"]), ReconcileOutcome::Held, "b").is_empty());
-        assert_eq!(told.of(&with(&[]), ReconcileOutcome::InSync, "b"), [NotifyEvent::Recovered]);
+        assert_eq!(told.of(&with(&["a"]), TargetState::Held, "a"), [NotifyEvent::Held]);
+        assert!(told.of(&with(&["a"]), TargetState::Held, "a").is_empty());
+        assert_eq!(told.of(&with(&["a", "b"]), TargetState::Held, "b"), [NotifyEvent::Held]);
+        assert!(told.of(&with(&["b"]), TargetState::Held, "b").is_empty());
+        assert_eq!(told.of(&with(&[]), TargetState::InSync, "b"), [NotifyEvent::Recovered]);
     }
 }

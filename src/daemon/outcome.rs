@@ -8,44 +8,7 @@ use strum::IntoStaticStr;
 
 use crate::audit::Asked;
 
-/// How a reconcile ended: the label `outcome` of the metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr)]
-#[strum(serialize_all = "snake_case", const_into_str)]
-pub(crate) enum ReconcileOutcome {
-    /// Live was as git wants it.
-    #[default]
-    InSync,
-    /// Live was made so.
-    Applied,
-    /// Something differs and is not written, or the target has not been given a commit yet.
-    Pending,
-    /// Drift is there and only reported.
-    Drifted,
-    /// A rule holds something back; nothing failed.
-    Held,
-    /// Something is wrong with a connection, and nothing was sent for it.
-    Blocked,
-    /// Something was saved and not deployed.
-    Degraded,
-    /// A call, the state, the source or the target as a whole failed.
-    Failed,
-    /// The commit is refused; the last good one is kept up.
-    Refused,
-    /// The target is suspended; it was only looked at.
-    Suspended,
-    /// A shutdown, the loss of the right to act, or a newer commit ended it.
-    Interrupted,
-}
-
-impl ReconcileOutcome {
-    /// Whether nothing went wrong and nothing is left to be made.
-    #[must_use]
-    pub(crate) fn is_success(self) -> bool {
-        matches!(self, Self::InSync | Self::Applied | Self::Drifted)
-    }
-}
-
-/// How a target stands as a whole, the most urgent first.
+/// How a target stands as a whole, the most urgent first, and how a reconcile of it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub(crate) enum TargetState {
@@ -53,9 +16,9 @@ pub(crate) enum TargetState {
     Failing,
     /// The commit is refused; the last good one is kept up.
     Refused,
-    /// Something is wrong with a connection.
+    /// Something is wrong with a connection, and nothing was sent for it.
     Blocked,
-    /// A rule holds something back.
+    /// A rule holds something back; nothing failed.
     Held,
     /// The server rewrites what is written.
     NotConverging,
@@ -65,7 +28,7 @@ pub(crate) enum TargetState {
     Drifted,
     /// Something differs and is not written, or the target has not been given a commit yet.
     Pending,
-    /// The target is suspended.
+    /// The target is suspended; it was only looked at.
     Suspended,
     /// No reconcile has ended yet.
     #[default]
@@ -74,6 +37,24 @@ pub(crate) enum TargetState {
     InSync,
     /// Another replica acts for it.
     Standby,
+    /// Of a reconcile alone: live was made as git wants it.
+    Applied,
+    /// Of a reconcile alone: a shutdown, the loss of the right to act, or a newer commit ended it.
+    Interrupted,
+}
+
+impl TargetState {
+    /// Whether nothing went wrong and nothing is left to be made.
+    #[must_use]
+    pub(crate) fn is_success(self) -> bool {
+        matches!(self, Self::InSync | Self::Applied | Self::Drifted)
+    }
+
+    /// The word for a reconcile that ended so: the label `outcome` of the metrics.
+    #[must_use]
+    pub(crate) fn outcome(self) -> &'static str {
+        if self == Self::Failing { "failed" } else { self.into_str() }
+    }
 }
 
 /// Why there is something to look at.

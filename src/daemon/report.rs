@@ -1,26 +1,24 @@
 //! The one place that tells how a reconcile of a target ended: to board, log, metrics and receivers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use strum::VariantArray as _;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::log::{FailureKind, TargetLog, TargetThrottle, more_than_0, retried};
-use super::mailbox::{Awaited, Suspension};
-use super::news::{self, News, NewsMemory, RuleEffect};
+use super::mailbox::{Request, Suspension};
+use super::news::{self, News, NewsMemory};
 use super::outcome::Cause;
-use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble};
+use super::status::{Board, RequestAnswer, TargetState, TargetStatus, Trouble};
 use super::target_reconcile::TargetResult;
 use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, ShownPast, Trail};
 use crate::config::TargetKey;
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
-use crate::plan::{ConnectionState, Counts, Entry};
+use crate::plan::{ConnectionState, Counts};
 use crate::source::{CheckedSnapshot, Commit};
 use crate::state::StateError;
 
@@ -43,7 +41,7 @@ pub(super) struct Ended<'a> {
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
     /// The request that it answers.
-    pub(super) answers: Option<Awaited>,
+    pub(super) answers: Option<Request>,
     /// When it began.
     pub(super) time: Timestamp,
     pub(super) duration: Duration,
@@ -116,19 +114,10 @@ impl Reporter {
         });
     }
 
-    /// The gauges of the target's name count no more: another replica acts for the target from now on, or
-    /// the name was of another target.
-    pub(super) fn take_back(&self) {
-        if self.board.shows(&self.key) {
-            self.zero_gauges();
-        }
-    }
-
     /// The target is suspended or resumed from now on.
     pub(super) fn suspended(&self, suspension: Suspension) {
         let Suspension { suspended, from } = suspension;
         self.trail.of_run(None, &Cause::Suspension(from).asked()).suspended(suspended);
-        measure_suspended(&self.key.name, suspended);
         self.board.edit_target(&self.key, |status| status.suspended = suspended);
         self.show_past(|_| ());
     }
@@ -174,9 +163,6 @@ impl Reporter {
         let news = self.memory.learn(&self.key, &result, id);
         let committed = commit.map(|commit| commit.time);
         measure(name, &result, &news, ended.duration, committed);
-        if result.was_looked_at() {
-            self.measure_rules(&result.plan.rule_matches);
-        }
         for event in &news.events {
             let target = (&self.key, self.source.as_str());
             self.notifier.tell(news::notice(*event, target, commit, &result, &news));
@@ -189,35 +175,6 @@ impl Reporter {
                 self.trail.reconciled(&newest.ended);
             }
         });
-        let status = self.board.status();
-        let wait = status.target(name).and_then(|status| status.trouble.wait.as_ref());
-        measure_wait(name, wait.map(|(_, since)| *since));
-    }
-}
-
-impl Reporter {
-    fn zero_gauges(&self) {
-        let target = &self.key.name;
-        set_counts(target, |_| 0.0);
-        gauge("apinizer_gitops_deletes_held", target).set(0.0);
-        measure_suspended(target, false);
-        measure_wait(target, None);
-        self.measure_rules(&BTreeMap::new());
-    }
-
-    /// Measures how often each rule of the user matches; one that the config no longer has matches nothing.
-    fn measure_rules(&self, matches: &BTreeMap<RuleEffect, usize>) {
-        let gone = self.memory.measured(&self.key.name, matches.keys().cloned().collect());
-        let gone = gone.iter().map(|rule| (rule, &0_usize));
-        for ((rule, effect), count) in matches.iter().chain(gone) {
-            let labels = [
-                ("target", self.key.name.clone()),
-                ("rule", rule.clone()),
-                ("effect", (*effect).to_owned()),
-            ];
-            let count = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
-            metrics::gauge!("apinizer_gitops_rule_matches", &labels).set(count);
-        }
     }
 }
 
@@ -228,7 +185,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let now = Timestamp::now();
     status.reconciling = false;
     // A reconcile that was interrupted does not say how the target stands.
-    if result.outcome != ReconcileOutcome::Interrupted {
+    if result.outcome != TargetState::Interrupted {
         status.suspended = result.suspended;
         status.state = state_of(&result);
     }
@@ -243,9 +200,10 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         status.commit_applied = commit;
     }
     status.last_reconcile = Some(now);
-    if let Some(Awaited { request, unread }) = ended.answers.clone() {
+    if let Some(Request { number, unread, .. }) = ended.answers.clone() {
         let waits = result.wait.as_ref().map(|wait| wait.reason.clone());
-        status.answered = Some(RequestAnswer { request, outcome: result.outcome, unread, waits });
+        let outcome = result.outcome;
+        status.answered = Some(RequestAnswer { request: number, outcome, unread, waits });
     }
     let after = SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
@@ -263,7 +221,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     let changes = sent.take(MOST_CHANGES).cloned().collect();
     let reconciled = Reconciled {
         time: ended.time,
-        outcome: result.outcome.into_str().to_owned(),
+        outcome: result.outcome.outcome().to_owned(),
         commit: id,
         cause: ended.cause.into_str().to_owned(),
         counts: if result.only_looked_at { Counts::default() } else { Counts::of([&result.plan]) },
@@ -277,15 +235,11 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
 fn state_of(result: &TargetResult) -> TargetState {
     match result.outcome {
         _ if result.suspended => TargetState::Suspended,
-        ReconcileOutcome::Refused => TargetState::Refused,
-        ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => TargetState::Failing,
-        ReconcileOutcome::Blocked => TargetState::Blocked,
-        ReconcileOutcome::Degraded => TargetState::Degraded,
-        ReconcileOutcome::Held => TargetState::Held,
-        ReconcileOutcome::Pending => TargetState::Pending,
-        _ if result.plan.has(ConnectionState::NotConverging) => TargetState::NotConverging,
-        ReconcileOutcome::Drifted => TargetState::Drifted,
-        _ => TargetState::InSync,
+        outcome if outcome.is_success() && result.plan.has(ConnectionState::NotConverging) => {
+            TargetState::NotConverging
+        }
+        TargetState::Applied => TargetState::InSync,
+        outcome => outcome,
     }
 }
 
@@ -297,6 +251,7 @@ fn show_plan(status: &mut TargetStatus, result: TargetResult) {
     status.trouble.diagnostics = Arc::new(result.plan.diagnostics);
     // Connections that could not be looked at keep their last state.
     if looked_at {
+        status.trouble.rule_matches = Arc::new(result.plan.rule_matches);
         let mut entries = result.plan.entries;
         entries.retain(|entry| !entry.is_deleted());
         for entry in &mut entries {
@@ -316,7 +271,7 @@ fn measure(
     committed: Option<i64>,
 ) {
     let label = || [("target", target.to_owned())];
-    let labels = [("target", target.to_owned()), ("outcome", result.outcome.into_str().to_owned())];
+    let labels = [("target", target.to_owned()), ("outcome", result.outcome.outcome().to_owned())];
     metrics::counter!("apinizer_gitops_reconciles_total", &labels).increment(1);
     metrics::histogram!("apinizer_gitops_reconcile_duration_seconds", &label())
         .record(duration.as_secs_f64());
@@ -324,52 +279,17 @@ fn measure(
         .increment(u64::try_from(news.drifted.len()).unwrap_or(u64::MAX));
     let now = Timestamp::now();
     if result.went_well() {
-        gauge("apinizer_gitops_last_success_timestamp_seconds", target).set(since_1970(now));
+        metrics::gauge!("apinizer_gitops_last_success_timestamp_seconds", &label())
+            .set(since_1970(now));
     }
     if let Some(committed) = committed.filter(|_| news.is_newly_applied) {
         let seconds = (now.as_second() - committed).max(0);
         let seconds = SignedDuration::from_secs(seconds).as_secs_f64();
         metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label()).record(seconds);
     }
-    measure_suspended(target, result.suspended);
-    // A target that could not be looked at keeps its last counts.
-    if !result.was_looked_at() {
-        return;
-    }
-    let count = |counts: &dyn Fn(&Entry) -> bool| {
-        let entries = result.plan.entries.iter().filter(|entry| !entry.is_deleted());
-        f64::from(u32::try_from(entries.filter(|entry| counts(entry)).count()).unwrap_or(u32::MAX))
-    };
-    set_counts(target, |state| count(&|entry| entry.state == state));
-    let deletes_held = count(&|entry| entry.state == ConnectionState::Held && entry.deletes());
-    gauge("apinizer_gitops_deletes_held", target).set(deletes_held);
-}
-
-/// Shows whether a target is suspended.
-fn measure_suspended(target: &str, suspended: bool) {
-    gauge("apinizer_gitops_suspended", target).set(f64::from(u8::from(suspended)));
-}
-
-/// Shows since when a target waits for its predecessor.
-fn measure_wait(target: &str, since: Option<Timestamp>) {
-    let since = since.map_or(0.0, since_1970);
-    gauge("apinizer_gitops_waits_since_timestamp_seconds", target).set(since);
 }
 
 /// A moment as Prometheus has it.
-pub(super) fn since_1970(moment: Timestamp) -> f64 {
+pub(crate) fn since_1970(moment: Timestamp) -> f64 {
     moment.as_duration().as_secs_f64()
-}
-
-/// A gauge of one target.
-fn gauge(name: &'static str, target: &str) -> metrics::Gauge {
-    metrics::gauge!(name, "target" => target.to_owned())
-}
-
-fn set_counts(target: &str, count: impl Fn(ConnectionState) -> f64) {
-    for state in ConnectionState::VARIANTS {
-        let labels = [("target", target.to_owned()), ("state", state.into_str().to_owned())];
-        metrics::gauge!("apinizer_gitops_connections", &labels).set(count(*state));
-    }
-    gauge("apinizer_gitops_not_converging", target).set(count(ConnectionState::NotConverging));
 }

@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
 
-use super::event::{Batch, DaemonEvent, Request, gather};
+use super::event::{Batch, DaemonEvent, gather};
 use super::fetch_loop::FetchLoop;
-use super::mailbox::{Awaited, Mailbox, Order};
+use super::mailbox::{Mailbox, Order, Request};
 use super::news::NewsMemory;
 use super::outcome::Cause;
 use super::report::Reporter;
 use super::source_report::SourceReporter;
-use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
+use super::status::{Board, RequestAnswer, TargetState};
 use super::target_loop::{Slots, TargetLoop};
 use super::{Daemon, EngineAndSource, Lasting, LogThrottle, Tasks};
 use crate::config::{Config, SourceConfig, Target, TargetKey};
@@ -61,15 +61,6 @@ struct Addressee {
     mailbox: Arc<Mailbox>,
 }
 
-/// The causes and requests of the events for which no order was posted yet.
-#[derive(Clone, Default)]
-struct Unserved {
-    /// Why the source is to be read.
-    causes: BTreeSet<Cause>,
-    /// The targets that somebody asked to reconcile; each waits for a fetch that begins after it.
-    requests: Vec<(String, Request)>,
-}
-
 /// The daemon under one config; a new config starts the next one.
 pub(super) struct SourceLoop {
     config: SourceConfig,
@@ -78,7 +69,8 @@ pub(super) struct SourceLoop {
     checked: watch::Sender<Option<CheckedSnapshot>>,
     targets: Vec<Addressee>,
     changes: SourceChanges,
-    unserved: Unserved,
+    // No order was posted for it yet.
+    unserved: Batch,
     board: Board,
     began: Instant,
     // The last look failed.
@@ -132,7 +124,7 @@ impl SourceLoop {
             ending: CancellationToken::new(),
             source,
         };
-        started.start_targets(daemon, &engine, news, &notifier, previous);
+        started.start_targets(daemon, &engine, news, &notifier);
         match started.source.mirror().cloned() {
             Some(mirror) => started.start_fetching(daemon, mirror, fetching),
             // The mirror of a url is only changed by our own fetches.
@@ -148,7 +140,6 @@ impl SourceLoop {
         engine: &Arc<Engine>,
         memory: &NewsMemory,
         notifier: &Notifier,
-        previous: Option<&Self>,
     ) {
         let location = &engine.config.source.as_written;
         // A process that writes nothing needs no right to.
@@ -164,10 +155,6 @@ impl SourceLoop {
             let trail = engine.trail(target, daemon.writes);
             let reporter =
                 Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
-            let is_other = |old: &Addressee| old.key.name == key.name && old.key != key;
-            if previous.is_some_and(|previous| previous.targets.iter().any(is_other)) {
-                reporter.take_back();
-            }
             let comes_after = |other: &Target| {
                 other.after.as_ref().is_some_and(|after| after.target == target.name)
             };
@@ -356,11 +343,10 @@ impl SourceLoop {
         let is_urgent = first.len() <= FEW;
         let first = first.into_iter().map(|target| (target, is_urgent));
         for (target, is_urgent) in first.chain(waiting.into_iter().map(|target| (target, false))) {
-            let request = requested.get(&target.key.name);
-            let awaited =
-                request.map(|request| Awaited { request: request.number, unread: unread.cloned() });
-            let mut order = Order { awaited, is_urgent, ..order.clone() };
-            order.causes.extend(request.map(|request| Cause::Request(request.from)));
+            let request = requested.get(&target.key.name).cloned();
+            let mut order = Order { is_urgent, ..order.clone() };
+            order.causes.extend(request.as_ref().map(|request| Cause::Request(request.from)));
+            order.awaited = request.map(|request| Request { unread: unread.cloned(), ..request });
             target.mailbox.post(&order);
         }
     }
@@ -394,7 +380,7 @@ impl SourceLoop {
                 status.last_reconcile = Some(Timestamp::now());
                 let answer = |request: &Request| RequestAnswer {
                     request: request.number,
-                    outcome: ReconcileOutcome::Failed,
+                    outcome: TargetState::Failing,
                     unread: None,
                     waits: None,
                 };

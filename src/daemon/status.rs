@@ -4,6 +4,7 @@
 //! A [`Board`] is shared by all tasks. A status on it is replaced and never changed in place, so a reader
 //! holds a consistent picture for as long as it likes, and no task waits for the reader.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -22,7 +23,7 @@ use crate::plan::Entry;
 use crate::report::diagnostics;
 use crate::source::Commit;
 
-pub(crate) use super::outcome::{ReconcileOutcome, TargetState};
+pub(crate) use super::outcome::TargetState;
 
 /// All that is shown, as it was at one moment.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +93,7 @@ pub(crate) struct RequestAnswer {
     /// Its number.
     pub request: u64,
     /// How it ended.
-    pub outcome: ReconcileOutcome,
+    pub outcome: TargetState,
     /// Why the newest commit of the source was not read for it.
     pub unread: Option<String>,
     /// Why the target was not given the newest commit.
@@ -118,6 +119,8 @@ pub(crate) struct Trouble {
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether the commit that was seen is refused, so that the last good one is kept up.
     pub refused: bool,
+    /// How many documents and changes each rule of the user matches, by name and effect.
+    pub rule_matches: Arc<BTreeMap<(String, &'static str), usize>>,
     /// The wait for the predecessor, and since when it waits.
     pub wait: Option<(Wait, Timestamp)>,
 }
@@ -300,7 +303,7 @@ fn target(target: &TargetStatus) -> Value {
 fn answer(answer: &RequestAnswer) -> Value {
     json!({
         "request": answer.request,
-        "outcome": answer.outcome.into_str(),
+        "outcome": answer.outcome.outcome(),
         "success": answer.is_success(),
         "unread": answer.unread,
         "waits": answer.waits,

@@ -16,7 +16,7 @@ use super::after::Wait;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::{Asker, Cause};
 use super::report::{Ended, Reporter};
-use super::status::ReconcileOutcome;
+use super::status::TargetState;
 use super::target_reconcile::{TargetReconcile, TargetResult, options, reconcile_target};
 use super::{LOCK_TIMEOUT, Watched};
 use crate::config::Target;
@@ -100,9 +100,6 @@ impl TargetLoop {
     pub(super) async fn run(self) {
         while let Some(term) = self.elected().await {
             self.act(&term).await;
-            if !term.is_for_good() {
-                self.reporter.take_back();
-            }
             term.give_back().await;
         }
         // A suspension that was accepted outlives the end.
@@ -164,10 +161,10 @@ impl TargetLoop {
             failures = failures_after(result.outcome, failures);
             let due = self.due_facts(cause, failures, &result).await.next(fastrand::f64());
             let duration = started.elapsed();
-            let is_interrupted = result.outcome == ReconcileOutcome::Interrupted;
+            let is_interrupted = result.outcome == TargetState::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
             let answers = awaited.filter(|_| !is_interrupted);
-            answers.iter().for_each(|request| self.mailbox.answered(request));
+            answers.iter().for_each(|request| self.mailbox.answered(request.number));
             // Without replicas the predecessor wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
             let next_in = due.after;
@@ -336,9 +333,9 @@ impl TargetLoop {
 
 /// How many reconciles in a row failed. Held, blocked and suspended targets wait for a person, not
 /// for another try.
-fn failures_after(outcome: ReconcileOutcome, failures: u32) -> u32 {
+fn failures_after(outcome: TargetState, failures: u32) -> u32 {
     match outcome {
-        ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => failures.saturating_add(1),
+        TargetState::Failing | TargetState::Interrupted => failures.saturating_add(1),
         _ => 0,
     }
 }

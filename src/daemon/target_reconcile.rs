@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::after::{self, Given, Wait};
-use super::status::ReconcileOutcome;
+use super::status::TargetState;
 use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT, Lasting};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
@@ -30,7 +30,7 @@ pub(super) struct InForce(pub(super) Option<CommitId>);
 pub(super) struct TargetResult {
     pub(super) plan: TargetPlan,
     /// How the reconcile ended; known once it has.
-    pub(super) outcome: ReconcileOutcome,
+    pub(super) outcome: TargetState,
     /// The newest commit is refused, and this one is in force.
     pub(super) refused: Option<InForce>,
     pub(super) suspended: bool,
@@ -66,32 +66,32 @@ impl TargetResult {
 
     /// How the reconcile ended, the worst first. `interrupted`: a shutdown or a newer commit asked it to
     /// end.
-    pub(super) fn ended_as(&self, interrupted: bool) -> ReconcileOutcome {
+    pub(super) fn ended_as(&self, interrupted: bool) -> TargetState {
         let Counts { done, adopted, failed, blocked, held, drifted, not_started, .. } =
             Counts::of([&self.plan]);
         let is_left = !self.only_looked_at && not_started > 0;
         if self.refused.is_some() {
-            ReconcileOutcome::Refused
+            TargetState::Refused
         } else if failed > 0 || is_left || !self.plan.errors.is_empty() {
             // A failure in a reconcile that had to end was perhaps only not tried again.
-            if interrupted { ReconcileOutcome::Interrupted } else { ReconcileOutcome::Failed }
+            if interrupted { TargetState::Interrupted } else { TargetState::Failing }
         } else if self.suspended && self.only_looked_at {
-            ReconcileOutcome::Suspended
+            TargetState::Suspended
         } else if blocked > 0 {
-            ReconcileOutcome::Blocked
+            TargetState::Blocked
         } else if self.plan.has(ConnectionState::Degraded) {
             // Also one that waits for its next write: it is still not deployed.
-            ReconcileOutcome::Degraded
+            TargetState::Degraded
         } else if held > 0 {
-            ReconcileOutcome::Held
+            TargetState::Held
         } else if not_started > 0 || self.gets_nothing_yet() {
-            ReconcileOutcome::Pending
+            TargetState::Pending
         } else if drifted > 0 {
-            ReconcileOutcome::Drifted
+            TargetState::Drifted
         } else if !self.only_looked_at && done + adopted > 0 {
-            ReconcileOutcome::Applied
+            TargetState::Applied
         } else {
-            ReconcileOutcome::InSync
+            TargetState::InSync
         }
     }
 
@@ -99,7 +99,7 @@ impl TargetResult {
     /// no failure.
     pub(super) fn went_well(&self) -> bool {
         self.outcome.is_success()
-            || (self.outcome == ReconcileOutcome::Pending && !self.gets_nothing_yet())
+            || (self.outcome == TargetState::Pending && !self.gets_nothing_yet())
     }
 }
 

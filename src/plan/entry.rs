@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use strum::IntoStaticStr;
 
 use super::ConnectionState;
@@ -219,41 +219,58 @@ impl Change {
     }
 }
 
-/// One change of one connection.
-#[derive(Clone, Debug)]
+/// One change of one connection, with the keys that JSON has.
+#[derive(Clone, Debug, Serialize)]
 pub struct Change {
     /// The action.
     pub action: Action,
     /// The connection's type; of a replace: the new one.
+    #[serde(rename = "type")]
     pub type_name: String,
     /// The connection's name, as live spells it where it is live.
     pub name: ConnectionName,
     /// The name that a rename frees.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_name: Option<ConnectionName>,
     /// Why, where the fields do not say it: `adopted`, the rule that holds or blocks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The exact way past what holds or blocks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
     /// The differences; of a delete the values that go.
     pub fields: Vec<FieldChange>,
     /// A rule holds it back.
     pub held: bool,
     /// The rules of the user that match it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Match>,
-    /// Where git declares it; of a delete: nowhere.
-    pub place: Option<Place>,
     /// Where somebody else moved fields: the last edit that the server tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<LastEdit>,
+    /// Where git declares it; of a delete: nowhere.
+    #[serde(flatten, serialize_with = "file_and_line")]
+    pub place: Option<Place>,
     /// Its result; `None`: it was only planned.
+    #[serde(flatten)]
     pub result: Option<ChangeResult>,
 }
 
-/// The result of one change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Writes a place as two keys, which are `null` where there is none.
+fn file_and_line<S: Serializer>(place: &Option<Place>, serializer: S) -> Result<S::Ok, S::Error> {
+    let place = place.as_ref();
+    let (file, line) = (place.map(|place| &*place.file), place.map(|place| place.line));
+    json!({"file": file, "line": line}).serialize(serializer)
+}
+
+/// The result of one change; in JSON a word, and why it did not simply succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", content = "message", rename_all = "snake_case")]
 pub enum ChangeResult {
     /// It was made.
     Done,
     /// Live was found to be as git wants it: nothing was sent.
+    #[serde(rename = "unchanged")]
     NotNeeded,
     /// It was saved, but the workers did not get it: which, and why.
     Degraded(String),
@@ -264,6 +281,7 @@ pub enum ChangeResult {
     /// It is due, and a rule or a suspension keeps it back.
     Held(String),
     /// Drift that is only reported.
+    #[serde(rename = "drift")]
     Reported,
     /// The run ended before its turn.
     NotStarted,
@@ -375,7 +393,7 @@ impl Action {
 }
 
 /// One field that differs. Its values are already fit to be shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldChange {
     /// JSON pointer into the connection.
     pub path: String,
@@ -384,18 +402,20 @@ pub struct FieldChange {
     pub before: Option<Value>,
     /// Git's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
     pub after: Option<Value>,
-    /// Git's value when both last agreed, where both moved it since; as git has it, without
-    /// secrets that are written out in it.
-    pub base: Option<Value>,
     /// Whether the values themselves are concealed.
     pub sensitive: bool,
     /// Who moved it.
     pub origin: Origin,
+    /// Git's value when both last agreed, where both moved it since; as git has it, without
+    /// secrets that are written out in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Value>,
 }
 
 /// Who moved a field away from the base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Origin {
     /// A commit, a var, or a value of the environment.
     Git,

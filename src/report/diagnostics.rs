@@ -38,43 +38,20 @@ pub fn json(diagnostics: &[Diagnostic]) -> Value {
 
 /// The problems of one severity of a target's documents and config, as plan, outcome and status list
 /// them.
-pub(crate) fn list(diagnostics: &[Diagnostic], severity: Severity) -> Value {
-    diagnostics.iter().filter(|one| one.severity == severity).map(problem).collect()
-}
-
-fn problem(one: &Diagnostic) -> Value {
-    let problem = json!({
-        "code": one.code,
-        "severity": one.severity.into_str(),
-        "message": one.message,
-        "help": one.help,
-        "rule": one.rule,
-    });
-    with_place(problem, &one.mark)
+pub(crate) fn list(diagnostics: &[Diagnostic], severity: Severity) -> Vec<&Diagnostic> {
+    diagnostics.iter().filter(|one| one.severity == severity).collect()
 }
 
 fn entry(group: &SameProblem<'_>) -> Value {
-    let diagnostic = group.diagnostic;
-    let related = diagnostic.related.iter().map(|(mark, what)| {
-        let mut place = with_place(json!({}), mark);
+    let related = group.diagnostic.related.iter().map(|(mark, what)| {
+        let mut place = json!(mark);
         place["message"] = json!(what);
         place
     });
-    let mut entry = problem(diagnostic);
+    let mut entry = json!(group.diagnostic);
     entry["related"] = related.collect();
     entry["targets"] = json!(group.targets);
     entry
-}
-
-/// Adds the file, and where in it.
-fn with_place(mut shown: Value, mark: &Mark) -> Value {
-    let known = (mark.line > 0).then_some(mark);
-    shown["file"] = json!(mark.file);
-    shown["line"] = json!(known.map(|mark| mark.line));
-    shown["column"] = json!(known.map(|mark| mark.column));
-    shown["length"] = json!(known.map(|mark| mark.length));
-    shown["text"] = json!(known.map(|mark| &mark.text));
-    shown
 }
 
 /// Draws one workflow command for each problem, and for each note about files that are not read.

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::Severity;
 use crate::plan::{Change, ChangeResult, Counts, TargetPlan, with_reason};
 use crate::report::comment::Comment;
 use crate::report::groups::{self, Group};
@@ -49,24 +48,19 @@ fn not_made(outcome: &TargetPlan) -> Vec<Group<&Change>> {
     }))
 }
 
-/// How a change ended: in the word of JSON, in one word or two for people, and why.
-fn told_as(result: &ChangeResult) -> (&'static str, &'static str, Option<&str>) {
-    match result {
-        ChangeResult::Done => ("done", "done", None),
-        ChangeResult::NotNeeded => ("unchanged", "found in sync", None),
-        ChangeResult::Degraded(why) => ("degraded", "saved but not deployed", Some(why)),
-        ChangeResult::Failed(why) => ("failed", "failed", Some(why)),
-        ChangeResult::Blocked(why) => ("blocked", "blocked", Some(why)),
-        ChangeResult::Held(why) => ("held", "held", Some(why)),
-        ChangeResult::Reported => ("drift", "drift, only reported", None),
-        ChangeResult::NotStarted => ("not_started", "not started", None),
-    }
-}
-
-/// How a change ended, for people.
+/// How a change ended, for people: in a word or two, and why.
 fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<String>) {
-    let (_, word, why) = told_as(result);
-    let why = why.filter(|why| !why.is_empty()).map(escape::plain);
+    let (word, why) = match result {
+        ChangeResult::Done => ("done", None),
+        ChangeResult::NotNeeded => ("found in sync", None),
+        ChangeResult::Degraded(why) => ("saved but not deployed", Some(why)),
+        ChangeResult::Failed(why) => ("failed", Some(why)),
+        ChangeResult::Blocked(why) => ("blocked", Some(why)),
+        ChangeResult::Held(why) => ("held", Some(why)),
+        ChangeResult::Reported => ("drift, only reported", None),
+        ChangeResult::NotStarted => ("not started", None),
+    };
+    let why = why.filter(|why| !why.is_empty()).map(|why| escape::plain(why));
     let is_held = matches!(result, ChangeResult::Held(_));
     (word, why.or_else(|| words::reason(change).filter(|_| is_held)))
 }
@@ -84,40 +78,20 @@ pub(crate) fn json(outcomes: &[TargetPlan]) -> Value {
 }
 
 fn target(outcome: &TargetPlan) -> Value {
-    let changes: Vec<Value> = outcome
-        .results()
-        .map(|(change, result)| {
-            let mut shown = plan::change(change);
-            let (word, _, message) = told_as(result);
-            shown["result"] = json!(word);
-            if let Some(message) = message {
-                shown["message"] = json!(message);
-            }
-            shown
-        })
-        .collect();
+    let changes: Vec<&Change> = outcome.results().map(|(change, _)| change).collect();
     let counts = Counts::of([outcome]);
-    json!({
-        "name": outcome.name,
-        "project": outcome.project,
-        "url": outcome.url,
-        "changes": changes,
-        "summary": {
-            "done": counts.done,
-            "degraded": counts.degraded,
-            "failed": counts.failed,
-            "blocked": counts.blocked,
-            "held": counts.held,
-            "drift": counts.drifted,
-            "not_started": counts.not_started,
-            "adopted": counts.adopted,
-            "unchanged": counts.unchanged,
-        },
-        "errors": outcome.errors,
-        "notes": outcome.notices,
-        "warnings": diagnostics::list(&outcome.diagnostics, Severity::Warning),
-        "document_errors": diagnostics::list(&outcome.diagnostics, Severity::Error),
-    })
+    let summary = json!({
+        "done": counts.done,
+        "degraded": counts.degraded,
+        "failed": counts.failed,
+        "blocked": counts.blocked,
+        "held": counts.held,
+        "drift": counts.drifted,
+        "not_started": counts.not_started,
+        "adopted": counts.adopted,
+        "unchanged": counts.unchanged,
+    });
+    plan::target(outcome, &changes, summary)
 }
 
 // An outcome as a comment on a pull request or in a job's summary.

@@ -64,15 +64,9 @@ pub(crate) fn json(
     let files = files.iter().map(
         |file| json!({ "path": file.path, "new": file.before.is_none(), "diff": redact(&file.diff()) }),
     );
-    let not_written = not_written.iter().map(|one| {
-        json!({
-            "target": one.target, "type": one.type_name, "name": one.name.as_str(),
-            "field": one.field, "reason": one.reason,
-        })
-    });
     json!({
         "format_version": FORMAT_VERSION,
         "files": files.collect::<Vec<_>>(),
-        "not_written": not_written.collect::<Vec<_>>(),
+        "not_written": not_written,
     })
 }

@@ -32,15 +32,6 @@ pub(super) fn role(action: Action) -> Role {
     }
 }
 
-/// Who moved a field, in one word.
-pub(crate) fn origin(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Git => "git",
-        Origin::Drift => "drift",
-        Origin::Both => "both",
-    }
-}
-
 /// Whose change it is, where git alone did not make it.
 pub(super) fn drifted(change: &Change) -> Option<&'static str> {
     let mut origins = change.fields.iter().map(|field| field.origin);

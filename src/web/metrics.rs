@@ -1,14 +1,22 @@
-//! The recorder behind `/metrics`, and the metrics of the process. Those are read from `/proc`; the
-//! recorder has no counters of fractions, so their text is made here.
+//! The metrics: what happened is counted in a recorder, and how the targets stand is drawn from the board when
+//! somebody asks. The recorder has no counters of fractions, so the text of the metrics of the process is
+//! made here too.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use strum::VariantArray as _;
 use tokio_util::sync::CancellationToken;
+
+use crate::daemon::since_1970;
+use crate::daemon::status::{Status, TargetStatus};
+use crate::plan::{ConnectionState, Entry};
 
 /// Seconds: of calls of a few milliseconds up to reconciles of minutes.
 const BUCKETS: [f64; 13] =
@@ -41,13 +49,13 @@ pub(crate) async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken
 /// The metrics as they are scraped, without those of targets that the config no longer has: the
 /// recorder forgets nothing, and a target that is gone must not look as if it stood still.
 #[must_use]
-pub(crate) fn render(handle: &PrometheusHandle, targets: &[&str]) -> String {
-    current(&handle.render(), targets) + &process_text()
+pub(crate) fn render(handle: &PrometheusHandle, status: &Status) -> String {
+    let targets: Vec<&str> = status.targets.iter().map(|one| one.key.name.as_str()).collect();
+    current(&handle.render(), &targets) + &gauges(status) + &process_text(status.started)
 }
 
 fn current(text: &str, targets: &[&str]) -> String {
-    let escape = |name: &&str| name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let known: Vec<String> = targets.iter().map(escape).collect();
+    let known: Vec<String> = targets.iter().map(|name| escaped(name)).collect();
     let is_current = |line: &&str| {
         let target = line.split_once("target=\"").filter(|_| !line.starts_with('#'));
         target.is_none_or(|(_, rest)| {
@@ -57,6 +65,73 @@ fn current(text: &str, targets: &[&str]) -> String {
         })
     };
     text.lines().filter(is_current).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// A text as the value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The values of a gauge by the labels beside `target`.
+type Values = Vec<(String, f64)>;
+
+/// A gauge of each target: its name, its description and what gives its values.
+type TargetGauge = (&'static str, &'static str, fn(&TargetStatus) -> Values);
+
+const GAUGES: [TargetGauge; 6] = [
+    ("apinizer_gitops_connections", "Connections by how they stand", |target| {
+        let value = |state: &ConnectionState| {
+            let label = format!(",state=\"{}\"", state.into_str());
+            (label, count(target, |entry| entry.state == *state))
+        };
+        ConnectionState::VARIANTS.iter().map(value).collect()
+    }),
+    ("apinizer_gitops_deletes_held", "Deletes and replaces that a rule holds back", |target| {
+        alone(count(target, |entry| entry.state == ConnectionState::Held && entry.deletes()))
+    }),
+    ("apinizer_gitops_not_converging", NOT_CONVERGING, |target| {
+        alone(count(target, |entry| entry.state == ConnectionState::NotConverging))
+    }),
+    ("apinizer_gitops_rule_matches", RULE_MATCHES, |target| {
+        let value = |((rule, effect), count): (&(String, &str), &usize)| {
+            (format!(",rule=\"{}\",effect=\"{effect}\"", escaped(rule)), float(*count as u64))
+        };
+        target.trouble.rule_matches.iter().map(value).collect()
+    }),
+    ("apinizer_gitops_suspended", "Whether the target is suspended", |target| {
+        alone(f64::from(u8::from(target.suspended)))
+    }),
+    ("apinizer_gitops_waits_since_timestamp_seconds", WAITS_SINCE, |target| {
+        alone(target.trouble.wait.as_ref().map_or(0.0, |(_, since)| since_1970(*since)))
+    }),
+];
+const NOT_CONVERGING: &str = "Connections that do not stay as they are written";
+const RULE_MATCHES: &str = "Documents and changes that a rule of the user matches";
+const WAITS_SINCE: &str =
+    "Since when the target waits for the one that it comes after; 0: it does not";
+
+/// A value without a label of its own.
+fn alone(value: f64) -> Values {
+    vec![(String::new(), value)]
+}
+
+fn count(target: &TargetStatus, is_counted: impl Fn(&Entry) -> bool) -> f64 {
+    float(target.connections.iter().filter(|entry| is_counted(entry)).count() as u64)
+}
+
+/// The gauges of the targets, as text; a target has them once a reconcile of it has ended.
+fn gauges(status: &Status) -> String {
+    let mut text = String::new();
+    for (name, help, values) in GAUGES {
+        let known = status.targets.iter().filter(|target| target.last_reconcile.is_some());
+        let values = known.flat_map(|target| {
+            let name = escaped(&target.key.name);
+            let labelled = move |(labels, value)| (format!("{{target=\"{name}\"{labels}}}"), value);
+            values(target).into_iter().map(labelled)
+        });
+        add(&mut text, (name, "gauge", help), values);
+    }
+    text
 }
 
 fn describe() {
@@ -77,15 +152,6 @@ fn describe() {
     }
     for (name, text) in [
         ("apinizer_gitops_last_success_timestamp_seconds", "When a reconcile last succeeded"),
-        ("apinizer_gitops_connections", "Connections by how they stand"),
-        ("apinizer_gitops_deletes_held", "Deletes and replaces that a rule holds back"),
-        ("apinizer_gitops_not_converging", "Connections that do not stay as they are written"),
-        ("apinizer_gitops_rule_matches", "Documents and changes that a rule of the user matches"),
-        ("apinizer_gitops_suspended", "Whether the target is suspended"),
-        (
-            "apinizer_gitops_waits_since_timestamp_seconds",
-            "Since when the target waits for the one that it comes after; 0: it does not",
-        ),
         ("apinizer_gitops_source_last_fetch_timestamp_seconds", "When the source last answered"),
         ("apinizer_gitops_build_info", "The version of this program"),
     ] {
@@ -107,41 +173,39 @@ const STARTED: Metric = (
 const OPEN: Metric = ("process_open_fds", "gauge", "Number of open file descriptors");
 const MOST_OPEN: Metric = ("process_max_fds", "gauge", "Maximum number of open file descriptors");
 
-/// The metrics of the process, as text; without `/proc` only the most descriptors that it may open.
-pub(super) fn process_text() -> String {
+/// The metrics of the process, as text; those that only `/proc` tells are left out without it.
+fn process_text(started: Timestamp) -> String {
     let mut text = String::new();
-    if let (Ok(stat), Ok(system)) =
-        (fs::read_to_string("/proc/self/stat"), fs::read_to_string("/proc/stat"))
-    {
-        let found = of_stat(&stat, &system).unwrap_or_default();
-        found.into_iter().for_each(|(metric, value)| add(&mut text, metric, value));
+    let cpu = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+    add(&mut text, CPU, alone(cpu.as_secs_f64()));
+    // The second number is that of the pages in memory.
+    let pages = fs::read_to_string("/proc/self/statm").ok();
+    if let Some(pages) = pages.and_then(|all| all.split(' ').nth(1)?.parse::<u64>().ok()) {
+        add(&mut text, MEMORY, alone(float(pages * page_size() as u64)));
     }
+    add(&mut text, STARTED, alone(since_1970(started)));
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         // The folder that is read is one of them.
-        add(&mut text, OPEN, float(open.count().saturating_sub(1) as u64));
+        add(&mut text, OPEN, alone(float(open.count().saturating_sub(1) as u64)));
     }
     if let Some(most) = getrlimit(Resource::Nofile).current {
-        add(&mut text, MOST_OPEN, float(most));
+        add(&mut text, MOST_OPEN, alone(float(most)));
     }
     text
 }
 
-/// The metrics that `/proc/self/stat` tells; the start is told by it in ticks since the system's.
-fn of_stat(stat: &str, system: &str) -> Option<Vec<(Metric, f64)>> {
-    // The name of the program is in parentheses and may hold blanks.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    let booted = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim();
-    let ticks = float(clock_ticks_per_second());
-    let cpu = float(number(11)? + number(12)?) / ticks;
-    let started = float(booted.parse().ok()?) + float(number(19)?) / ticks;
-    let memory = float(number(21)? * page_size() as u64);
-    Some(vec![(CPU, cpu), (MEMORY, memory), (STARTED, started)])
-}
-
-fn add(text: &mut String, (name, kind, help): Metric, value: f64) {
+/// Adds a metric with its values by their labels.
+fn add(
+    text: &mut String,
+    (name, kind, help): Metric,
+    values: impl IntoIterator<Item = (String, f64)>,
+) {
     // Writing to a string cannot fail.
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n\n");
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in values {
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+    text.push('\n');
 }
 
 #[expect(clippy::cast_precision_loss, reason = "2^53 bytes or ticks are beyond any process")]
@@ -160,16 +224,5 @@ mod tests {
         let expected = "# TYPE a counter\na{target=\"prod\",state=\"x\"} 1\n\
                         a{state=\"x\",target=\"o\\\"dd\"} 4\nb{version=\"1\"} 5\n";
         assert_eq!(current(text, &["prod", "o\"dd"]), expected);
-    }
-
-    #[test]
-    fn a_name_with_blanks_and_parentheses_shifts_nothing() {
-        let stat = format!("7 (a) b) S {} 250 50 0 0 20 0 1 0 700 9 3 0", "0 ".repeat(10).trim());
-        let found = of_stat(&stat, "cpu 1\nbtime 1000\n").unwrap();
-        let ticks = float(clock_ticks_per_second());
-        let values: Vec<f64> = found.iter().map(|(_, value)| *value).collect();
-        let memory = float(3 * page_size() as u64);
-        assert_eq!(values, [300.0 / ticks, memory, 1000.0 + 700.0 / ticks]);
-        assert_eq!(of_stat("", ""), None);
     }
 }

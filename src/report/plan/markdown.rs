@@ -199,9 +199,9 @@ fn with_fields(group: &Group<&Change>) -> Vec<String> {
             return Vec::new();
         }
         // Of a connection that is created or deleted there is one side.
-        let origin = |origin| match change.action {
+        let origin = |origin: Origin| match change.action {
             Action::Create | Action::Delete => String::new(),
-            _ => format!(" ({})", words::origin(origin)),
+            _ => format!(" ({})", origin.into_str()),
         };
         let rows_of = |field: &FieldChange| {
             let (said, is_named) = (origin(field.origin), field.origin != Origin::Git);

@@ -194,7 +194,7 @@ pub(super) fn write(out: &mut String, change: &Change, style: &Style) {
         Origin::Drift | Origin::Both => SidesTold::Named,
     };
     let leaves_of = |field: &FieldChange| {
-        let (origin, sides) = (words::origin(field.origin), sides_of(field.origin));
+        let (origin, sides) = (field.origin.into_str(), sides_of(field.origin));
         let origin = if is_whole { "" } else { origin };
         leaves(field).into_iter().map(move |leaf| (origin, sides, leaf))
     };

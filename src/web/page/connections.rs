@@ -309,7 +309,7 @@ fn fields(change: &Change) -> Markup {
                 @for leaf in leaves(field) {
                     li {
                         (difference(field, &leaf))
-                        @if !matches!(change.action, Action::Create | Action::Delete) { " " span.origin { (words::origin(field.origin)) } }
+                        @if !matches!(change.action, Action::Create | Action::Delete) { " " span.origin { (field.origin.into_str()) } }
                     }
                 }
             }

@@ -3,40 +3,19 @@
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use strum::IntoStaticStr;
 
 use super::connections::{by_state, needs_attention, urgency};
 use super::{PageQuery, commit_line, in_words, moment};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 use crate::report::words::counted;
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
-#[strum(serialize_all = "snake_case", const_into_str)]
-enum Mood {
-    Good,
-    Waiting,
-    Attention,
-    Bad,
-}
-
-impl Mood {
-    fn of(state: TargetState) -> Self {
-        match state {
-            TargetState::InSync => Self::Good,
-            TargetState::Waiting => Self::Waiting,
-            TargetState::Failing | TargetState::Blocked | TargetState::Refused => Self::Bad,
-            _ => Self::Attention,
-        }
-    }
-
-    fn sign(self) -> &'static str {
-        match self {
-            Self::Good => "✓",
-            Self::Waiting => "…",
-            Self::Attention => "!",
-            Self::Bad => "✕",
-        }
+/// The class of a verdict by the state that it follows from, and its sign.
+fn mood(worst: TargetState) -> (&'static str, &'static str) {
+    match worst {
+        TargetState::Failing | TargetState::Blocked | TargetState::Refused => ("bad", "✕"),
+        TargetState::Waiting => ("waiting", "…"),
+        TargetState::InSync => ("good", "✓"),
+        _ => ("attention", "!"),
     }
 }
 
@@ -45,35 +24,33 @@ pub(super) fn title(status: &Status) -> String {
     verdict(status).1
 }
 
-fn verdict(status: &Status) -> (Mood, String) {
+/// The worst of all states, and the verdict in words.
+fn verdict(status: &Status) -> (TargetState, String) {
     // A target of another replica is told on that replica's page.
     let own = || status.targets.iter().filter(|target| target.state != TargetState::Standby);
     let found = found(&own().collect::<Vec<_>>());
     if status.source.error.is_some() {
-        return (Mood::Bad, format!("The source is failing{found}"));
+        return (TargetState::Failing, format!("The source is failing{found}"));
     }
     if status.targets.iter().any(|target| target.trouble.refused) {
-        return (Mood::Bad, format!("The newest commit is refused{found}"));
+        return (TargetState::Refused, format!("The newest commit is refused{found}"));
     }
     if own().next().is_none() && !status.targets.is_empty() {
-        return (Mood::Good, "Other replicas act for all targets".to_owned());
+        return (TargetState::InSync, "Other replicas act for all targets".to_owned());
     }
-    let moods: Vec<Mood> = own().map(|target| Mood::of(target.state)).collect();
-    let worst = moods.iter().max().copied().unwrap_or(Mood::Waiting);
-    let wanting: Vec<&str> = own()
-        .zip(&moods)
-        .filter(|(_, mood)| **mood >= Mood::Attention)
-        .map(|(target, _)| target.key.name.as_str())
-        .collect();
+    let worst = own().map(|target| target.state).min().unwrap_or_default();
+    let wanting = own().filter(|target| target.state < TargetState::Waiting);
+    let wanting: Vec<&str> = wanting.map(|target| target.key.name.as_str()).collect();
+    let count = own().count();
     let text = match (worst, &wanting[..]) {
-        (Mood::Good, _) => "Everything is in sync".to_owned(),
+        (TargetState::InSync, _) => "Everything is in sync".to_owned(),
         (_, []) => "The first reconcile is under way".to_owned(),
         (_, [one]) => format!("{one} needs attention{found}"),
-        (_, several) if several.len() == moods.len() => {
+        (_, several) if several.len() == count => {
             format!("All targets need attention{found}")
         }
         (_, several) => {
-            format!("{} of {} targets need attention{found}", several.len(), moods.len())
+            format!("{} of {count} targets need attention{found}", several.len())
         }
     };
     (worst, text)
@@ -104,10 +81,11 @@ pub(super) fn by_urgency(status: &Status) -> Vec<&TargetStatus> {
 
 /// The verdict and the newest commit.
 pub(super) fn banner(status: &Status, query: &PageQuery) -> Markup {
-    let (mood, text) = verdict(status);
+    let (worst, text) = verdict(status);
+    let (class, sign) = mood(worst);
     html! {
-        section.banner.(mood.into_str()) aria-label="Verdict" {
-            p.sign aria-hidden="true" { (mood.sign()) }
+        section.banner.(class) aria-label="Verdict" {
+            p.sign aria-hidden="true" { (sign) }
             div {
                 p #verdict.verdict role="status" { (text) }
                 p.totals { (totals(status)) }
