@@ -255,10 +255,9 @@ fn refused_documents(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
     let found = problems_in(&names.iter().map(String::as_str).zip(texts).collect());
     let mut refused = BTreeMap::new();
     for error in found.into_iter().filter(|problem| problem.severity == Severity::Error) {
-        let title = code::all_codes().find(|code| code.id == error.code).map(|code| code.title);
         let marks = std::iter::once(&error.mark).chain(error.related.iter().map(|(mark, _)| mark));
         for index in marks.filter_map(|mark| mark.file.parse().ok()) {
-            refused.entry(index).or_insert(title.unwrap_or("it does not load"));
+            refused.entry(index).or_insert(code::title(error.code));
         }
     }
     refused

@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::host::{self, is_this_machine};
 use crate::links::Links;
 use crate::source::{Verify, problem_with_url};
-use crate::yaml::{self, Cause};
+use crate::yaml;
 
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -66,7 +66,8 @@ impl Config {
         if let Some(second) = documents.next() {
             let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };
             let message = "a config is one document, and a second one begins here".to_owned();
-            return Err(vec![Diagnostic::error(&code::CONFIG_SYNTAX, message, mark)]);
+            let problem = Diagnostic::error(&code::CONFIG_SYNTAX, message, mark);
+            return Err(vec![Diagnostic { help: None, ..problem }]);
         }
         match yaml::parse(text.slice(document.range.clone())) {
             Ok(root) => {
@@ -75,9 +76,10 @@ impl Config {
             Err(failure) => {
                 let excerpt = Excerpt::broken(&text, &document, is_key);
                 let mut problem = failure.diagnose(&excerpt);
-                problem.code = match failure.cause {
-                    Cause::DuplicateKey(_) => code::CONFIG_DUPLICATE_KEY.id,
-                    _ => code::CONFIG_SYNTAX.id,
+                problem.code = if problem.code == code::DUPLICATE_KEY.id {
+                    code::CONFIG_DUPLICATE_KEY.id
+                } else {
+                    code::CONFIG_SYNTAX.id
                 };
                 for mark in
                     problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
@@ -163,7 +165,8 @@ fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> SourceConf
                 _ if !text.resolved => None,
                 Some(problem) => {
                     let message = format!("the repository's `url` cannot be used: {problem}");
-                    Some(error(&code::CONFIG_BAD_URL, message))
+                    let help = "write what `git fetch` takes, without a password";
+                    Some(error(&code::CONFIG_BAD_URL, message).help(help))
                 }
                 None if host::is_exposed(&text.value) => {
                     let message =

@@ -150,7 +150,7 @@ impl Reader<'_> {
                     let problem = present.rev().fold(problem, |problem, (_, earlier)| {
                         related(problem, &earlier.pointer, "the other is here")
                     });
-                    self.problems.add(&last.pointer, problem.help("keep one of them"));
+                    self.problems.add(&last.pointer, problem);
                 }
             }
         }
@@ -336,9 +336,6 @@ fn together(group: &[&str]) -> String {
     group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
 }
 
-/// Advice on references.
-const HOW_TO_REFER: &str = "write `${env:NAME}`; `$${` stands for a literal `${`";
-
 /// Single values of a config: texts with references, secrets, vars.
 impl Reader<'_> {
     /// Reads a text and resolves its references.
@@ -480,8 +477,7 @@ impl Reader<'_> {
                     }
                     other => format!("`{name}`: {other}"),
                 };
-                let problem = error(&code::CONFIG_BAD_REFERENCE, message).help(HOW_TO_REFER);
-                self.problems.add(pointer, problem);
+                self.problems.add(pointer, error(&code::CONFIG_BAD_REFERENCE, message));
                 None
             }
         }
@@ -489,7 +485,6 @@ impl Reader<'_> {
 
     fn foreign(&mut self, name: &str, pointer: &str) {
         let message = format!("`{name}` holds a reference that has no meaning in a config");
-        let problem = error(&code::CONFIG_BAD_REFERENCE, message).help(HOW_TO_REFER);
-        self.problems.add(pointer, problem);
+        self.problems.add(pointer, error(&code::CONFIG_BAD_REFERENCE, message));
     }
 }

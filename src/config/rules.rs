@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use strum::VariantArray as _;
 
-use crate::diagnostic::{Part, code};
-use crate::rules::{Effect, Expression, Problem, Rule};
+use crate::diagnostic::code;
+use crate::rules::{Effect, Expression, Rule};
 
 use super::Target;
 use super::fields::Fields;
@@ -63,18 +63,10 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, targets: &[&Json]) -> Option<
     }
     let when = fields.text("when").and_then(|text| {
         let compiled = Expression::compile(&text.value, targets);
-        compiled.map_err(|problem| tell(reader, fields, problem)).ok()
+        compiled.map_err(|wrong| reader.problems.add(&fields.place_of("when"), *wrong)).ok()
     });
     let (effect, text) = Effect::VARIANTS
         .iter()
         .find_map(|effect| Some((*effect, fields.text(effect.into_str())?.value.clone())))?;
     Some(Rule { name: name?, effect, text, when: when? })
-}
-
-fn tell(reader: &mut Reader<'_>, fields: &Fields, wrong: Problem) {
-    let message = format!("the expression cannot be used: {}", wrong.message);
-    let mut problem = error(&code::CONFIG_BAD_RULE, message);
-    problem.help = wrong.help;
-    problem.part = wrong.part.map_or(Part::Value, Part::Text);
-    reader.problems.add(&fields.place_of("when"), problem);
 }

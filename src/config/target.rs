@@ -119,10 +119,7 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
             if manager.exposed {
                 let message = "the credentials and secrets of this target cross the network \
                                unencrypted";
-                let problem = warning(&code::CONFIG_PLAIN_HTTP, message).help(
-                    "use https, with `ca_file` where the certificate is of a private authority",
-                );
-                reader.problems.add(&place, problem);
+                reader.problems.add(&place, warning(&code::CONFIG_PLAIN_HTTP, message));
             }
             manager.url
         }
@@ -146,9 +143,7 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
             Ok(path) => path,
             Err(problem) => {
                 let message = format!("an entry of `paths` {problem}");
-                let problem = error(&code::CONFIG_OUTSIDE, message)
-                    .help("write it relative to the root of the repository, as `connections`");
-                reader.problems.add(place, problem);
+                reader.problems.add(place, error(&code::CONFIG_OUTSIDE, message));
                 continue;
             }
         };
@@ -203,16 +198,13 @@ fn check_shared(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
     let names = built.iter().map(|(target, at)| (target.name.clone(), at.place_of("name")));
     reader.problems.refuse_twice(names, &|| {
         error(&code::CONFIG_DUPLICATE_TARGET, "two targets have this name")
-            .help("give each target a name of its own")
     });
     let projects = built.iter().map(|(target, at)| {
         let url = host::to_compare(&target.manager.url);
         ((url, target.project.clone()), at.place_of("project"))
     });
     reader.problems.refuse_twice(projects, &|| {
-        let message = "two targets have this URL and project, and would undo each other's changes";
-        error(&code::CONFIG_SAME_PROJECT, message)
-            .help("merge them into one target with the `paths` of both")
+        error(&code::CONFIG_SAME_PROJECT, "two targets have this URL and project")
     });
 }
 

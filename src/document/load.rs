@@ -242,7 +242,7 @@ impl<'r> Loader<'r> {
         let said = self.said.entry(file).or_default();
         *said += 1;
         if *said > MOST_OF_FILE {
-            let severity = finding.severity;
+            let severity = finding.problem.severity;
             if *said == MOST_OF_FILE + 1 {
                 self.rest.insert(file, severity);
             } else if finding.is_error() {
@@ -263,10 +263,11 @@ impl<'r> Loader<'r> {
     ) {
         for finding in findings {
             if finding.is_error() {
-                let rule = finding.rule.as_ref().and_then(|rule| self.request.rules?.denial(rule));
+                let rule =
+                    finding.problem.rule.as_ref().and_then(|rule| self.request.rules?.denial(rule));
                 let place = merged.layers.last().and_then(|layer| self.place(layer.at));
                 let first = || Invalid {
-                    reason: finding.message.clone(),
+                    reason: finding.problem.message.clone(),
                     type_name: connection_type
                         .map_or_else(String::new, |known| known.name.to_owned()),
                     place,
@@ -324,7 +325,10 @@ impl<'r> Loader<'r> {
             .collect();
         let problems = examine::check_renames(&renames);
         for (name, finding) in problems {
-            self.loaded.invalid.entry(name).or_insert_with(|| finding.message.clone().into());
+            self.loaded
+                .invalid
+                .entry(name)
+                .or_insert_with(|| finding.problem.message.clone().into());
             self.say(finding, None);
         }
         let Loaded { documents, invalid, renames_of_invalid, .. } = &mut self.loaded;
@@ -338,11 +342,10 @@ impl<'r> Loader<'r> {
     fn finish(mut self) -> Loaded {
         for (file, severity) in std::mem::take(&mut self.rest) {
             let message = format!("the file has more than {MOST_OF_FILE} problems");
-            let mut finding = Finding::error(&code::TOO_MANY, "", message)
+            let finding = Finding::error(&code::TOO_MANY, "", message)
+                .severity(severity)
                 .part(Part::FirstLine)
-                .help("mend those that are listed and run again")
                 .at(At { file, document: 0 });
-            finding.severity = severity;
             let diagnostic = self.locator.diagnose(finding, None, None);
             self.loaded.diagnostics.push(diagnostic);
         }

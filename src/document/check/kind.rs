@@ -35,7 +35,7 @@ fn doubtful(
     problem: impl Display,
     help: impl Into<String>,
 ) -> Finding {
-    Finding { severity: Severity::Warning, ..bad(pointer, code, problem, help) }
+    bad(pointer, code, problem, help).severity(Severity::Warning)
 }
 
 /// Judges a value; `None`: it fits. Lists and maps are judged as a whole: their items are for the
