@@ -71,14 +71,6 @@ impl Default for Access {
     }
 }
 
-impl Access {
-    /// Lets any token into these projects.
-    pub fn to(projects: &[&str]) -> Self {
-        let projects = projects.iter().map(|name| (*name).to_owned()).collect();
-        Self { projects, ..Self::default() }
-    }
-}
-
 impl Options {
     /// Behaves as a profile says; types that it does not name behave as their guides say.
     pub fn of_profile(mut profile: Profile) -> Self {

@@ -102,20 +102,31 @@ async fn a_create_on_an_existing_name_updates_or_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_without_its_slash_is_not_found() {
+async fn paths_are_exact() {
     let trial = Trial::current().await;
     trial.create(&email("orders")).await;
     for path in [
         "/apiops/projects/demo/connections?type=email",
         "/apiops/projects/demo/connections/orders",
+        "/apiops/projects/demo/connections//",
+        "/apiops/projects//connections/orders/",
+        "/apiops/projects/demo/connections/orders/x/",
+        "/apiops/projects/demo/connections/%ff/",
         "/apiops/auth/token/",
         "/",
     ] {
         let (status, _) = trial.call("GET", path, None).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
     }
-    let (status, _) = trial.call("PATCH", &one("orders"), None).await;
-    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    for (method, path) in [
+        ("PATCH", one("orders").as_str()),
+        ("POST", "/apiops/projects/demo/connections/?type=email"),
+        ("POST", "/apiops/projects/demo/environmentVariables/"),
+        ("GET", "/apiops/auth/token"),
+    ] {
+        let (status, _) = trial.call(method, path, None).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+    }
 }
 
 #[tokio::test]
