@@ -183,10 +183,6 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(Value::Null)
     }
 
-    fn visit_none<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
     fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
         self.budget.spend(0)?;
         Ok(Value::Bool(value))
