@@ -15,7 +15,7 @@ use code::Code;
 pub(crate) use excerpt::{Excerpt, hides_secret, is_field, is_secret_in_key, only_references};
 pub(crate) use text::{Chunk, FileText, LARGEST_FILE, split};
 
-/// How bad a problem is.
+/// How bad a problem is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Severity {
