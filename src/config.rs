@@ -14,7 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::VariantNames;
 
 use crate::diagnostic::Diagnostic;
 use crate::environment::{Environment, Unset};
@@ -94,7 +96,7 @@ pub enum Resolve {
 
 /// A text that is kept as it is written, with or without `${env:NAME}` references; in a secret key it
 /// holds nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretText(pub String);
 
 impl SecretText {
@@ -273,7 +275,7 @@ pub enum Credentials {
 }
 
 /// How many deletes a run may make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MaxDeletes {
     /// A share of the inventory in percent, rounded down, never less than 3.
     Percent(u8),
@@ -282,7 +284,9 @@ pub enum MaxDeletes {
 }
 
 /// Which live connections are adopted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, VariantNames)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Adopt {
     /// All that git declares.
     Always,
@@ -293,7 +297,9 @@ pub enum Adopt {
 }
 
 /// Whether drift is written back or kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, VariantNames)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum OnDrift {
     /// It is written back.
     Correct,
@@ -302,7 +308,9 @@ pub enum OnDrift {
 }
 
 /// Whether a commit that does not load whole is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, VariantNames)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum OnInvalid {
     /// It is refused whole.
     Refuse,

@@ -18,7 +18,7 @@ use code::Code;
 pub(crate) use excerpt::{Excerpt, hides_secret, is_field, is_secret_in_key, only_references};
 pub(crate) use text::{Chunk, FileText, LARGEST_FILE, split};
 
-/// How bad a problem is.
+/// How bad a problem is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
@@ -77,7 +77,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The problem in one sentence that names the field and never a secret value.
     pub message: String,
-    /// The cure.
+    /// The cure; as long as nobody knows a better one that of the code.
     pub help: Option<String>,
     /// The rule of the user that found it.
     pub rule: Option<String>,
@@ -98,17 +98,12 @@ impl Diagnostic {
             code: code.id,
             severity: Severity::Error,
             message,
-            help: None,
+            help: Some(code.help()),
             mark,
             related: Vec::new(),
             target: None,
             rule: None,
         }
-    }
-
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
     }
 }
 
@@ -141,22 +136,18 @@ pub(crate) struct At {
 /// A problem of a value whose place in the text is not known yet.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    pub(crate) code: &'static Code,
-    pub(crate) severity: Severity,
+    /// The problem without its places.
+    pub(crate) problem: Diagnostic,
     /// JSON pointer into the merged document, or into the config.
     pub(crate) pointer: String,
     /// The part that is marked there.
     pub(crate) part: Part,
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
     /// It holds for the target that was loaded and perhaps for no other.
     pub(crate) of_target: bool,
     /// The document to point at, where it is not the one that brought the value.
     pub(crate) at: Option<At>,
     /// Other places: the document, a pointer into it, and what it is.
     pub(crate) related: Vec<(At, String, String)>,
-    /// The rule of the user that found it.
-    pub(crate) rule: Option<String>,
 }
 
 /// The marked part of a place.
@@ -175,16 +166,12 @@ pub(crate) enum Part {
 impl Finding {
     pub(crate) fn error(code: &'static Code, pointer: impl Into<String>, message: String) -> Self {
         Self {
-            code,
-            severity: Severity::Error,
+            problem: Diagnostic::error(code, message, Mark::whole_file()),
             pointer: pointer.into(),
             part: Part::Value,
-            message,
-            help: None,
             of_target: false,
             at: None,
             related: Vec::new(),
-            rule: None,
         }
     }
 
@@ -193,11 +180,16 @@ impl Finding {
         pointer: impl Into<String>,
         message: String,
     ) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, pointer, message) }
+        Self::error(code, pointer, message).severity(Severity::Warning)
+    }
+
+    pub(crate) fn severity(mut self, severity: Severity) -> Self {
+        self.problem.severity = severity;
+        self
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.problem.help = Some(help.into());
         self
     }
 
@@ -216,22 +208,8 @@ impl Finding {
         self
     }
 
-    /// The problem with its places.
-    pub(crate) fn into_diagnostic(self, mark: Mark, related: Vec<(Mark, String)>) -> Diagnostic {
-        Diagnostic {
-            code: self.code.id,
-            severity: self.severity,
-            message: self.message,
-            help: self.help,
-            mark,
-            related,
-            target: None,
-            rule: self.rule,
-        }
-    }
-
     pub(crate) fn is_error(&self) -> bool {
-        self.severity == Severity::Error
+        self.problem.severity == Severity::Error
     }
 }
 

@@ -166,20 +166,26 @@ impl Export {
 
     /// Some problems show only when a document is whole, such as that it is too large.
     fn pass_over_what_does_not_load(&mut self) {
-        let refused = refused_documents(&self.documents);
-        let mut index = 0;
-        self.documents.retain(|document| {
-            let problem = refused.get(&index);
-            index += 1;
-            if let Some(problem) = problem {
-                self.passed_over.push(format!(
+        let names: Vec<String> = (0..self.documents.len()).map(|n| n.to_string()).collect();
+        let texts = self.documents.iter().map(|document| document.text.as_str());
+        let found = problems_in(&names.iter().map(String::as_str).zip(texts).collect());
+        let mut refused: BTreeMap<String, &str> = BTreeMap::new();
+        for error in found.into_iter().filter(|problem| problem.severity == Severity::Error) {
+            let marks = error.related.into_iter().map(|(mark, _)| mark).chain([error.mark]);
+            for mark in marks {
+                refused.entry(mark.file).or_insert(code::title(error.code));
+            }
+        }
+        for (name, document) in names.iter().zip(std::mem::take(&mut self.documents)) {
+            match refused.get(name) {
+                None => self.documents.push(document),
+                Some(problem) => self.passed_over.push(format!(
                     "the {} connection {:?} cannot be declared: {problem}",
                     document.type_name,
                     document.name.as_str()
-                ));
+                )),
             }
-            problem.is_none()
-        });
+        }
     }
 }
 
@@ -247,22 +253,6 @@ pub(crate) async fn read_each(
 }
 
 // Whether what was exported passes `validate`.
-
-/// The documents that `validate` would refuse, by their place in the list, with what is wrong.
-fn refused_documents(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
-    let names: Vec<String> = (0..documents.len()).map(|index| index.to_string()).collect();
-    let texts = documents.iter().map(|document| document.text.as_str());
-    let found = problems_in(&names.iter().map(String::as_str).zip(texts).collect());
-    let mut refused = BTreeMap::new();
-    for error in found.into_iter().filter(|problem| problem.severity == Severity::Error) {
-        let title = code::all_codes().find(|code| code.id == error.code).map(|code| code.title);
-        let marks = std::iter::once(&error.mark).chain(error.related.iter().map(|(mark, _)| mark));
-        for index in marks.filter_map(|mark| mark.file.parse().ok()) {
-            refused.entry(index).or_insert(title.unwrap_or("it does not load"));
-        }
-    }
-    refused
-}
 
 /// The connections of an export that other files of a folder declare: beside those they would be
 /// declared twice. Each with that file.

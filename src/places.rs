@@ -43,18 +43,10 @@ pub(crate) enum Shape {
         plain: bool,
     },
     List(Vec<usize>),
-    Mapping(Vec<MappingEntry>),
+    /// The nodes of each key and of its value.
+    Mapping(Vec<(usize, usize)>),
     /// An alias, with the number of its anchor.
     Alias(usize),
-}
-
-#[derive(Debug)]
-pub(crate) struct MappingEntry {
-    /// The key; `None`: it is no scalar.
-    pub(crate) key: Option<String>,
-    pub(crate) key_is_plain: bool,
-    pub(crate) key_span: Span,
-    pub(crate) value: usize,
 }
 
 /// How many merge keys and aliases are followed from one place.
@@ -86,6 +78,14 @@ impl Places {
         self.nodes.get(index)
     }
 
+    /// The text of a node; `None`: it is no scalar.
+    pub(crate) fn scalar(&self, index: usize) -> Option<&str> {
+        match &self.node(index)?.shape {
+            Shape::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
     /// The place of a value. Where an alias brings it in, this is the alias itself, unless the
     /// pointer leads further inside.
     pub(crate) fn value(&self, pointer: &str) -> Option<Span> {
@@ -107,27 +107,24 @@ impl Places {
 
     /// The places of a key within one mapping, in order.
     pub(crate) fn keys(&self, mapping: &str, key: &str) -> Vec<Span> {
-        match self.find(mapping).map(|(_, node)| &node.shape) {
-            Some(Shape::Mapping(entries)) => entries
-                .iter()
-                .filter(|entry| entry.key.as_deref() == Some(key))
-                .map(|entry| entry.key_span)
-                .collect(),
-            _ => Vec::new(),
-        }
+        let Some((_, Node { shape: Shape::Mapping(entries), .. })) = self.find(mapping) else {
+            return Vec::new();
+        };
+        let found = entries.iter().filter(|(node, _)| self.scalar(*node) == Some(key));
+        found.filter_map(|(node, _)| Some(self.node(*node)?.span)).collect()
     }
 
     /// The first key of a mapping that is no text.
     pub(crate) fn odd_key(&self, mapping: &str) -> Option<Span> {
         let Shape::Mapping(entries) = &self.find(mapping)?.1.shape else { return None };
-        let is_text = |entry: &&MappingEntry| match &entry.key {
-            None => false,
-            Some(key) if entry.key_is_plain => {
-                serde_yaml::from_str::<serde_yaml::Value>(key).is_ok_and(|key| key.is_string())
+        let is_text = |key: &&Node| match &key.shape {
+            Shape::Scalar { text, plain: true } => {
+                serde_yaml::from_str::<serde_yaml::Value>(text).is_ok_and(|key| key.is_string())
             }
-            Some(_) => true,
+            shape => matches!(shape, Shape::Scalar { .. }),
         };
-        entries.iter().find(|entry| !is_text(entry)).map(|entry| entry.key_span)
+        let mut keys = entries.iter().filter_map(|(key, _)| self.node(*key));
+        keys.find(|key| !is_text(key)).map(|key| key.span)
     }
 
     /// The first plain number that a 64-bit float does not give back.
@@ -146,8 +143,8 @@ impl Places {
             let node = self.follow(found.1)?;
             found = match &node.shape {
                 Shape::Mapping(entries) => {
-                    let entry = self.entry(entries, &step, &mut jumps)?;
-                    (Some(entry.key_span), self.nodes.get(entry.value)?)
+                    let (key, value) = self.entry(entries, &step, &mut jumps)?;
+                    (Some(self.node(key)?.span), self.node(value)?)
                 }
                 Shape::List(items) => {
                     (None, self.nodes.get(*items.get(step.parse::<usize>().ok()?)?)?)
@@ -166,23 +163,23 @@ impl Places {
     }
 
     /// The entry of a key: the mapping's own, else the first that `<<` brings in.
-    fn entry<'s>(
-        &'s self,
-        entries: &'s [MappingEntry],
+    fn entry(
+        &self,
+        entries: &[(usize, usize)],
         key: &str,
         jumps: &mut usize,
-    ) -> Option<&'s MappingEntry> {
+    ) -> Option<(usize, usize)> {
         let mut open = vec![entries];
         while let Some(entries) = open.pop() {
             *jumps += 1;
             if *jumps > MOST_JUMPS {
                 return None;
             }
-            if let Some(entry) = entries.iter().find(|entry| entry.key.as_deref() == Some(key)) {
-                return Some(entry);
+            let find = |key: &str| entries.iter().find(|(node, _)| self.scalar(*node) == Some(key));
+            if let Some(entry) = find(key) {
+                return Some(*entry);
             }
-            let merge = entries.iter().find(|entry| entry.key.as_deref() == Some("<<"));
-            let Some(source) = merge.and_then(|entry| self.follow(self.nodes.get(entry.value)?))
+            let Some(source) = find("<<").and_then(|(_, value)| self.follow(self.node(*value)?))
             else {
                 continue;
             };
@@ -256,14 +253,8 @@ fn placed(span: saphyr_parser::Span, first_line: u32) -> Span {
 struct NodeReader {
     nodes: Vec<Node>,
     anchors: HashMap<usize, usize>,
-    open: Vec<OpenNode>,
-}
-
-struct OpenNode {
-    node: usize,
-    /// The key that waits for its value.
-    key: Option<(Option<String>, bool, Span)>,
-    is_mapping: bool,
+    /// The lists and mappings around, each with the key that waits for its value.
+    open: Vec<(usize, Option<usize>)>,
 }
 
 impl NodeReader {
@@ -274,19 +265,11 @@ impl NodeReader {
                 self.add(Shape::Scalar { text: text.into_owned(), plain }, span, anchor);
             }
             Event::Alias(anchor) => self.add(Shape::Alias(anchor), span, 0),
-            Event::SequenceStart(anchor, _) => {
-                let node = self.nodes.len();
-                self.add(Shape::List(Vec::new()), span, anchor);
-                self.open.push(OpenNode { node, key: None, is_mapping: false });
-            }
-            Event::MappingStart(anchor, _) => {
-                let node = self.nodes.len();
-                self.add(Shape::Mapping(Vec::new()), span, anchor);
-                self.open.push(OpenNode { node, key: None, is_mapping: true });
-            }
+            Event::SequenceStart(anchor, _) => self.open(Shape::List(Vec::new()), span, anchor),
+            Event::MappingStart(anchor, _) => self.open(Shape::Mapping(Vec::new()), span, anchor),
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(closed) = self.open.pop()
-                    && let Some(node) = self.nodes.get_mut(closed.node)
+                if let Some((closed, _)) = self.open.pop()
+                    && let Some(node) = self.nodes.get_mut(closed)
                 {
                     node.span.end_line = span.end_line;
                     node.span.end_column = span.end_column;
@@ -305,37 +288,23 @@ impl NodeReader {
         if anchor > 0 {
             self.anchors.insert(anchor, index);
         }
-        if let Some(parent) = self.open.last_mut() {
-            if parent.is_mapping {
-                match parent.key.take() {
-                    None => {
-                        let (key, plain) = match &shape {
-                            Shape::Scalar { text, plain } => (Some(text.clone()), *plain),
-                            _ => (None, false),
-                        };
-                        parent.key = Some((key, plain, span));
-                    }
-                    Some((key, key_is_plain, key_span)) => {
-                        let parent = parent.node;
-                        if let Some(Node { shape: Shape::Mapping(entries), .. }) =
-                            self.nodes.get_mut(parent)
-                        {
-                            entries.push(MappingEntry {
-                                key,
-                                key_is_plain,
-                                key_span,
-                                value: index,
-                            });
-                        }
-                    }
-                }
-            } else if let Some(Node { shape: Shape::List(items), .. }) =
-                self.nodes.get_mut(parent.node)
-            {
-                items.push(index);
+        if let Some((parent, key)) = self.open.last_mut() {
+            match self.nodes.get_mut(*parent).map(|node| &mut node.shape) {
+                Some(Shape::List(items)) => items.push(index),
+                Some(Shape::Mapping(entries)) => match key.take() {
+                    Some(key) => entries.push((key, index)),
+                    None => *key = Some(index),
+                },
+                _ => {}
             }
         }
         self.nodes.push(Node { span, shape, is_anchored: anchor > 0 });
+    }
+
+    fn open(&mut self, shape: Shape, span: Span, anchor: usize) {
+        let index = self.nodes.len();
+        self.add(shape, span, anchor);
+        self.open.push((index, None));
     }
 }
 

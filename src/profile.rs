@@ -231,7 +231,7 @@ impl Profile {
     /// # Errors
     /// It is none, or names a type or a field that does not exist.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let value = yaml::parse(text).map_err(|failure| failure.cause.message())?;
+        let value = yaml::parse(text).map_err(|failure| failure.message)?;
         // Of another file nothing is shown.
         if value.get("apinizer_gitops_profile").is_none() {
             return Err(

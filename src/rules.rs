@@ -10,6 +10,7 @@
 //! expression that fails, or that spends its budget, counts as a match.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -23,6 +24,7 @@ use serde_json::{Value as Json, json};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::catalog::nearest_of;
+use crate::diagnostic::{Finding, Part, code};
 
 mod expression;
 mod kinds;
@@ -70,21 +72,20 @@ pub(crate) const FUNCTIONS: &[&str] = &[
 ];
 
 /// Whether there is a function or an operator of a name.
-fn is_function(name: &str) -> Result<(), Problem> {
+fn is_function(name: &str) -> Result<(), Box<Finding>> {
     let is_operator = !name.chars().all(char::is_alphanumeric);
     if is_operator || FUNCTIONS.contains(&name) {
         return Ok(());
     }
-    let problem = Problem::new(format!("there is no function `{name}` here")).at(name);
+    let problem = wrong_at(name, format!("there is no function `{name}` here"));
     let macros = ["has", "all", "exists", "exists_one", "map", "filter"];
     let known = FUNCTIONS.iter().copied().chain(macros);
-    Err(match nearest_of(known, name, |known| *known) {
-        Some(near) if near == name => {
-            problem.help(format!("`{name}` takes another number of arguments"))
-        }
-        Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => problem.help("`explain rules` lists the functions"),
-    })
+    let help = match nearest_of(known, name, |known| *known) {
+        Some(near) if near == name => format!("`{name}` takes another number of arguments"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`explain rules` lists the functions".to_owned(),
+    };
+    Err(Box::new(problem.help(help)))
 }
 
 /// The name that `name.key['key']` begins with, and how many keys follow it, inside `has(...)` too.
@@ -106,28 +107,14 @@ fn chain(mut expr: &Expr) -> Option<(&str, u64)> {
 }
 
 /// Why a text is no expression.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
-    /// The part of the text that is wrong.
-    pub(crate) part: Option<String>,
+fn wrong(why: impl Display) -> Finding {
+    let message = format!("the expression cannot be used: {why}");
+    Finding::error(&code::CONFIG_BAD_RULE, "", message)
 }
 
-impl Problem {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, part: None }
-    }
-
-    fn at(mut self, part: &str) -> Self {
-        self.part = Some(part.to_owned());
-        self
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
+/// The same, with the part of the text that is wrong.
+fn wrong_at(part: &str, why: impl Display) -> Finding {
+    wrong(why).part(Part::Text(part.to_owned()))
 }
 
 /// The effect of a rule on the documents and changes that it matches.

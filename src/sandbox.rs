@@ -17,9 +17,6 @@ mod server;
 mod store;
 mod view;
 
-#[cfg(test)]
-mod tests;
-
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

@@ -29,10 +29,14 @@ const MANY_BRACKETS: usize = 500;
 /// Reads one document.
 pub(crate) fn parse(chunk: &str) -> Result<Value, Failure> {
     if chunk.len() > LARGEST_DOCUMENT {
-        return Err(Failure::at_root(Cause::TooLarge(chunk.len())));
+        let message = format!(
+            "the document has {} bytes, and {LARGEST_DOCUMENT} (1 MiB) is the most that is read",
+            chunk.len()
+        );
+        return Err(Failure { message, ..Failure::of(&code::FILE_TOO_LARGE) });
     }
     let failure = match read(chunk) {
-        Err(failure) if matches!(failure.cause, Cause::Syntax(_)) => failure,
+        Err(failure) if *failure.code == code::SYNTAX => failure,
         parsed => return parsed,
     };
     let Some(stand_ins) = with_stand_ins(chunk) else { return Err(failure) };
@@ -53,7 +57,7 @@ fn read(chunk: &str) -> Result<Value, Failure> {
     // Only the text of a number says whether it was kept exactly.
     let is_lossy =
         budget.floats.get() && Places::of(chunk, 1).is_some_and(|p| p.lossy_number().is_some());
-    if is_lossy { Err(Failure::at_root(Cause::LossyNumber)) } else { Ok(value) }
+    if is_lossy { Err(Failure::of(&code::LOSSY_NUMBER)) } else { Ok(value) }
 }
 
 /// Refuses what would cost libyaml more than linear time, before libyaml gets it.
@@ -65,7 +69,7 @@ fn read(chunk: &str) -> Result<Value, Failure> {
 fn guard(chunk: &str) -> Result<(), Failure> {
     if chunk.starts_with("%TAG") || chunk.contains("\n%TAG") || chunk.contains("\r%TAG") {
         let offset = chunk.find("%TAG").unwrap_or(0);
-        return Err(Failure::at_offset(Cause::Tag, offset));
+        return Err(Failure::at_offset(&code::TAG, offset));
     }
     let brackets = chunk.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
     if brackets < MANY_BRACKETS {
@@ -79,7 +83,7 @@ fn guard(chunk: &str) -> Result<(), Failure> {
             Ok((Event::SequenceStart(..) | Event::MappingStart(..), span)) => {
                 depth += 1;
                 if depth > DEEPEST {
-                    return Err(Failure::at_offset(Cause::TooDeep, byte(span.start.index())));
+                    return Err(Failure::at_offset(&code::TOO_DEEP, byte(span.start.index())));
                 }
             }
             Ok((Event::SequenceEnd | Event::MappingEnd, _)) => depth = depth.saturating_sub(1),
@@ -87,9 +91,9 @@ fn guard(chunk: &str) -> Result<(), Failure> {
             Err(error) => {
                 let offset = byte(error.marker().index());
                 return Err(if error.info().starts_with("recursion limit") {
-                    Failure::at_offset(Cause::TooDeep, offset)
+                    Failure::at_offset(&code::TOO_DEEP, offset)
                 } else {
-                    Failure::at_offset(Cause::Syntax(String::new()), offset)
+                    Failure::at_offset(&code::SYNTAX, offset)
                 });
             }
         }
@@ -120,13 +124,13 @@ impl Budget {
         self.values.set(self.values.get() + 1);
         self.text.set(self.text.get() + text);
         if self.values.get() > MOST_VALUES || self.text.get() > MOST_TEXT {
-            return Err(self.fail(Cause::TooManyValues));
+            return Err(self.fail(Failure::of(&code::TOO_MANY_VALUES)));
         }
         Ok(())
     }
 
-    fn fail<E: Error>(&self, cause: Cause) -> E {
-        *self.failure.borrow_mut() = Some(Failure::at_root(cause));
+    fn fail<E: Error>(&self, failure: Failure) -> E {
+        *self.failure.borrow_mut() = Some(failure);
         E::custom("see the budget")
     }
 
@@ -153,7 +157,7 @@ impl<'b> Node<'b> {
 
     fn inner<E: Error>(self) -> Result<Self, E> {
         if self.depth == DEEPEST {
-            return Err(self.budget.fail(Cause::TooDeep));
+            return Err(self.budget.fail(Failure::of(&code::TOO_DEEP)));
         }
         Ok(Self { budget: self.budget, depth: self.depth + 1 })
     }
@@ -179,10 +183,6 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(Value::Null)
     }
 
-    fn visit_none<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
     fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
         self.budget.spend(0)?;
         Ok(Value::Bool(value))
@@ -199,17 +199,18 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_i128<E: Error>(self, _: i128) -> Result<Value, E> {
-        Err(self.budget.fail(Cause::LossyNumber))
+        Err(self.budget.fail(Failure::of(&code::LOSSY_NUMBER)))
     }
 
     fn visit_u128<E: Error>(self, _: u128) -> Result<Value, E> {
-        Err(self.budget.fail(Cause::LossyNumber))
+        Err(self.budget.fail(Failure::of(&code::LOSSY_NUMBER)))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         self.budget.spend(0)?;
         self.budget.floats.set(true);
-        let number = Number::from_f64(value).ok_or_else(|| self.budget.fail(Cause::LossyNumber))?;
+        let number = Number::from_f64(value)
+            .ok_or_else(|| self.budget.fail(Failure::of(&code::LOSSY_NUMBER)))?;
         Ok(Value::Number(number))
     }
 
@@ -245,11 +246,15 @@ impl<'de> Visitor<'de> for Node<'_> {
         while let Some(key) = mapping.next_key_seed(inner)? {
             let key = match key {
                 Value::String(key) => key,
-                other => return Err(self.budget.fail(Cause::KeyKind(kind_of(&other)))),
+                other => {
+                    let message = format!("a key is {}, not a text", kind_of(&other));
+                    let failure = Failure { message, ..Failure::of(&code::KEY_KIND) };
+                    return Err(self.budget.fail(failure));
+                }
             };
             let is_merge = key == "<<";
             if entries.contains_key(&key) || (is_merge && merged.is_some()) {
-                return Err(self.budget.fail(Cause::DuplicateKey(key)));
+                return Err(self.budget.fail(Failure::duplicate(key)));
             }
             match mapping.next_value_seed(inner) {
                 Ok(value) if is_merge => merged = Some(value),
@@ -261,7 +266,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         }
         if let Some(source) = merged {
             merge(&mut entries, source).map_err(|()| {
-                let error = self.budget.fail(Cause::BadMerge);
+                let error = self.budget.fail(Failure::of(&code::BAD_MERGE));
                 self.budget.passed_through(error, "<<")
             })?;
         }
@@ -269,7 +274,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
-        Err(self.budget.fail(Cause::Tag))
+        Err(self.budget.fail(Failure::of(&code::TAG)))
     }
 }
 
@@ -311,32 +316,17 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
 /// Why a document cannot be read, and how to find the place.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) cause: Cause,
+    pub(crate) code: &'static Code,
+    /// The message, which holds nothing of the document but a key that is no secret.
+    pub(crate) message: String,
     /// The JSON pointer to the place; empty where `offset` says it.
     pub(crate) pointer: String,
     /// The byte within the document, where the parser told it.
     pub(crate) offset: Option<usize>,
     /// Where the part begins that is not well formed, as a line and column of the document.
     pub(crate) begins: Option<(u32, u32)>,
-}
-
-/// The kinds of failure.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// Its text has this many bytes.
-    TooLarge(usize),
-    TooManyValues,
-    TooDeep,
-    DuplicateKey(String),
-    KeyKind(&'static str),
-    Tag,
-    LossyNumber,
-    BadMerge,
-    UnknownAnchor,
-    /// In the words of the parser, which hold nothing of the document; empty where it has none.
-    Syntax(String),
-    Tab,
-    Unclosed(String),
+    /// The key that a mapping has twice.
+    twice: Option<String>,
 }
 
 /// How the messages of libyaml begin that are about the grammar. They are fixed phrases; all other
@@ -351,12 +341,22 @@ const GRAMMAR: &[&str] = &[
 ];
 
 impl Failure {
-    fn at_root(cause: Cause) -> Self {
-        Self { cause, pointer: String::new(), offset: None, begins: None }
+    fn of(code: &'static Code) -> Self {
+        let message = code.title.to_owned();
+        Self { code, message, pointer: String::new(), offset: None, begins: None, twice: None }
     }
 
-    fn at_offset(cause: Cause, offset: usize) -> Self {
-        Self { offset: Some(offset), ..Self::at_root(cause) }
+    fn at_offset(code: &'static Code, offset: usize) -> Self {
+        Self { offset: Some(offset), ..Self::of(code) }
+    }
+
+    fn duplicate(key: String) -> Self {
+        let message = if is_secret_in_key(&key) {
+            "a key is given twice".to_owned()
+        } else {
+            format!("the key `{key}` is given twice")
+        };
+        Self { message, twice: Some(key), ..Self::of(&code::DUPLICATE_KEY) }
     }
 
     /// Adds the key or index that the value with the failure has in the value around it.
@@ -373,39 +373,42 @@ impl Failure {
         let is_grammar = GRAMMAR.iter().any(|start| text.starts_with(start));
         let end = text.find(" at line ").unwrap_or(text.len());
         let phrase = text.get(..end).filter(|_| is_grammar).unwrap_or_default().to_owned();
-        let cause = if text.starts_with("recursion limit") {
-            Cause::TooDeep
+        let code = if text.starts_with("recursion limit") {
+            &code::TOO_DEEP
         } else if text.starts_with("repetition limit") {
-            Cause::TooManyValues
+            &code::TOO_MANY_VALUES
         } else if text.starts_with("unknown anchor") {
-            Cause::UnknownAnchor
+            &code::UNKNOWN_ANCHOR
         } else if text.contains("invalid value")
             || text.contains("invalid type")
             || phrase == "found undefined tag handle"
         {
-            Cause::Tag
+            &code::TAG
         } else if phrase.contains("found a tab") || (at_tab && phrase.contains("cannot start")) {
-            Cause::Tab
+            &code::TAB
         } else if phrase.contains("expected ',' or")
             || phrase.contains("end of stream")
             || phrase.contains("document indicator")
         {
-            Cause::Unclosed(phrase)
+            &code::UNCLOSED
         } else {
-            Cause::Syntax(phrase)
+            &code::SYNTAX
         };
-        let begins = match cause {
-            Cause::Unclosed(_) => context_of(&text),
-            _ => None,
-        };
-        Self { begins, offset, ..Self::at_root(cause) }
+        let mut failure = Self { offset, ..Self::of(code) };
+        if [&code::SYNTAX, &code::UNCLOSED].contains(&code) && !phrase.is_empty() {
+            failure.message = format!("this is not valid YAML: {phrase}");
+        }
+        if *code == code::UNCLOSED {
+            failure.begins = context_of(&text);
+        }
+        failure
     }
 
     /// The problem with its place, in the document that could not be read.
-    pub(crate) fn diagnose(&self, excerpt: &Excerpt) -> Diagnostic {
+    pub(crate) fn diagnose(self, excerpt: &Excerpt) -> Diagnostic {
         let mut related = Vec::new();
         let mut found = self.place(excerpt);
-        if let (Cause::DuplicateKey(key), Some(places)) = (&self.cause, excerpt.places()) {
+        if let (Some(key), Some(places)) = (&self.twice, excerpt.places()) {
             let keys = places.keys(&self.pointer, key);
             if let [first, second, ..] = keys.as_slice() {
                 related.push((excerpt.mark_span(*first), "it is given first here".to_owned()));
@@ -417,8 +420,12 @@ impl Failure {
             related.push((excerpt.mark_span(begins), "it begins here".to_owned()));
         }
         let mark = found.map_or_else(|| excerpt.first_character(), |span| excerpt.mark_span(span));
-        let problem = Diagnostic::error(self.cause.code(), self.cause.message(), mark);
-        Diagnostic { related, ..problem.help(self.cause.help()) }
+        let mut problem = Diagnostic::error(self.code, self.message, mark);
+        if self.twice.is_some_and(|key| key == "<<") {
+            let help = "merge several mappings with one `<<` and a list: `<<: [*one, *two]`";
+            problem.help = Some(help.to_owned());
+        }
+        Diagnostic { related, ..problem }
     }
 
     fn place(&self, excerpt: &Excerpt) -> Option<Span> {
@@ -426,10 +433,9 @@ impl Failure {
             return Some(excerpt.point_at(offset));
         }
         let places = excerpt.places()?;
-        match &self.cause {
-            Cause::Syntax(_) | Cause::Tab | Cause::Unclosed(_) | Cause::UnknownAnchor => None,
-            Cause::KeyKind(_) => places.odd_key(&self.pointer),
-            Cause::LossyNumber if self.pointer.is_empty() => places.lossy_number(),
+        match *self.code {
+            code::KEY_KIND => places.odd_key(&self.pointer),
+            code::LOSSY_NUMBER if self.pointer.is_empty() => places.lossy_number(),
             _ => places.value(&self.pointer),
         }
     }
@@ -441,79 +447,4 @@ fn context_of(text: &str) -> Option<(u32, u32)> {
     let (_, place) = context.rsplit_once(" at line ")?;
     let (line, column) = place.split_once(" column ")?;
     Some((line.parse().ok()?, column.parse().ok()?))
-}
-
-impl Cause {
-    fn code(&self) -> &'static Code {
-        match self {
-            Self::TooLarge(_) => &code::FILE_TOO_LARGE,
-            Self::TooManyValues => &code::TOO_MANY_VALUES,
-            Self::TooDeep => &code::TOO_DEEP,
-            Self::DuplicateKey(_) => &code::DUPLICATE_KEY,
-            Self::KeyKind(_) => &code::KEY_KIND,
-            Self::Tag => &code::TAG,
-            Self::LossyNumber => &code::LOSSY_NUMBER,
-            Self::BadMerge => &code::BAD_MERGE,
-            Self::UnknownAnchor => &code::UNKNOWN_ANCHOR,
-            Self::Syntax(_) => &code::SYNTAX,
-            Self::Tab => &code::TAB,
-            Self::Unclosed(_) => &code::UNCLOSED,
-        }
-    }
-
-    pub(crate) fn message(&self) -> String {
-        let message = match self {
-            Self::TooLarge(bytes) => {
-                return format!(
-                    "the document has {bytes} bytes, and {LARGEST_DOCUMENT} (1 MiB) is the most \
-                     that is read"
-                );
-            }
-            Self::DuplicateKey(key) if !is_secret_in_key(key) => {
-                return format!("the key `{key}` is given twice");
-            }
-            Self::KeyKind(kind) => return format!("a key of this mapping is {kind}, not a text"),
-            Self::Syntax(phrase) | Self::Unclosed(phrase) if !phrase.is_empty() => {
-                return format!("this is not valid YAML: {phrase}");
-            }
-            Self::DuplicateKey(_) => "a key is given twice",
-            Self::TooManyValues => {
-                "the document holds too many values once its aliases are expanded"
-            }
-            Self::TooDeep => "the document is nested more than 64 levels deep",
-            Self::Tag => "tags are not supported here",
-            Self::LossyNumber => "this number cannot be kept exactly",
-            Self::BadMerge => "`<<` takes a mapping or a list of mappings",
-            Self::UnknownAnchor => "this alias refers to no anchor of the document",
-            Self::Tab => "a tab is used for indentation, and YAML takes spaces only",
-            Self::Syntax(_) | Self::Unclosed(_) => "this is not valid YAML",
-        };
-        message.to_owned()
-    }
-
-    fn help(&self) -> &'static str {
-        match self {
-            Self::TooLarge(_) => "write large texts into documents of their own",
-            Self::TooManyValues => "write the values out instead of repeating aliases of aliases",
-            Self::TooDeep => "flatten the value; no connection needs more than a few levels",
-            Self::DuplicateKey(key) if key == "<<" => {
-                "merge several mappings with one `<<` and a list: `<<: [*one, *two]`"
-            }
-            Self::DuplicateKey(_) => "remove one of the two",
-            Self::KeyKind(_) => "put the key into quotes",
-            Self::Tag => "remove the tag, or put a text that begins with `!` into quotes",
-            Self::LossyNumber => "put it into quotes if it is a text",
-            Self::BadMerge => "write `<<: *anchor`, where the anchor marks a mapping",
-            Self::UnknownAnchor => {
-                "write `&name` before its first use, or quote a text that begins with `*`"
-            }
-            Self::Syntax(_) => {
-                "check quotes, colons and indentation at this place and on the line above"
-            }
-            Self::Tab => "replace the tab with spaces",
-            Self::Unclosed(_) => {
-                "close it, or put the text into quotes if the character belongs to it"
-            }
-        }
-    }
 }

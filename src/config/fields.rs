@@ -1,25 +1,21 @@
-//! The typed values of one mapping.
+//! The values of one mapping, each in the form in which serde reads its type.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::Duration;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use serde_json::Value as Json;
+use crate::pointer::{child, item};
 
-use crate::pointer::child;
-
-use super::{MaxDeletes, SecretText};
-
-/// The values of one mapping.
+/// The values of one mapping, as their keys want them.
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
-    values: BTreeMap<&'static str, Typed>,
+    pub(super) values: Map<String, Value>,
     /// Where the mapping is.
     pub(super) pointer: String,
 }
 
 /// A text as it is written, and what it stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Text {
     /// Its value. It may come from the environment: never show it.
     pub(super) value: String,
@@ -29,60 +25,7 @@ pub(super) struct Text {
     pub(super) resolved: bool,
 }
 
-/// A value that is as its key wants it.
-#[derive(Clone, Debug)]
-pub(super) enum Typed {
-    /// A text.
-    Text(Text),
-    /// References.
-    Secret(SecretText),
-    /// A duration.
-    Duration(Duration),
-    /// A number or a size in bytes.
-    Number(u64),
-    /// `true` or `false`.
-    Boolean(bool),
-    /// A share or a count.
-    MaxDeletes(MaxDeletes),
-    /// One of the words of its key.
-    Word(&'static str),
-    /// Some of the words of its key.
-    Words(Vec<&'static str>),
-    /// Texts.
-    Texts(Vec<(Text, String)>),
-    /// Plain values by name.
-    Vars(BTreeMap<String, Json>),
-    /// An address to listen on; `None`: nowhere.
-    Listen(Option<SocketAddr>),
-    /// A mapping.
-    Fields(Fields),
-    /// A list of mappings.
-    List(Vec<Fields>),
-}
-
-/// Looks at the value of a key as one of the kinds; `None`: it is absent, or could not be read.
-macro_rules! kinds {
-    ($($name:ident: $variant:ident($type:ty);)+) => {$(
-        pub(super) fn $name(&self, key: &str) -> Option<&$type> {
-            match self.values.get(key) {
-                Some(Typed::$variant(value)) => Some(value),
-                _ => None,
-            }
-        }
-    )+};
-}
-
 impl Fields {
-    /// Begins with none.
-    pub(super) fn new(pointer: &str) -> Self {
-        Self { values: BTreeMap::new(), pointer: pointer.to_owned() }
-    }
-
-    /// Adds a value.
-    pub(super) fn put(&mut self, key: &'static str, value: Typed) {
-        self.values.insert(key, value);
-    }
-
     /// Where the value of a key is; of an absent one, where the mapping is.
     pub(super) fn place_of(&self, key: &str) -> String {
         if self.has(key) { child(&self.pointer, key) } else { self.pointer.clone() }
@@ -93,34 +36,26 @@ impl Fields {
         self.values.contains_key(key)
     }
 
-    kinds! {
-        text: Text(Text);
-        secret: Secret(SecretText);
-        max_deletes: MaxDeletes(MaxDeletes);
-        word: Word(&'static str);
-        words: Words(Vec<&'static str>);
-        texts: Texts(Vec<(Text, String)>);
-        vars: Vars(BTreeMap<String, Json>);
-        listen: Listen(Option<SocketAddr>);
-        fields: Fields(Self);
-        list: List(Vec<Self>);
-        durations: Duration(Duration);
-        numbers: Number(u64);
-        booleans: Boolean(bool);
+    /// The value of a key; `None`: it is absent, or could not be read.
+    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        T::deserialize(self.values.get(key)?).ok()
     }
 
-    /// The duration of a key that has a default.
-    pub(super) fn duration(&self, key: &str) -> Duration {
-        self.durations(key).copied().unwrap_or_default()
+    /// The text of a key.
+    pub(super) fn text(&self, key: &str) -> Option<Text> {
+        self.get(key)
     }
 
-    /// The number or size of a key that has a default.
-    pub(super) fn number(&self, key: &str) -> u64 {
-        self.numbers(key).copied().unwrap_or_default()
+    /// The mapping of a key.
+    pub(super) fn section(&self, key: &str) -> Option<Self> {
+        Some(Self { values: self.get(key)?, pointer: child(&self.pointer, key) })
     }
 
-    /// The boolean of a key that has a default.
-    pub(super) fn boolean(&self, key: &str) -> bool {
-        self.booleans(key).copied().unwrap_or_default()
+    /// The list of mappings of a key.
+    pub(super) fn list(&self, key: &str) -> Option<Vec<Self>> {
+        let list: Vec<Map<String, Value>> = self.get(key)?;
+        let pointer = child(&self.pointer, key);
+        let fields = |(index, values)| Self { values, pointer: item(&pointer, index) };
+        Some(list.into_iter().enumerate().map(fields).collect())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strum::VariantNames as _;
 
-use super::{NotifyEvent, NotifyKind};
+use super::{Adopt, NotifyEvent, NotifyKind, OnDrift, OnInvalid};
 
 /// The keys of one mapping of the config.
 #[derive(Debug)]
@@ -220,11 +220,11 @@ static TARGET: Section = Section {
         key("vars", KeyKind::Vars, "Plain values for ${var:NAME}; they are shown like any other."),
         key("prune", KeyKind::Boolean, "Whether owned connections that git no longer declares are deleted.").or("true"),
         key("max_deletes", KeyKind::MaxDeletes, "How many deletes a run may make: a share of the inventory (never less than 3) or an exact count.").or("\"30%\""),
-        key("adopt", KeyKind::Word(&["always", "equal", "never"]), "Which live connections are adopted when git declares them; default: always, with `drift: report` equal."),
-        key("drift", KeyKind::Word(&["correct", "report"]), "Whether drift is written back, or shown and kept.").or("\"correct\""),
+        key("adopt", KeyKind::Word(Adopt::VARIANTS), "Which live connections are adopted when git declares them; default: always, with `drift: report` equal."),
+        key("drift", KeyKind::Word(OnDrift::VARIANTS), "Whether drift is written back, or shown and kept.").or("\"correct\""),
         key("resync", KeyKind::Duration(SECOND), "How often live is compared when git is quiet.").or("\"5m\""),
         key("concurrency", KeyKind::Integer(1, 256), "How many calls may be under way at once. All targets at one host together make no more than the largest of theirs.").or("8"),
-        key("on_invalid", KeyKind::Word(&["refuse", "isolate"]), "Whether a commit with an invalid document is refused whole, or applied without it and without deletes.").or("\"refuse\""),
+        key("on_invalid", KeyKind::Word(OnInvalid::VARIANTS), "Whether a commit with an invalid document is refused whole, or applied without it and without deletes.").or("\"refuse\""),
         key("verify_secrets", KeyKind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
         key("profile", KeyKind::Text, "A profile of the server that `probe --out` wrote: a plan takes its defaults and the fields that it masks. Relative to this file."),
         key("timeout", KeyKind::Duration(Duration::from_millis(100)), "The deadline of one call.").or("\"30s\""),

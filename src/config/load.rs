@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::host::{self, is_this_machine};
 use crate::links::Links;
 use crate::source::{Verify, problem_with_url};
-use crate::yaml::{self, Cause};
+use crate::yaml;
 
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -66,7 +66,8 @@ impl Config {
         if let Some(second) = documents.next() {
             let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };
             let message = "a config is one document, and a second one begins here".to_owned();
-            return Err(vec![Diagnostic::error(&code::CONFIG_SYNTAX, message, mark)]);
+            let problem = Diagnostic::error(&code::CONFIG_SYNTAX, message, mark);
+            return Err(vec![Diagnostic { help: None, ..problem }]);
         }
         match yaml::parse(text.slice(document.range.clone())) {
             Ok(root) => {
@@ -75,9 +76,10 @@ impl Config {
             Err(failure) => {
                 let excerpt = Excerpt::broken(&text, &document, is_key);
                 let mut problem = failure.diagnose(&excerpt);
-                problem.code = match failure.cause {
-                    Cause::DuplicateKey(_) => code::CONFIG_DUPLICATE_KEY.id,
-                    _ => code::CONFIG_SYNTAX.id,
+                problem.code = if problem.code == code::DUPLICATE_KEY.id {
+                    code::CONFIG_DUPLICATE_KEY.id
+                } else {
+                    code::CONFIG_SYNTAX.id
                 };
                 for mark in
                     problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
@@ -118,38 +120,37 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
         reader
             .section(section, &ConfigNode { value: &Value::Null, pointer: fields.pointer.clone() })
     };
-    let from = fields.fields("source").cloned().unwrap_or_else(|| absent(reader, &SOURCE));
-    let served = fields.fields("server").cloned().unwrap_or_else(|| absent(reader, &SERVER));
+    let from = fields.section("source").unwrap_or_else(|| absent(reader, &SOURCE));
+    let served = fields.section("server").unwrap_or_else(|| absent(reader, &SERVER));
     let source = source(reader, &from, folder);
     let targets = fields.list("targets");
-    if targets.is_some_and(Vec::is_empty) {
+    if targets.as_ref().is_some_and(Vec::is_empty) {
         let problem = error(&code::CONFIG_BAD_VALUE, "`targets` is empty: there is nothing to do");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
-    let entries = targets.map_or(&[][..], Vec::as_slice);
-    let names: Vec<&str> = entries.iter().filter_map(|t| Some(&*t.text("name")?.value)).collect();
-    let mut targets = target::build_all(reader, entries, folder);
-    let list = fields.list("rules").map_or(&[][..], Vec::as_slice);
-    rules::add_all(reader, list, &names, &mut targets);
-    target::add_after(reader, entries, &names, &mut targets);
+    let entries = targets.unwrap_or_default();
+    let names: Vec<String> = entries.iter().filter_map(|t| Some(t.text("name")?.value)).collect();
+    let mut targets = target::build_all(reader, &entries, folder);
+    rules::add_all(reader, &fields.list("rules").unwrap_or_default(), &names, &mut targets);
+    target::add_after(reader, &entries, &names, &mut targets);
     let kubernetes = kubernetes(reader, fields, &targets, folder);
     Config {
         file: None,
         source,
-        target_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        target_names: names.into_iter().collect(),
         targets,
         server: ServerConfig {
-            listen: served.listen("listen").copied().flatten(),
-            token: served.secret("token").cloned(),
-            webhook_secret: served.secret("webhook_secret").cloned(),
+            listen: served.get("listen"),
+            token: served.get("token"),
+            webhook_secret: served.get("webhook_secret"),
         },
-        notify: notify::build(reader, fields.list("notify").map_or(&[], Vec::as_slice)),
+        notify: notify::build(reader, &fields.list("notify").unwrap_or_default()),
         kubernetes,
         state_dir: match fields.text("state_dir") {
             Some(text) => folder.join(&text.value),
             None => default_state_dir(reader.environment),
         },
-        fingerprint_key: fields.secret("fingerprint_key").cloned(),
+        fingerprint_key: fields.get("fingerprint_key"),
         resolved: Vec::new(),
         warnings: Vec::new(),
     }
@@ -163,7 +164,8 @@ fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> SourceConf
                 _ if !text.resolved => None,
                 Some(problem) => {
                     let message = format!("the repository's `url` cannot be used: {problem}");
-                    Some(error(&code::CONFIG_BAD_URL, message))
+                    let help = "write what `git fetch` takes, without a password";
+                    Some(error(&code::CONFIG_BAD_URL, message).help(help))
                 }
                 None if host::is_exposed(&text.value) => {
                     let message =
@@ -175,30 +177,30 @@ fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> SourceConf
             if let Some(problem) = problem {
                 reader.problems.add(&fields.place_of("url"), problem);
             }
-            (Location::Url(text.value.clone()), text.written.clone())
+            (Location::Url(text.value), text.written)
         }
-        (None, Some(text)) => (Location::Path(folder.join(&text.value)), text.written.clone()),
+        (None, Some(text)) => (Location::Path(folder.join(&text.value)), text.written),
         (None, None) => (Location::Path(folder.to_path_buf()), folder.display().to_string()),
     };
     SourceConfig {
         location,
         as_written,
-        branch: fields.text("branch").map(|text| text.value.clone()),
-        poll: fields.duration("poll"),
-        verify: fields.fields("verify").and_then(|verify| verification(verify, folder)),
-        links: fields.fields("links").and_then(|links| pages(reader, links)),
+        branch: fields.text("branch").map(|text| text.value),
+        poll: fields.get("poll").unwrap_or_default(),
+        verify: fields.section("verify").and_then(|verify| verification(&verify, folder)),
+        links: fields.section("links").and_then(|links| pages(reader, &links)),
     }
 }
 
 /// The addresses of pages; one that a browser would not open as a page is a problem.
 fn pages(reader: &mut Reader<'_>, fields: &Fields) -> Option<Links> {
     let mut page = |key| {
-        let address = &fields.text(key)?.value;
+        let address = fields.text(key)?.value;
         if !["https://", "http://"].iter().any(|scheme| address.starts_with(scheme)) {
             let problem = error(&code::CONFIG_BAD_URL, "a link begins with `https://`");
             reader.problems.add(&fields.place_of(key), problem);
         }
-        Some(address.clone())
+        Some(address)
     };
     Some(Links { commit: page("commit")?, file: page("file")? })
 }
@@ -243,8 +245,8 @@ fn kubernetes(
     targets: &[Target],
     folder: &Path,
 ) -> Option<Kubernetes> {
-    let fields = root.fields("kubernetes")?;
-    let lease = fields.duration("lease");
+    let fields = root.section("kubernetes")?;
+    let lease = fields.get("lease").unwrap_or_default();
     if let Some(target) =
         targets.iter().find(|target| lease < target.manager.timeout * CALLS_PER_LEASE)
     {
@@ -269,8 +271,8 @@ fn kubernetes(
     }
     Some(Kubernetes {
         lease,
-        state_in_secret: fields.word("state") == Some(&"secret"),
-        namespace: fields.text("namespace").map(|text| text.value.clone()),
+        state_in_secret: fields.get::<String>("state").is_some_and(|state| state == "secret"),
+        namespace: fields.text("namespace").map(|text| text.value),
         service_account: folder.join(&fields.text("service_account")?.value),
         api,
     })

@@ -1,8 +1,7 @@
 //! The section `notify`: the receivers that the daemon tells, and of which events.
 
-use std::str::FromStr as _;
-
-use strum::{EnumString, IntoStaticStr, VariantNames};
+use serde::Deserialize;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::fields::Fields;
 use super::problems::error;
@@ -13,7 +12,8 @@ use crate::host;
 use crate::reference::holds_env;
 
 /// Who is told, and in which form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, IntoStaticStr, strum::VariantNames)]
+#[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase", const_into_str)]
 pub enum NotifyKind {
     /// A channel, by an incoming webhook as Slack and Mattermost have it.
@@ -36,7 +36,10 @@ impl NotifyKind {
 }
 
 /// An event of a target, or of the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Deserialize, IntoStaticStr, VariantArray, strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum NotifyEvent {
     /// A commit was applied whole.
@@ -59,23 +62,22 @@ pub(super) fn build(reader: &mut Reader<'_>, list: &[Fields]) -> Vec<Notify> {
 }
 
 fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
-    let url = fields.secret("url")?.clone();
-    let kind = fields.word("kind").and_then(|word| NotifyKind::from_str(word).ok());
+    let url: SecretText = fields.get("url")?;
+    let kind: Option<NotifyKind> = fields.get("kind");
     if !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference() {
         reader.problems.conceal(&fields.place_of("url"));
     }
     let kind = kind?;
-    let secret = fields.secret("secret").cloned();
+    let secret = fields.get("secret");
     check_url(reader, fields, kind, &url);
-    if kind.is_git_host() && secret.is_none() {
+    if kind.is_git_host() && !fields.has("secret") {
         let message = format!("a commit status on {} has no `secret`", kind.into_str());
         let problem = error(&code::CONFIG_MISSING_KEY, message)
             .help("write `secret: ${env:NAME}` for a token of the git host");
         reader.problems.add(&fields.pointer, problem);
     }
-    let words = fields.words("events").filter(|words| !words.is_empty());
-    let words = words.map_or(NotifyEvent::VARIANTS, Vec::as_slice);
-    let events = words.iter().filter_map(|word| NotifyEvent::from_str(word).ok()).collect();
+    let events: Vec<NotifyEvent> = fields.get("events").unwrap_or_default();
+    let events = if events.is_empty() { NotifyEvent::VARIANTS.to_vec() } else { events };
     Some(Notify { kind, url, secret, events })
 }
 

@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use super::Target;
 use crate::diagnostic::code::Code;
-use crate::diagnostic::{At, Diagnostic, Excerpt, Finding, Mark, Part, Severity};
+use crate::diagnostic::{At, Diagnostic, Excerpt, Finding, Mark, Part};
 use crate::secret::{SENSITIVE, without_queries, without_user_info};
 
 /// The problems of one config so far.
@@ -90,7 +90,7 @@ impl Problems {
                 related.map(|(_, pointer, text)| (mark(pointer, &Part::Key), text.clone()));
             let (mark, related) = (mark(&finding.pointer, &finding.part), related.collect());
             let target = target_at(targets, &finding);
-            Diagnostic { target, ..finding.into_diagnostic(mark, related) }
+            Diagnostic { mark, related, target, ..finding.problem }
         };
         let mut found: Vec<Diagnostic> = self.found.into_iter().map(place).collect();
         found.sort_by_key(|problem| (problem.mark.line, problem.mark.column));
@@ -100,7 +100,7 @@ impl Problems {
 
 /// The target that a warning is about, where the config has several.
 fn target_at(targets: &[Target], warning: &Finding) -> Option<String> {
-    if warning.severity == Severity::Error || targets.len() < 2 {
+    if warning.is_error() || targets.len() < 2 {
         return None;
     }
     let index = warning.pointer.strip_prefix("/targets/")?.split('/').next()?;

@@ -5,10 +5,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::catalog::{did_you_mean, nearest_of};
-use crate::config::fields::{Fields, Text, Typed};
+use crate::config::fields::{Fields, Text};
 use crate::config::keys::{Key, KeyKind, OneOf, Section};
 use crate::config::problems::{Problems, error, related, warning};
 use crate::config::{
@@ -19,6 +20,8 @@ use crate::environment::Environment;
 use crate::pointer::{child, item};
 use crate::reference::{self, ReferenceError, Segment};
 use crate::secret::Sensitive;
+
+const A_BOOLEAN: &str = "write `true` or `false`";
 
 /// A value of the config and where it is.
 #[derive(Clone, Debug)]
@@ -59,7 +62,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Reads a mapping, and notes its problems; absent keys get their defaults.
     pub(super) fn section(&mut self, section: &'static Section, node: &ConfigNode<'_>) -> Fields {
-        let mut fields = Fields::new(&node.pointer);
+        let mut fields = Fields { values: Map::new(), pointer: node.pointer.clone() };
         if matches!(node.value, Value::Object(_) | Value::Null) {
             self.entries(section, node, &mut fields);
         } else {
@@ -73,9 +76,7 @@ impl Reader<'_> {
             let pointer = node.pointer.clone();
             let value =
                 default.and_then(|value| self.value(key, &ConfigNode { value: &value, pointer }));
-            if let Some(value) = value {
-                fields.put(key.name, value);
-            }
+            fields.values.extend(value.map(|value| (key.name.to_owned(), value)));
         }
         fields
     }
@@ -93,7 +94,7 @@ impl Reader<'_> {
                     .help("write a value, or leave the key out");
                 self.problems.add(&value.pointer, problem);
             } else if let Some(value) = self.value(key, value) {
-                fields.put(key.name, value);
+                fields.values.insert(key.name.to_owned(), value);
             }
         }
         self.complete(section, &entries, &node.pointer);
@@ -150,82 +151,76 @@ impl Reader<'_> {
                     let problem = present.rev().fold(problem, |problem, (_, earlier)| {
                         related(problem, &earlier.pointer, "the other is here")
                     });
-                    self.problems.add(&last.pointer, problem.help("keep one of them"));
+                    self.problems.add(&last.pointer, problem);
                 }
             }
         }
     }
 
-    fn value(&mut self, key: &'static Key, node: &ConfigNode<'_>) -> Option<Typed> {
+    fn value(&mut self, key: &'static Key, node: &ConfigNode<'_>) -> Option<Value> {
         let name = key.name;
-        match &key.kind {
-            KeyKind::Text => self.text(name, node).map(Typed::Text),
-            KeyKind::Plain => self.plain(name, node).map(Typed::Text),
-            KeyKind::Kept => self.kept(name, node).map(Typed::Secret),
-            KeyKind::Secret(example) => self.secret(name, example, node).map(Typed::Secret),
+        Some(match &key.kind {
+            KeyKind::Text => json!(self.text(name, node)?),
+            KeyKind::Plain => json!(self.plain(name, node)?),
+            KeyKind::Kept => json!(self.kept(name, node)?),
+            KeyKind::Secret(example) => json!(self.secret(name, example, node)?),
             KeyKind::Duration(least) => self.parsed(name, node, |text| {
                 let duration = parse_duration(text)?;
                 if duration < *least {
                     return Err(format!("the least is {least:?}"));
                 }
-                Ok(Typed::Duration(duration))
-            }),
+                Ok(duration)
+            })?,
             KeyKind::Size(least) => self.parsed(name, node, |text| {
                 let size = parse_size(text)?;
                 if size < *least {
                     return Err(format!("the least is {least} bytes"));
                 }
-                Ok(Typed::Number(size))
-            }),
-            KeyKind::Boolean => self.parsed(name, node, |text| match text {
-                "true" => Ok(Typed::Boolean(true)),
-                "false" => Ok(Typed::Boolean(false)),
-                _ => Err("write `true` or `false`".to_owned()),
-            }),
+                Ok(size)
+            })?,
+            KeyKind::Boolean => {
+                self.parsed(name, node, |text| text.parse::<bool>().map_err(|_| A_BOOLEAN))?
+            }
             KeyKind::Integer(min, max) => self.parsed(name, node, |text| {
                 let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-                let number = text.parse().ok().filter(|n| digits && (min..=max).contains(&n));
-                number.map(Typed::Number).ok_or(format!("write a whole number from {min} to {max}"))
-            }),
-            KeyKind::MaxDeletes => {
-                self.parsed(name, node, |text| Ok(Typed::MaxDeletes(parse_max_deletes(text)?)))
-            }
+                let number = text.parse::<u64>().ok();
+                let number = number.filter(|n| digits && (min..=max).contains(&n));
+                number.ok_or(format!("write a whole number from {min} to {max}"))
+            })?,
+            KeyKind::MaxDeletes => self.parsed(name, node, parse_max_deletes)?,
             KeyKind::Word(words) => {
                 let text = self.text(name, node)?;
-                self.word(name, words, &text, &node.pointer).map(Typed::Word)
+                json!(self.word(name, words, &text, &node.pointer)?)
             }
             KeyKind::Words(words) => {
                 let texts = self.texts(name, node)?;
-                let words =
-                    texts.iter().filter_map(|(text, place)| self.word(name, words, text, place));
-                Some(Typed::Words(words.collect()))
+                let words = texts.iter().map(|(text, place)| self.word(name, words, text, place));
+                words.flatten().collect()
             }
-            KeyKind::Texts => self.texts(name, node).map(Typed::Texts),
-            KeyKind::Vars => self.vars(name, node).map(Typed::Vars),
-            KeyKind::Listen => {
-                self.parsed(name, node, |text| parse_listen(text).map(Typed::Listen))
-            }
-            KeyKind::Section(section) => Some(Typed::Fields(self.section(section, node))),
+            KeyKind::Texts => json!(self.texts(name, node)?),
+            KeyKind::Vars => json!(self.vars(name, node)?),
+            KeyKind::Listen => self.parsed(name, node, parse_listen)?,
+            KeyKind::Section(section) => self.section(section, node).values.into(),
             KeyKind::Sections(section) => {
                 let items = self.list(name, node)?;
-                Some(Typed::List(items.iter().map(|item| self.section(section, item)).collect()))
+                items.iter().map(|item| self.section(section, item).values).collect()
             }
-        }
+        })
     }
 
     /// Reads a scalar by a function that says how to write it instead.
-    fn parsed(
+    fn parsed<T: Serialize, E: Into<String>>(
         &mut self,
         name: &str,
         node: &ConfigNode<'_>,
-        parse: impl FnOnce(&str) -> Result<Typed, String>,
-    ) -> Option<Typed> {
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Value> {
         let text = self.text(name, node)?;
         if !text.resolved {
             return None;
         }
         match parse(text.value.trim()) {
-            Ok(value) => Some(value),
+            Ok(value) => Some(json!(value)),
             Err(help) => {
                 let message = format!("the value of `{name}` cannot be used");
                 self.problems
@@ -335,9 +330,6 @@ fn either(groups: &[&[&str]]) -> String {
 fn together(group: &[&str]) -> String {
     group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
 }
-
-/// Advice on references.
-const HOW_TO_REFER: &str = "write `${env:NAME}`; `$${` stands for a literal `${`";
 
 /// Single values of a config: texts with references, secrets, vars.
 impl Reader<'_> {
@@ -480,8 +472,7 @@ impl Reader<'_> {
                     }
                     other => format!("`{name}`: {other}"),
                 };
-                let problem = error(&code::CONFIG_BAD_REFERENCE, message).help(HOW_TO_REFER);
-                self.problems.add(pointer, problem);
+                self.problems.add(pointer, error(&code::CONFIG_BAD_REFERENCE, message));
                 None
             }
         }
@@ -489,7 +480,6 @@ impl Reader<'_> {
 
     fn foreign(&mut self, name: &str, pointer: &str) {
         let message = format!("`{name}` holds a reference that has no meaning in a config");
-        let problem = error(&code::CONFIG_BAD_REFERENCE, message).help(HOW_TO_REFER);
-        self.problems.add(pointer, problem);
+        self.problems.add(pointer, error(&code::CONFIG_BAD_REFERENCE, message));
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use strum::VariantArray as _;
 
-use crate::diagnostic::{Part, code};
-use crate::rules::{Effect, Expression, Problem, Rule};
+use crate::diagnostic::code;
+use crate::rules::{Effect, Expression, Rule};
 
 use super::Target;
-use super::fields::Fields;
+use super::fields::{Fields, Text};
 use super::problems::error;
 use super::read::Reader;
 use super::target::is_target;
@@ -18,7 +18,7 @@ use super::target::is_target;
 pub(super) fn add_all(
     reader: &mut Reader<'_>,
     list: &[Fields],
-    names: &[&str],
+    names: &[String],
     targets: &mut [Target],
 ) {
     let mut built = Vec::new();
@@ -40,21 +40,21 @@ pub(super) fn add_all(
 }
 
 /// The targets that a rule names; `None`: it is for all.
-fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Vec<String>> {
-    let texts = fields.texts("targets")?;
+fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[String]) -> Option<Vec<String>> {
+    let texts: Vec<(Text, String)> = fields.get("targets")?;
     if texts.is_empty() {
         let problem =
             error(&code::CONFIG_BAD_VALUE, "`targets` is empty: the rule would apply to no target");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
-    for (text, place) in texts {
+    for (text, place) in &texts {
         is_target(reader, names, text, place);
     }
-    Some(texts.iter().map(|(text, _)| text.value.clone()).collect())
+    Some(texts.into_iter().map(|(text, _)| text.value).collect())
 }
 
 fn build(reader: &mut Reader<'_>, fields: &Fields, targets: &[&Json]) -> Option<Rule> {
-    let name = fields.text("name").map(|text| text.value.clone());
+    let name = fields.text("name").map(|text| text.value);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.as_ref().is_some_and(|name| !name.chars().all(allowed) || name.len() > 100) {
         let message = "a rule's name has at most 100 letters, digits, `-`, `_` and `.`";
@@ -63,18 +63,10 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, targets: &[&Json]) -> Option<
     }
     let when = fields.text("when").and_then(|text| {
         let compiled = Expression::compile(&text.value, targets);
-        compiled.map_err(|problem| tell(reader, fields, problem)).ok()
+        compiled.map_err(|wrong| reader.problems.add(&fields.place_of("when"), *wrong)).ok()
     });
     let (effect, text) = Effect::VARIANTS
         .iter()
-        .find_map(|effect| Some((*effect, fields.text(effect.into_str())?.value.clone())))?;
+        .find_map(|effect| Some((*effect, fields.text(effect.into_str())?.value)))?;
     Some(Rule { name: name?, effect, text, when: when? })
-}
-
-fn tell(reader: &mut Reader<'_>, fields: &Fields, wrong: Problem) {
-    let message = format!("the expression cannot be used: {}", wrong.message);
-    let mut problem = error(&code::CONFIG_BAD_RULE, message);
-    problem.help = wrong.help;
-    problem.part = wrong.part.map_or(Part::Value, Part::Text);
-    reader.problems.add(&fields.place_of("when"), problem);
 }

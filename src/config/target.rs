@@ -7,9 +7,7 @@ use crate::catalog::did_you_mean;
 use crate::config::fields::{Fields, Text};
 use crate::config::problems::{error, warning};
 use crate::config::read::Reader;
-use crate::config::{
-    Adopt, After, Credentials, Manager, MaxDeletes, OnDrift, OnInvalid, Policy, Target,
-};
+use crate::config::{Adopt, After, Credentials, Manager, OnDrift, Policy, Target};
 use crate::diagnostic::{code, quoted};
 use crate::digest::sha256;
 use crate::host;
@@ -27,36 +25,35 @@ pub(super) fn build_all(reader: &mut Reader<'_>, list: &[Fields], folder: &Path)
 
 fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Target> {
     let paths = paths(reader, fields);
-    let url = fields.text("url").map(|text| (manager_url(reader, fields, text), text));
+    let url = fields.text("url").map(|text| (manager_url(reader, fields, &text), text.written));
     let name = fields.text("name");
-    if let Some(problem) =
-        name.filter(|text| text.resolved).and_then(|text| problem_with(&text.value))
-    {
+    let resolved = name.as_ref().filter(|text| text.resolved);
+    if let Some(problem) = resolved.and_then(|text| problem_with(&text.value)) {
         let message = format!("the target's name {problem}");
         reader.problems.add(&fields.place_of("name"), error(&code::CONFIG_BAD_NAME, message));
     }
     let (url, written_url) = url?;
-    let project = fields.text("project")?;
-    let vars = fields.vars("vars").cloned().unwrap_or_default();
+    let (name, project) = (name?, fields.text("project")?);
+    let vars = fields.get("vars").unwrap_or_default();
     Some(Target {
-        name: name?.value.clone(),
         manager: Manager {
             url,
-            url_as_written: written_url.written.trim_end_matches('/').to_owned(),
+            url_as_written: written_url.trim_end_matches('/').to_owned(),
             credentials: credentials(fields)?,
             ca_file: fields.text("ca_file").map(|text| folder.join(&text.value)),
-            concurrency: usize::try_from(fields.number("concurrency")).unwrap_or(1),
-            timeout: fields.duration("timeout"),
-            max_response: fields.number("max_response"),
+            concurrency: fields.get("concurrency")?,
+            timeout: fields.get("timeout")?,
+            max_response: fields.get("max_response")?,
         },
-        project: project.value.clone(),
-        project_as_written: project.written.clone(),
+        rules: UserRules::of_target(&name.written, &project.written, &vars),
+        name: name.value,
+        project: project.value,
+        project_as_written: project.written,
         paths,
-        rules: UserRules::of_target(&name?.written, &project.written, &vars),
         vars,
-        policy: policy(fields),
-        resync: fields.duration("resync"),
-        verify_secrets: fields.duration("verify_secrets"),
+        policy: policy(fields)?,
+        resync: fields.get("resync")?,
+        verify_secrets: fields.get("verify_secrets")?,
         after: None,
         profile: profile(reader, fields, folder),
     })
@@ -77,35 +74,23 @@ fn profile(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Ar
     }
 }
 
-fn policy(fields: &Fields) -> Policy {
-    let drift = match fields.word("drift").copied() {
-        Some("report") => OnDrift::Report,
-        _ => OnDrift::Correct,
-    };
-    Policy {
-        prune: fields.boolean("prune"),
-        max_deletes: fields.max_deletes("max_deletes").copied().unwrap_or(MaxDeletes::Count(0)),
-        adopt: match fields.word("adopt").copied() {
-            Some("always") => Adopt::Always,
-            Some("equal") => Adopt::Equal,
-            Some("never") => Adopt::Never,
-            _ if drift == OnDrift::Report => Adopt::Equal,
-            _ => Adopt::Always,
-        },
+fn policy(fields: &Fields) -> Option<Policy> {
+    let drift = fields.get("drift")?;
+    let by_default = if drift == OnDrift::Report { Adopt::Equal } else { Adopt::Always };
+    Some(Policy {
+        prune: fields.get("prune")?,
+        max_deletes: fields.get("max_deletes")?,
+        adopt: fields.get("adopt").unwrap_or(by_default),
         drift,
-        on_invalid: match fields.word("on_invalid").copied() {
-            Some("isolate") => OnInvalid::Isolate,
-            _ => OnInvalid::Refuse,
-        },
-    }
+        on_invalid: fields.get("on_invalid")?,
+    })
 }
 
 fn credentials(fields: &Fields) -> Option<Credentials> {
-    if let Some(token) = fields.secret("token").cloned() {
+    if let Some(token) = fields.get("token") {
         return Some(Credentials::Token(token));
     }
-    let username = fields.secret("username")?.clone();
-    let password = fields.secret("password")?.clone();
+    let (username, password) = (fields.get("username")?, fields.get("password")?);
     Some(Credentials::ClientCredentials { username, password })
 }
 
@@ -119,10 +104,7 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
             if manager.exposed {
                 let message = "the credentials and secrets of this target cross the network \
                                unencrypted";
-                let problem = warning(&code::CONFIG_PLAIN_HTTP, message).help(
-                    "use https, with `ca_file` where the certificate is of a private authority",
-                );
-                reader.problems.add(&place, problem);
+                reader.problems.add(&place, warning(&code::CONFIG_PLAIN_HTTP, message));
             }
             manager.url
         }
@@ -136,7 +118,7 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
 
 fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
-    let texts = fields.texts("paths").map(Vec::as_slice).unwrap_or_default();
+    let texts: Vec<(Text, String)> = fields.get("paths").unwrap_or_default();
     if texts.is_empty() {
         let problem = error(&code::CONFIG_BAD_VALUE, "`paths` is empty: no document would be read");
         reader.problems.add(&fields.place_of("paths"), problem);
@@ -146,15 +128,13 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
             Ok(path) => path,
             Err(problem) => {
                 let message = format!("an entry of `paths` {problem}");
-                let problem = error(&code::CONFIG_OUTSIDE, message)
-                    .help("write it relative to the root of the repository, as `connections`");
-                reader.problems.add(place, problem);
+                reader.problems.add(&place, error(&code::CONFIG_OUTSIDE, message));
                 continue;
             }
         };
         if paths.contains(&path) {
             let problem = error(&code::CONFIG_CONTRADICTION, "`paths` names a folder twice");
-            reader.problems.add(place, problem);
+            reader.problems.add(&place, problem);
         } else {
             paths.push(path);
         }
@@ -203,16 +183,13 @@ fn check_shared(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
     let names = built.iter().map(|(target, at)| (target.name.clone(), at.place_of("name")));
     reader.problems.refuse_twice(names, &|| {
         error(&code::CONFIG_DUPLICATE_TARGET, "two targets have this name")
-            .help("give each target a name of its own")
     });
     let projects = built.iter().map(|(target, at)| {
         let url = host::to_compare(&target.manager.url);
         ((url, target.project.clone()), at.place_of("project"))
     });
     reader.problems.refuse_twice(projects, &|| {
-        let message = "two targets have this URL and project, and would undo each other's changes";
-        error(&code::CONFIG_SAME_PROJECT, message)
-            .help("merge them into one target with the `paths` of both")
+        error(&code::CONFIG_SAME_PROJECT, "two targets have this URL and project")
     });
 }
 
@@ -234,18 +211,19 @@ pub(crate) fn config_digest(target: &Target) -> String {
 pub(super) fn add_after(
     reader: &mut Reader<'_>,
     list: &[Fields],
-    names: &[&str],
+    names: &[String],
     targets: &mut [Target],
 ) {
     for fields in list {
-        let Some(after) = fields.fields("after") else { continue };
+        let Some(after) = fields.section("after") else { continue };
         let (Some(name), Some(first)) = (fields.text("name"), after.text("target")) else {
             continue;
         };
-        if !is_target(reader, names, first, &after.place_of("target")) {
+        if !is_target(reader, names, &first, &after.place_of("target")) {
             continue;
         }
-        let after = After { target: first.value.clone(), soak: after.duration("soak") };
+        let soak = after.get("soak").unwrap_or_default();
+        let after = After { target: first.value, soak };
         let target = targets.iter_mut().find(|target| target.name == name.value);
         target.into_iter().for_each(|target| target.after = Some(after.clone()));
     }
@@ -253,13 +231,18 @@ pub(super) fn add_after(
 }
 
 /// Whether a target of that name exists; one that does not is a problem.
-pub(super) fn is_target(reader: &mut Reader<'_>, names: &[&str], text: &Text, place: &str) -> bool {
-    if !text.resolved || names.contains(&text.value.as_str()) {
+pub(super) fn is_target(
+    reader: &mut Reader<'_>,
+    names: &[String],
+    text: &Text,
+    place: &str,
+) -> bool {
+    if !text.resolved || names.contains(&text.value) {
         return text.resolved;
     }
     let message = format!("no target is called {}", quoted(&text.written));
     let targets = format!("the targets are {}", names.join(", "));
-    let help = did_you_mean(names.iter().copied(), &text.value, targets);
+    let help = did_you_mean(names.iter().map(String::as_str), &text.value, targets);
     reader.problems.add(place, error(&code::CONFIG_BAD_VALUE, message).help(help));
     false
 }
@@ -275,7 +258,7 @@ fn check_cycles(reader: &mut Reader<'_>, list: &[Fields], targets: &[Target]) {
         let chain: Vec<&str> = chain.take(targets.len()).map(|t| t.name.as_str()).collect();
         let Some(end) = chain.iter().position(|name| *name == target.name) else { continue };
         let fields = list.iter().find(|f| f.text("name").is_some_and(|t| t.value == target.name));
-        let place = fields.and_then(|f| f.fields("after")).map(|after| after.place_of("target"));
+        let place = fields.and_then(|f| f.section("after")).map(|after| after.place_of("target"));
         let others = chain[..end].iter().map(|name| quoted(name)).collect::<Vec<_>>();
         let through = match others.as_slice() {
             [] => String::new(),

@@ -213,7 +213,7 @@ notify:
 "), @r#"
 1:1+5 AG602 the config has no key `sourc` [did you mean `source`?]
     sourc:
-5:10+15 AG610 the target's `url` cannot be used: its scheme is neither https nor http
+5:10+15 AG610 the target's `url` cannot be used: its scheme is neither https nor http [write an http or https URL without user info, query or fragment]
         url: ftp://a.example
 7:12+3 AG607 `token` is a secret and holds something else than `${env:NAME}` [put the value into the environment and write `token: ${env:APINIZER_TOKEN}`]
         token: ...
@@ -221,7 +221,7 @@ notify:
         paths: [/abs, ../up, connections, connections]
 8:19+5 AG614 an entry of `paths` leads out of the repository with `..` [write it relative to the root of the repository, as `connections`]
         paths: [/abs, ../up, connections, connections]
-8:39+11 AG615 `paths` names a folder twice
+8:39+11 AG615 `paths` names a folder twice [keep one of them]
         paths: [/abs, ../up, connections, connections]
 9:13+9 AG606 the value of `resync` cannot be used [a duration is written as `30s`, `5m`, `1h30m` or `500ms`]
         resync: 5 minutes
@@ -239,7 +239,7 @@ notify:
       - name: prod
 17:15+10 AG608 the var `a` holds a reference, and vars are plain [vars are shown; write `${env:NAME}` in the document itself]
         vars: {a: '${env:X}', b: ...}
-17:30+3 AG605 `b` is a single value, and here is a list
+17:30+3 AG605 `b` is a single value, and here is a list [write a value of the kind that `explain config` shows for the key]
         vars: {a: '${env:X}', b: ...}
 18:18+4 AG606 the value of `listen` cannot be used [write an address and a port, as `127.0.0.1:8080`, `0.0.0.0:8080` or `[::1]:8080`, or `none`]
     server: {listen: here}

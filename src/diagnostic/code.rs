@@ -16,6 +16,15 @@ pub struct Code {
     pub cure: &'static str,
 }
 
+impl Code {
+    /// The cure, as the clause that stands behind `help:`.
+    pub(super) fn help(&self) -> String {
+        let clause = self.cure.strip_suffix('.').unwrap_or(self.cure);
+        let (first, rest) = clause.split_at(1);
+        first.to_lowercase() + rest
+    }
+}
+
 macro_rules! codes {
     ($($group:literal { $($constant:ident $id:literal $title:literal, $cause:literal, $cure:literal;)* })*) => {
         $($(
@@ -33,7 +42,7 @@ codes! {
 "Files and YAML" {
     UNREADABLE_FILE "AG001" "file cannot be read",
         "The file is listed but its content could not be had.",
-        "Check permissions and that the file is a regular file, not a broken link.";
+        "Commit it as a plain file; in a working tree, this user has to be able to read it.";
     FILE_TOO_LARGE "AG002" "file or document is too large",
         "A file over 4 MiB or one document over 1 MiB is refused before it is parsed.",
         "Split the file; large texts such as certificates belong in their own connection.";
@@ -42,45 +51,46 @@ codes! {
         "Save the file as UTF-8.";
     CONTROL_CHARACTER "AG004" "character that YAML does not allow",
         "A NUL or another control character stands in the file.",
-        "Remove it, or write it as an escape in a double-quoted text.";
+        "Remove it, or write it as an escape (`\\u00..`) in a double-quoted text.";
     SYNTAX "AG005" "not valid YAML",
         "The text does not follow YAML's grammar at this place.",
-        "Look at the marked place and the line above it: a missing colon, quote or indentation.";
+        "Check quotes, colons and indentation at this place and on the line above.";
     TAB "AG006" "tab used for indentation",
         "YAML indents with spaces only.",
         "Replace the tab with spaces, and set the editor to do so.";
     UNCLOSED "AG007" "bracket or quote is not closed",
         "A `[`, `{` or quote is opened and the document ends, or goes on, without its other half.",
-        "Close it, or quote the text if the character belongs to it.";
+        "Close it, or put the text into quotes if the character belongs to it.";
     DUPLICATE_KEY "AG008" "key is given twice",
         "One mapping holds the same key twice, so one of the values would be lost.",
         "Remove one of the two.";
-    TOO_MANY_VALUES "AG009" "document grows too large when aliases are expanded",
+    TOO_MANY_VALUES "AG009" "too many values once aliases are expanded",
         "Aliases repeat anchored parts until the document holds an unreasonable number of values.",
-        "Write the values out, or use fewer aliases.";
-    TOO_DEEP "AG010" "nested too deeply",
-        "A document may nest 64 levels; no connection needs more than a few.",
-        "Flatten the value.";
+        "Write the values out instead of repeating aliases of aliases.";
+    TOO_DEEP "AG010" "nested more than 64 levels deep",
+        "A document may nest 64 levels, and this one nests deeper.",
+        "Flatten the value; no connection needs more than a few levels.";
     TAG "AG011" "tag is not supported",
         "A YAML tag such as `!Ref` or `!vault` asks for a program that this is not.",
-        "Remove the tag; use `${env:NAME}` or `${var:NAME}` for values that come from elsewhere.";
-    LOSSY_NUMBER "AG012" "number would lose precision",
+        "Remove the tag, or put a text that begins with `!` into quotes; a value from elsewhere is \
+         `${env:NAME}` or `${var:NAME}`.";
+    LOSSY_NUMBER "AG012" "number that cannot be kept exactly",
         "The number does not fit a 64-bit integer or floating-point value, or is not finite.",
-        "Quote it if it is a text; otherwise write a number that can be kept exactly.";
+        "Put it into quotes if it is a text; otherwise write a number that can be kept exactly.";
     KEY_KIND "AG013" "key is not a text",
         "A key is a number, a boolean, `null`, a list or a mapping.",
-        "Quote the key.";
+        "Put the key into quotes.";
     UNKNOWN_ANCHOR "AG014" "alias without an anchor",
         "An alias `*name` refers to an anchor `&name` that the document does not have before it.",
-        "Define the anchor in the same document, or quote a text that begins with `*`.";
+        "Write `&name` before its first use, or quote a text that begins with `*`.";
     BAD_MERGE "AG015" "merge key without a mapping",
         "`<<` merges mappings, and its value is neither a mapping nor a list of mappings.",
-        "Give it an alias to a mapping.";
+        "Write `<<: *anchor`, where the anchor marks a mapping, or a list of such.";
 }
 "The shape of a document" {
     NOT_A_MAPPING "AG101" "document is not a mapping",
         "A document declares one connection as `key: value` pairs; this one is a text or a list.",
-        "Write the keys at the top level; several connections are separated by a line `---`.";
+        "Begin with `type:` and `name:`; separate several connections by a line `---`.";
     TYPE_MISSING "AG102" "`type` is missing",
         "A document needs `type`, the kind of the connection, as a text.",
         "Add `type: email` or another of the types that `explain` lists.";
@@ -89,10 +99,10 @@ codes! {
         "Use one of the types that `explain` lists.";
     NAME_MISSING "AG104" "`name` is missing",
         "A document needs `name`, the name of the connection, as a text.",
-        "Add `name`; quote one that looks like a number.";
+        "Add `name:` with the name of one connection, in quotes if it looks like a number or a boolean.";
     BAD_NAME "AG105" "name cannot be used",
         "The name is empty, has outer spaces, a `/` or a control character, or is `.` or `..`.",
-        "Choose another name.";
+        "Choose a name without outer spaces, `/` and control characters.";
     OPTION_KIND "AG106" "wrong value inside `x-gitops`",
         "A key of `x-gitops` has a value of the wrong kind.",
         "See the help line for what it takes.";
@@ -130,11 +140,11 @@ codes! {
         "Add it; a secret may be declared `null`.";
     NOT_A_TEXT "AG207" "number or boolean in a field of text",
         "The field holds text. The value is sent as it is written, as a number or a boolean.",
-        "Quote it.";
+        "Put it into quotes; it is sent as it is written.";
     SERVER_FIELD "AG208" "field that the server fills by itself",
         "The server's bookkeeping (`id`, dates, authors, revision) is never sent or compared; other fields \
          that it fills need not be declared.",
-        "Remove it, unless a field is to have another value than the server's own.";
+        "Leave it out, unless it is to have another value than the server's own.";
     TOO_MANY "AG209" "more problems than are listed",
         "Only the first hundred problems of a document, and the first thousand of a file, are listed.",
         "Mend those that are listed and run again.";
@@ -143,7 +153,7 @@ codes! {
     BAD_REFERENCE "AG301" "reference is not well formed",
         "A text holds `${...}` with an unknown scheme, a bad name or no closing brace. A name of \
          Apinizer's has letters, digits, `_` and `.` only.",
-        "Use `${env:NAME}` or `${var:NAME}`; write `$${` for a literal `${`.";
+        "Correct the reference to `${env:NAME}` or `${var:NAME}`, or write `$${` for a literal `${`.";
     UNKNOWN_VAR "AG302" "unknown variable",
         "The target's `vars` have no value of that name.",
         "Add it to the target's `vars`, or correct the spelling.";
@@ -155,7 +165,7 @@ codes! {
         "Move the secret part into the environment and refer to it as `${env:NAME}`.";
     SECRET_FROM_VAR "AG305" "secret taken from a plain variable",
         "`vars` are shown like any other value, so a secret may not come from them.",
-        "Use `${env:NAME}`.";
+        "Take it from the environment: `${env:NAME}`.";
     BAD_VAR_VALUE "AG306" "variable does not fit the field",
         "The value that the target gives the variable is not what the field takes.",
         "Change the variable of that target.";
@@ -168,7 +178,7 @@ codes! {
 "Names over files and paths" {
     DUPLICATE_NAME "AG401" "connection is declared twice",
         "Two documents of one path have the same name; upper and lower case do not differ.",
-        "Remove one, rename one, or move one to a later path if it is meant as an overlay.";
+        "Remove or rename one; an overlay belongs in a later path.";
     INCOMPLETE_PATCH "AG402" "patch for a connection that no earlier path declares",
         "The document has no `type`, so it can only be an overlay, and there is nothing below it.",
         "Correct the name, or add `type` and the required fields.";
@@ -179,10 +189,10 @@ codes! {
         "Remove `renamedFrom`.";
     RENAMED_TWICE "AG502" "two connections are renamed from one",
         "Two documents have the same `renamedFrom`, and only one can be the new name of the connection.",
-        "Remove it from one of them.";
+        "Remove `renamedFrom` from all but one.";
     RENAME_CYCLE "AG503" "renames run in a cycle",
         "Following `renamedFrom` from this connection leads back to it, so there is no free name to begin with.",
-        "Rename over a third name, in two commits.";
+        "Rename one of them to a third name first, in a commit of its own.";
 }
 "The config" {
     CONFIG_UNREADABLE "AG600" "config cannot be read",
@@ -199,13 +209,13 @@ codes! {
         "Keep one of the two.";
     CONFIG_MISSING_KEY "AG604" "key is missing",
         "A key that has to be there is not.",
-        "Add the key.";
+        "Add the key; `explain config` shows what it takes.";
     CONFIG_WRONG_KIND "AG605" "value of the wrong kind",
         "A value is of the wrong kind: a list where a text belongs, say.",
-        "Write the kind of value that the message names.";
+        "Write a value of the kind that `explain config` shows for the key.";
     CONFIG_BAD_VALUE "AG606" "value not allowed",
         "A value is not one of those allowed.",
-        "Write one of the allowed values.";
+        "Write a value that `explain config` allows for the key.";
     CONFIG_LITERAL_SECRET "AG607" "literal secret in the config",
         "A secret key holds text instead of a reference.",
         "Put the secret into the environment and write `${env:NAME}`; then change the secret, \
@@ -227,16 +237,16 @@ codes! {
         "Give each target a name of its own.";
     CONFIG_SAME_PROJECT "AG613" "two targets of one project",
         "Two targets have the same URL and project.",
-        "Merge them: they would undo each other's changes.";
+        "Merge them into one target with the `paths` of both; two would undo each other's changes.";
     CONFIG_OUTSIDE "AG614" "path outside of the repository",
         "A path leads out of the repository.",
-        "Write it relative to the root of the repository, without `..`.";
+        "Write it relative to the root of the repository, as `connections`.";
     CONFIG_CONTRADICTION "AG615" "keys exclude each other",
         "Two keys exclude each other.",
-        "Keep one of the two.";
+        "Keep one of them.";
     CONFIG_BAD_NAME "AG616" "name cannot be used",
         "A name cannot be used.",
-        "Write a name without control characters and outer spaces.";
+        "Choose a name that the message allows.";
     CONFIG_NUMBER_AS_WRITTEN "AG618" "number that is written otherwise",
         "A var is a number whose text has another form: texts that use `1.10` get `1.1`.",
         "Quote it if it is a text, a version say; else write the number that the message shows.";
@@ -257,6 +267,11 @@ codes! {
 /// Every code, in the order of the ids.
 pub fn all_codes() -> impl Iterator<Item = &'static Code> {
     groups().flat_map(|(_, codes)| codes.iter().copied())
+}
+
+/// The title of the code with an id.
+pub(crate) fn title(id: &str) -> &'static str {
+    all_codes().find(|code| code.id == id).map_or("it does not load", |code| code.title)
 }
 
 /// The codes by group, with the heading of each.

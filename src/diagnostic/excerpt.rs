@@ -191,12 +191,15 @@ impl Concealed {
                 }
                 Shape::List(items) => open.extend(items.iter().map(|item| (*item, is_plain))),
                 Shape::Mapping(entries) => {
-                    for entry in entries {
-                        let key = entry.key.as_deref().unwrap_or_default();
-                        if is_secret_in_key(key) {
-                            concealed.conceal_span(entry.key_span);
+                    for (key, value) in entries {
+                        let text = places.scalar(*key).unwrap_or_default();
+                        if is_secret_in_key(text) {
+                            places
+                                .node(*key)
+                                .iter()
+                                .for_each(|key| concealed.conceal_span(key.span));
                         }
-                        open.push((entry.value, is_plain && is_plain_field(key)));
+                        open.push((*value, is_plain && is_plain_field(text)));
                     }
                 }
                 Shape::Alias(_) => {}

@@ -32,12 +32,7 @@ impl FileText {
                 "the file has {} bytes, and {LARGEST_FILE} (4 MiB) is the most that is read",
                 bytes.len()
             );
-            return Err(not_text(
-                &code::FILE_TOO_LARGE,
-                message,
-                (0, 0),
-                "split it into several files",
-            ));
+            return Err(not_text(&code::FILE_TOO_LARGE, message, (0, 0)));
         }
         let mut text = String::from_utf8(bytes).map_err(|error| not_utf8(&error))?;
         if text.starts_with('\u{feff}') {
@@ -52,9 +47,7 @@ impl FileText {
                 } else {
                     format!("the character U+{:04X} is not allowed in YAML", u32::from(c))
                 };
-                let help =
-                    "remove it, or write it as an escape (`\\u00..`) in a double-quoted text";
-                Err(not_text(&code::CONTROL_CHARACTER, message, file.place_of(at), help))
+                Err(not_text(&code::CONTROL_CHARACTER, message, file.place_of(at)))
             }
         }
     }
@@ -101,14 +94,9 @@ impl FileText {
 
 /// The problem with bytes that are no text; line and column count from 1, and are 0 for the file as a
 /// whole.
-fn not_text(
-    code: &'static Code,
-    message: String,
-    (line, column): (u32, u32),
-    help: &str,
-) -> Box<Diagnostic> {
+fn not_text(code: &'static Code, message: String, (line, column): (u32, u32)) -> Box<Diagnostic> {
     let mark = Mark { line, column, ..Mark::whole_file() };
-    Box::new(Diagnostic::error(code, message, mark).help(help))
+    Box::new(Diagnostic::error(code, message, mark))
 }
 
 fn not_utf8(error: &std::string::FromUtf8Error) -> Box<Diagnostic> {
@@ -124,7 +112,7 @@ fn not_utf8(error: &std::string::FromUtf8Error) -> Box<Diagnostic> {
         "the file is not UTF-8 from this place on"
     };
     let place = (to_u32(lines.len()), to_u32(column + 1));
-    not_text(&code::NOT_UTF8, message.to_owned(), place, "save the file as UTF-8")
+    not_text(&code::NOT_UTF8, message.to_owned(), place)
 }
 
 fn line_starts(text: &str) -> Vec<usize> {

@@ -18,8 +18,7 @@ use crate::catalog::{
     self, ConnectionType, Default, Field, Kind, OPTIONS_KEY, Required, did_you_mean_type,
     is_bookkeeping, nearest_of,
 };
-use crate::diagnostic::code::{self, Code};
-use crate::diagnostic::{Finding, Part, Severity, is_secret_in_key, quoted};
+use crate::diagnostic::{Finding, Part, Severity, code, is_secret_in_key, quoted};
 use crate::pointer::{child, for_people, item, steps};
 use crate::reference::holds_reference;
 use crate::secret::SENSITIVE;
@@ -49,7 +48,6 @@ pub(crate) fn connection_type(
                     .to_owned(),
             )
             .part(Part::FirstLine)
-            .help("correct the name, or add `type` and the required fields")
         } else {
             Finding::error(&code::TYPE_MISSING, "", "the document has no `type`".to_owned())
                 .part(Part::FirstLine)
@@ -93,12 +91,12 @@ pub(crate) fn refused_fields(
     connection_type: &'static ConnectionType,
     name: &str,
     fields: &Map<String, Value>,
-) -> BTreeMap<String, &'static Code> {
+) -> BTreeMap<String, &'static str> {
     let findings = Check::new(name, connection_type, fields, None, false).run();
     let mut refused = BTreeMap::new();
     for finding in findings.into_iter().filter(Finding::is_error) {
         if let Some(top) = steps(&finding.pointer).next() {
-            refused.entry(top.into_owned()).or_insert(finding.code);
+            refused.entry(top.into_owned()).or_insert(code::title(finding.problem.code));
         }
     }
     refused
@@ -141,14 +139,11 @@ impl<'a> Check<'a> {
         self.check_hidden(&resolved);
         if self.findings.len() > MOST_FINDINGS {
             // Errors stay: a document with one is refused.
-            self.findings.sort_by_key(|finding| finding.severity);
+            self.findings.sort_by_key(|finding| finding.problem.severity);
             self.findings.truncate(MOST_FINDINGS);
             let message = format!("the document has more than {MOST_FINDINGS} problems");
-            self.findings.push(
-                Finding::warning(&code::TOO_MANY, "", message)
-                    .part(Part::FirstLine)
-                    .help("mend those that are listed and run again"),
-            );
+            self.findings
+                .push(Finding::warning(&code::TOO_MANY, "", message).part(Part::FirstLine));
         }
         self.findings
     }
@@ -194,15 +189,9 @@ impl Check<'_> {
 
     fn check_field(&mut self, pointer: &str, field: &'static Field, value: &Value) {
         if field.filled_by_server && !matches!(field.required, Required::Always) {
-            self.findings.push(
-                Finding::warning(
-                    &code::SERVER_FIELD,
-                    pointer,
-                    format!("the server fills {} by itself", quoted(field.name)),
-                )
-                .part(Part::Key)
-                .help("leave it out, unless it is to be another than the server's own"),
-            );
+            let message = format!("the server fills {} by itself", quoted(field.name));
+            self.findings
+                .push(Finding::warning(&code::SERVER_FIELD, pointer, message).part(Part::Key));
         }
         if field.is_secret() {
             self.check_secret(pointer, field, value);
@@ -359,8 +348,7 @@ impl Check<'_> {
         let message =
             format!("`{}` is missing: {reason}{says}{overlay}", for_people(&child(object, name)));
         let finding = Finding::error(&code::REQUIRED, child(object, name), message).help(help);
-        let severity = if is_disputed { Severity::Warning } else { finding.severity };
-        Finding { severity, ..finding }
+        if is_disputed { finding.severity(Severity::Warning) } else { finding }
     }
 }
 

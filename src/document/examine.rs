@@ -89,7 +89,11 @@ fn finding_of(found: &Match, field: Option<&String>) -> Finding {
         Finding::warning(&code::WARNED_BY_RULE, pointer, found.in_words())
     };
     let part = if field.is_some() { Part::Value } else { Part::FirstLine };
-    Finding { rule: Some(found.rule.clone()), ..finding.part(part).of_target() }
+    let mut finding = finding.part(part).of_target();
+    finding.problem.rule = Some(found.rule.clone());
+    // The rule's own text is the advice.
+    finding.problem.help = None;
+    finding
 }
 
 fn check_targets(
@@ -154,7 +158,7 @@ pub(crate) fn check_renames(renames: &[Rename<'_>]) -> Vec<(ConnectionName, Find
     for rename in renames {
         if rename.to == rename.from {
             let message = format!("`{}` is renamed from its own name", rename.to);
-            problems.push(problem(rename, &code::RENAME_TO_SELF, message, "remove `renamedFrom`"));
+            problems.push(problem(rename, &code::RENAME_TO_SELF, message));
         } else {
             by_old.entry(rename.from).or_default().push(rename);
         }
@@ -162,8 +166,7 @@ pub(crate) fn check_renames(renames: &[Rename<'_>]) -> Vec<(ConnectionName, Find
     for (old, several) in by_old.iter().filter(|(_, several)| several.len() > 1) {
         for rename in several {
             let message = format!("`{}` is renamed from `{old}`, and so is another", rename.to);
-            let help = "remove `renamedFrom` from all but one";
-            let (name, mut finding) = problem(rename, &code::RENAMED_TWICE, message, help);
+            let (name, mut finding) = problem(rename, &code::RENAMED_TWICE, message);
             finding.related = several
                 .iter()
                 .filter(|other| other.to != rename.to)
@@ -176,8 +179,7 @@ pub(crate) fn check_renames(renames: &[Rename<'_>]) -> Vec<(ConnectionName, Find
     for rename in renames.iter().filter(|rename| rename.to != rename.from) {
         if is_in_a_cycle(rename.to, &olds) {
             let message = format!("the renames that `{}` is part of run in a cycle", rename.to);
-            let help = "rename one of them to a third name first, in a commit of its own";
-            problems.push(problem(rename, &code::RENAME_CYCLE, message, help));
+            problems.push(problem(rename, &code::RENAME_CYCLE, message));
         }
     }
     problems
@@ -205,10 +207,8 @@ fn problem(
     rename: &Rename<'_>,
     code: &'static code::Code,
     message: String,
-    help: &str,
 ) -> (ConnectionName, Finding) {
-    let mut finding = Finding::error(code, pointer(), message).help(help).part(Part::Value);
-    finding.at = rename.at;
+    let finding = Finding { at: rename.at, ..Finding::error(code, pointer(), message) };
     (rename.to.clone(), finding)
 }
 
@@ -269,15 +269,14 @@ pub(crate) fn unknown_variables(
 }
 
 fn unknown(pointer: &str, written: String, name: &str, known: &BTreeSet<String>) -> Finding {
-    let help = match nearest_of(known, name, |known| known.as_str()) {
-        Some(nearest) => format!("did you mean `${{{nearest}}}`?"),
-        None => "add it to the environment variables of the project".to_owned(),
-    };
     let message = format!("the project has no environment variable {}", quoted(name));
-    Finding::warning(&code::UNKNOWN_ENVIRONMENT_VARIABLE, pointer, message)
+    let finding = Finding::warning(&code::UNKNOWN_ENVIRONMENT_VARIABLE, pointer, message)
         .part(Part::Text(written))
-        .help(help)
-        .of_target()
+        .of_target();
+    match nearest_of(known, name, |known| known.as_str()) {
+        Some(nearest) => finding.help(format!("did you mean `${{{nearest}}}`?")),
+        None => finding,
+    }
 }
 
 /// Tells each variable in some fields: its place, the reference that brings it, and its name.
@@ -312,7 +311,10 @@ mod tests {
             renames.iter().map(|(to, from)| ((*to).into(), (*from).into())).collect();
         let renames: Vec<_> =
             names.iter().map(|(to, from)| Rename { to, from, at: None }).collect();
-        check_renames(&renames).into_iter().map(|(name, f)| (name.to_string(), f.code.id)).collect()
+        check_renames(&renames)
+            .into_iter()
+            .map(|(name, f)| (name.to_string(), f.problem.code))
+            .collect()
     }
 
     #[test]

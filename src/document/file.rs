@@ -81,10 +81,8 @@ impl ParsedFile {
     /// A file that cannot be had.
     pub(crate) fn unreadable(reason: &str) -> Self {
         let message = format!("the file cannot be read: {reason}");
-        let help =
-            "commit it as a plain file; in a working tree, this user has to be able to read it";
         let problem = Diagnostic::error(&code::UNREADABLE_FILE, message, Mark::whole_file());
-        Self { documents: Vec::new(), problems: vec![problem.help(help)] }
+        Self { documents: Vec::new(), problems: vec![problem] }
     }
 
     /// About how many bytes it takes in memory.
@@ -124,7 +122,6 @@ fn too_many(rest: &Chunk) -> Diagnostic {
     let message = format!("{MOST_PROBLEMS} documents of the file failed; the rest was not read");
     let mark = Mark { line: rest.first_line, column: 1, ..Mark::whole_file() };
     Diagnostic::error(&code::TOO_MANY, message, mark)
-        .help("mend those that are listed and run again")
 }
 
 fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnostic {
@@ -134,7 +131,6 @@ fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnost
     let message =
         format!("the document is {kind}, and a connection is declared as `key: value` pairs");
     Diagnostic::error(&code::NOT_A_MAPPING, message, mark)
-        .help("begin with `type:` and `name:`; separate several connections by a line `---`")
 }
 
 // Parsed files by the id of their content, so that a commit that changes one file among ten
@@ -278,7 +274,7 @@ impl<'l> Locator<'l> {
             .map(|(at, pointer, text)| (self.mark(*at, pointer, &Part::Value), text.clone()))
             .collect();
         let target = target.filter(|_| finding.of_target).map(str::to_owned);
-        Diagnostic { target, ..finding.into_diagnostic(mark, related) }
+        Diagnostic { mark, related, target, ..finding.problem }
     }
 
     fn mark(&mut self, at: At, pointer: &str, part: &Part) -> Mark {

@@ -105,9 +105,8 @@ impl<'f> Gathered<'f> {
             None => layers.push(layer),
             Some(first) => {
                 let message = format!("`{name}` is declared twice in one path");
-                let mut finding = Finding::error(&code::DUPLICATE_NAME, "/name", message)
-                    .help("remove or rename one; an overlay belongs in a later path")
-                    .at(layer.at);
+                let mut finding =
+                    Finding::error(&code::DUPLICATE_NAME, "/name", message).at(layer.at);
                 let what = "it is declared first here".to_owned();
                 finding.related.push((first.at, "/name".to_owned(), what));
                 if findings.len() < MOST_DUPLICATES {
@@ -121,23 +120,17 @@ impl<'f> Gathered<'f> {
 /// Says why a document has no usable name.
 fn unnamed(head: &Map<String, Value>) -> Finding {
     let pointer = "/name";
-    let no_text = |help| {
-        Finding::error(&code::NAME_MISSING, pointer, "`name` takes a text".to_owned()).help(help)
-    };
     match head.get("name") {
         None | Some(Value::Null) => {
             Finding::error(&code::NAME_MISSING, "", "the document has no `name`".to_owned())
                 .part(Part::FirstLine)
-                .help("add `name:` with the name of the connection")
         }
         Some(value) if holds_reference(value) => no_reference(pointer, "name"),
         Some(Value::String(name)) => {
             let problem = name::problem_with(name).unwrap_or("cannot be used");
             let message = format!("the name {} {problem}", quoted(name));
             Finding::error(&code::BAD_NAME, pointer, message)
-                .help("choose a name without outer spaces, `/` and control characters")
         }
-        Some(Value::Number(_) | Value::Bool(_)) => no_text("put the name into quotes"),
-        Some(_) => no_text("write `name:` and the name of one connection"),
+        Some(_) => Finding::error(&code::NAME_MISSING, pointer, "`name` takes a text".to_owned()),
     }
 }

@@ -66,7 +66,6 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
         loaded: Loaded::default(),
         renames: Vec::new(),
         said: BTreeMap::new(),
-        rest: BTreeMap::new(),
     };
     loader.file_problems(&entries, &files);
     let gathered = gather(&assigned, &files);
@@ -192,10 +191,8 @@ struct Loader<'r> {
     loaded: Loaded,
     /// The merged documents with a `renamedFrom`, by the number of their document.
     renames: Vec<(usize, Merged<'r>)>,
-    /// How many problems of each file were told.
-    said: BTreeMap<usize, usize>,
-    /// The files with more problems than are told, and how bad the worst of those is.
-    rest: BTreeMap<usize, Severity>,
+    /// How many problems each file has, and how bad the worst of those is that are not told.
+    said: BTreeMap<usize, (usize, Severity)>,
 }
 
 impl<'r> Loader<'r> {
@@ -239,15 +236,10 @@ impl<'r> Loader<'r> {
 
     fn say(&mut self, finding: Finding, merged: Option<&Merged<'_>>) {
         let file = finding.at.or_else(|| merged?.origin(&finding.pointer)).map_or(0, |at| at.file);
-        let said = self.said.entry(file).or_default();
+        let (said, worst) = self.said.entry(file).or_insert((0, Severity::Warning));
         *said += 1;
         if *said > MOST_OF_FILE {
-            let severity = finding.severity;
-            if *said == MOST_OF_FILE + 1 {
-                self.rest.insert(file, severity);
-            } else if finding.is_error() {
-                self.rest.insert(file, Severity::Error);
-            }
+            *worst = finding.problem.severity.min(*worst);
             return;
         }
         let diagnostic = self.locator.diagnose(finding, merged, self.request.target);
@@ -263,10 +255,11 @@ impl<'r> Loader<'r> {
     ) {
         for finding in findings {
             if finding.is_error() {
-                let rule = finding.rule.as_ref().and_then(|rule| self.request.rules?.denial(rule));
+                let rule =
+                    finding.problem.rule.as_ref().and_then(|rule| self.request.rules?.denial(rule));
                 let place = merged.layers.last().and_then(|layer| self.place(layer.at));
                 let first = || Invalid {
-                    reason: finding.message.clone(),
+                    reason: finding.problem.message.clone(),
                     type_name: connection_type
                         .map_or_else(String::new, |known| known.name.to_owned()),
                     place,
@@ -324,7 +317,10 @@ impl<'r> Loader<'r> {
             .collect();
         let problems = examine::check_renames(&renames);
         for (name, finding) in problems {
-            self.loaded.invalid.entry(name).or_insert_with(|| finding.message.clone().into());
+            self.loaded
+                .invalid
+                .entry(name)
+                .or_insert_with(|| finding.problem.message.clone().into());
             self.say(finding, None);
         }
         let Loaded { documents, invalid, renames_of_invalid, .. } = &mut self.loaded;
@@ -336,13 +332,12 @@ impl<'r> Loader<'r> {
     }
 
     fn finish(mut self) -> Loaded {
-        for (file, severity) in std::mem::take(&mut self.rest) {
+        for (file, (_, severity)) in self.said.into_iter().filter(|(_, (n, _))| *n > MOST_OF_FILE) {
             let message = format!("the file has more than {MOST_OF_FILE} problems");
-            let mut finding = Finding::error(&code::TOO_MANY, "", message)
+            let finding = Finding::error(&code::TOO_MANY, "", message)
+                .severity(severity)
                 .part(Part::FirstLine)
-                .help("mend those that are listed and run again")
                 .at(At { file, document: 0 });
-            finding.severity = severity;
             let diagnostic = self.locator.diagnose(finding, None, None);
             self.loaded.diagnostics.push(diagnostic);
         }

@@ -66,12 +66,8 @@ pub(crate) fn old_name_of(head: &Map<String, Value>) -> Option<ConnectionName> {
 
 /// The error of a reference where none may stand.
 pub(crate) fn no_reference(pointer: &str, what: &str) -> Finding {
-    Finding::error(
-        &code::REFERENCE_NOT_ALLOWED,
-        pointer,
-        format!("{} takes no references", quoted(what)),
-    )
-    .help("write the value out")
+    let message = format!("{} takes no references", quoted(what));
+    Finding::error(&code::REFERENCE_NOT_ALLOWED, pointer, message)
 }
 
 fn wrong(pointer: &str, what: &str, kind: &str, example: &str) -> Finding {
@@ -126,10 +122,7 @@ fn ignored(pointer: &str, value: &Value, findings: &mut Vec<Finding>) -> BTreeSe
             findings.push(Finding::error(&code::BAD_IGNORE, place, message));
         } else if matches!(top.as_ref(), "type" | "name" | KEY) {
             let message = format!("{} cannot be ignored", quoted(&top));
-            findings.push(
-                Finding::error(&code::BAD_IGNORE, place, message)
-                    .help("`type` and `name` say which connection this is"),
-            );
+            findings.push(Finding::error(&code::BAD_IGNORE, place, message));
         } else {
             ignored.insert(entry);
         }
@@ -193,7 +186,7 @@ mod tests {
         let mut findings = Vec::new();
         let fields = json!({"x-gitops": value});
         let options = read(fields.as_object().unwrap(), &mut findings);
-        (options, findings.iter().map(|f| f.code.id).collect())
+        (options, findings.iter().map(|f| f.problem.code).collect())
     }
 
     #[test]

@@ -445,9 +445,9 @@ fn take_out_refused(
         let refused = document::refused_fields(connection_type, name, fields);
         let Some((first, _)) = refused.first_key_value() else { return Ok(()) };
         let before = left_out.len();
-        for (field, code) in &refused {
+        for (field, title) in &refused {
             let culprits = if fields.contains_key(field) {
-                vec![(field.as_str(), code.title.to_owned())]
+                vec![(field.as_str(), (*title).to_owned())]
             } else {
                 let why = format!("it asks for `{field}`, which is not there");
                 askers(connection_type, field).map(|asker| (asker, why.clone())).collect()

@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::live::LiveConnection;
 use crate::plan::{Filter, RunRequests, TargetPlan};
 use crate::reconcile::{self, Engine, ReadBackMode};
-use crate::sandbox::{self, Access, Dialect, Sandbox, SecretsOnGet, Unset};
+use crate::sandbox::{self, Dialect, Sandbox, SecretsOnGet, Unset};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Files, Snapshot};
 use bodies::CANARY;
@@ -130,7 +130,10 @@ async fn an_export_plans_to_nothing() {
         ] {
             let case = format!("{dialect:?} {secrets:?} {unset:?} {full}");
             let mut options = sandbox::Options::showing(secrets).in_dialect(dialect);
-            options.read_unset_as(unset);
+            options.each_type(|known, own| {
+                let names = known.fields().map(|field| field.name.to_owned());
+                own.unset = BTreeMap::from([(unset, names.collect())]);
+            });
             options.bookkeeping = true;
             let sandbox = start(options).await;
             let export = export(&sandbox, full).await;
@@ -155,10 +158,7 @@ async fn an_export_plans_to_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_makes_the_project_again() {
-    let options = || sandbox::Options {
-        access: Access::to(&[PROJECT]),
-        ..sandbox::Options::showing(SecretsOnGet::Shown)
-    };
+    let options = || sandbox::Options::showing(SecretsOnGet::Shown);
     let source = start(options()).await;
     let first = export(&source, false).await;
     let folder = tempfile::tempdir().unwrap();

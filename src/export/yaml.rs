@@ -16,12 +16,13 @@ const STEP: usize = 2;
 /// Writes one field of a document.
 pub(super) fn entry(text: &mut String, key: &str, value: &Value) {
     pair(text, 0, key, value);
+    text.push('\n');
 }
 
 /// The text of a field in a column, without the end of its last line.
 pub(crate) fn pair_at(column: usize, key: &str, value: &Value) -> String {
     let mut text = String::new();
-    pair_without_end(&mut text, column, key, value);
+    pair(&mut text, column, key, value);
     text
 }
 
@@ -58,6 +59,7 @@ pub(super) fn offer(text: &mut String, key: &str, value: &Value) {
     }
 }
 
+/// A pair whose last line is left open, so that what contains it can go on.
 fn pair(text: &mut String, indent: usize, key: &str, value: &Value) {
     text.push_str(&inline(key));
     text.push(':');
@@ -65,24 +67,14 @@ fn pair(text: &mut String, indent: usize, key: &str, value: &Value) {
         Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {
                 line(text, indent + STEP);
-                pair_without_end(text, indent + STEP, key, value);
+                pair(text, indent + STEP, key, value);
             }
-            text.push('\n');
         }
-        _ => {
-            rest(text, indent, value);
-            text.push('\n');
-        }
+        other => rest(text, indent, other),
     }
 }
 
-/// A pair whose last line is left open, so that what contains it can go on.
-fn pair_without_end(text: &mut String, indent: usize, key: &str, value: &Value) {
-    pair(text, indent, key, value);
-    text.pop();
-}
-
-/// The text behind a key's colon.
+/// The text behind a key's colon or an item's dash.
 fn rest(text: &mut String, indent: usize, value: &Value) {
     match value {
         Value::Array(values) if !values.is_empty() => items(text, indent + STEP, values),
@@ -111,14 +103,10 @@ fn item(text: &mut String, indent: usize, value: &Value) {
                 } else {
                     line(text, indent + STEP);
                 }
-                pair_without_end(text, indent + STEP, key, value);
+                pair(text, indent + STEP, key, value);
             }
         }
-        Value::Array(values) if !values.is_empty() => items(text, indent + STEP, values),
-        other => {
-            text.push(' ');
-            single(text, indent, other);
-        }
+        other => rest(text, indent, other),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::diagnostic::{Chunk, FileText};
-use crate::places::{MappingEntry, Node, Places, Shape};
+use crate::places::{Node, Places, Shape};
 use crate::pointer::steps;
 
 /// The places of one document.
@@ -66,7 +66,7 @@ impl<'t> Extents<'t> {
         while let Some(step) = steps.next() {
             let index = match &self.node(slot.node)?.shape {
                 Shape::Mapping(entries) => {
-                    entries.iter().position(|entry| entry.key.as_deref() == Some(&*step))
+                    entries.iter().position(|(key, _)| self.places.scalar(*key) == Some(&*step))
                 }
                 Shape::List(_) => Some(step.parse::<usize>().ok()?),
                 Shape::Scalar { .. } | Shape::Alias(_) => return None,
@@ -93,9 +93,9 @@ impl<'t> Extents<'t> {
         };
         match &self.node(parent.node)?.shape {
             Shape::Mapping(entries) => {
-                for entry in entries {
-                    let (begin, behind) = self.key(entry)?;
-                    add(entry.value, begin, behind)?;
+                for (key, value) in entries {
+                    let (begin, behind) = self.key(*key)?;
+                    add(*value, begin, behind)?;
                 }
             }
             Shape::List(items) => {
@@ -184,12 +184,12 @@ impl<'t> Extents<'t> {
     }
 
     /// Where a key begins, and the byte behind its colon.
-    fn key(&self, entry: &MappingEntry) -> Option<(usize, usize)> {
-        let begin = self.byte(entry.key_span.line, entry.key_span.column);
+    fn key(&self, key: usize) -> Option<(usize, usize)> {
+        let span = self.node(key)?.span;
+        let begin = self.byte(span.line, span.column);
         let start = self.behind_anchor(begin);
         let end = self.quoted_end(start);
-        let end =
-            end.unwrap_or_else(|| self.byte(entry.key_span.end_line, entry.key_span.end_column));
+        let end = end.unwrap_or_else(|| self.byte(span.end_line, span.end_column));
         Some((begin, self.expect(self.skip(end), ':')?))
     }
 

@@ -8,7 +8,8 @@ use regex_syntax::hir::{Hir, HirKind};
 use serde_json::Value as Json;
 
 use super::kinds::{self, RuleInputs};
-use super::{ENV, Problem, chain};
+use super::{ENV, chain, wrong, wrong_at};
+use crate::diagnostic::Finding;
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 2000;
@@ -53,15 +54,15 @@ pub(super) struct Pattern {
 impl Expression {
     /// Compiles a text for the targets of its rule, given by their values of `target`; none: they are
     /// not known.
-    pub(crate) fn compile(text: &str, targets: &[&Json]) -> Result<Self, Problem> {
+    pub(crate) fn compile(text: &str, targets: &[&Json]) -> Result<Self, Box<Finding>> {
         if text.len() > LONGEST {
-            return Err(Problem::new(format!("it is longer than {LONGEST} bytes")));
+            return Err(wrong(format!("it is longer than {LONGEST} bytes")).into());
         }
         let read = || {
             let mut root = parse(text)?;
             let (asked, depth) = kinds::check(&root, targets)?;
             if depth > DEEPEST {
-                return Err(too_deep(depth));
+                return Err(too_deep(depth).into());
             }
             let mut metering = Metering::default();
             metering.walk(&mut root)?;
@@ -69,8 +70,8 @@ impl Expression {
         };
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
-            let stopped = || Problem::new("the parser stopped on it");
-            thread.map_or_else(|_| Err(stopped()), |t| t.join().unwrap_or_else(|_| Err(stopped())))
+            let joined = thread.map_err(drop).and_then(|thread| thread.join().map_err(drop));
+            joined.unwrap_or_else(|()| Err(wrong("the parser stopped on it").into()))
         })
     }
 
@@ -80,13 +81,13 @@ impl Expression {
     }
 }
 
-fn parse(text: &str) -> Result<IdedExpr, Problem> {
+fn parse(text: &str) -> Result<IdedExpr, Box<Finding>> {
     ENV.parser().parse(text).map_err(|errors| {
         let first = errors.errors.first();
         // Where a text is too deep for it, the parser only says at which place it stopped.
         let brackets = brackets(text);
         if brackets > DEEPEST_BRACKETS {
-            return too_deep(brackets);
+            return too_deep(brackets).into();
         }
         let line = first.and_then(|error| usize::try_from(error.pos.0).ok()).unwrap_or(1);
         let column = first.and_then(|error| usize::try_from(error.pos.1).ok()).unwrap_or(1);
@@ -100,13 +101,13 @@ fn parse(text: &str) -> Result<IdedExpr, Problem> {
             None if rest.is_empty() => "it ends too early",
             None => "it cannot be read from here on",
         };
-        let problem = Problem::new(format!("line {line}, column {column}: {message}"));
-        if rest.is_empty() { problem } else { problem.at(rest) }
+        let message = format!("line {line}, column {column}: {message}");
+        Box::new(if rest.is_empty() { wrong(message) } else { wrong_at(rest, message) })
     })
 }
 
-fn too_deep(depth: usize) -> Problem {
-    Problem::new(format!("it nests {depth} levels deep, and {DEEPEST} are the most"))
+fn too_deep(depth: usize) -> Finding {
+    wrong(format!("it nests {depth} levels deep, and {DEEPEST} are the most"))
 }
 
 /// How deep the brackets of a text nest.
@@ -133,7 +134,7 @@ struct Metering {
 
 impl Metering {
     /// Makes a node pay for its work. Returns how many nodes it is made of.
-    fn walk(&mut self, node: &mut IdedExpr) -> Result<u64, Problem> {
+    fn walk(&mut self, node: &mut IdedExpr) -> Result<u64, Box<Finding>> {
         if let Some((root, keys)) = chain(&node.expr) {
             let is_test = matches!(&node.expr, Expr::Select(select) if select.test);
             if root == "now" && !self.scope.iter().any(|name| name == root) {
@@ -168,27 +169,30 @@ impl Metering {
         Ok(nodes + 1)
     }
 
-    fn all(&mut self, nodes: &mut [IdedExpr]) -> Result<u64, Problem> {
+    fn all(&mut self, nodes: &mut [IdedExpr]) -> Result<u64, Box<Finding>> {
         nodes.iter_mut().map(|node| self.walk(node)).sum()
     }
 
     /// Compiles the pattern of a `matches`, so that no document can bring one and none is compiled
     /// twice.
-    fn pattern(&mut self, call: &mut CallExpr) -> Result<(), Problem> {
+    fn pattern(&mut self, call: &mut CallExpr) -> Result<(), Box<Finding>> {
         if let Some(target) = call.target.take() {
             call.args.insert(0, *target);
         }
         let [_, IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. }] =
             call.args.as_slice()
         else {
-            return Err(Problem::new("the pattern of `matches` is a text in quotes").at("matches"));
+            let problem = wrong_at("matches", "the pattern of `matches` is a text in quotes");
+            return Err(problem.into());
         };
         let pattern = pattern.inner().to_owned();
         let length = regex_syntax::parse(&pattern).map_or(u64::MAX, |hir| length_of(&hir));
         let regex = RegexBuilder::new(&pattern).size_limit(LARGEST_PATTERN).build().ok();
         let Some(regex) = regex.filter(|_| length <= LONGEST_PATTERN) else {
-            let problem = Problem::new("the pattern of `matches` cannot be used").at(&pattern);
-            return Err(problem.help("write a small regular expression in the syntax of RE2"));
+            let problem = wrong_at(&pattern, "the pattern of `matches` cannot be used");
+            return Err(problem
+                .help("write a small regular expression in the syntax of RE2")
+                .into());
         };
         self.patterns.push((pattern, Pattern { regex, length }));
         MATCHES.clone_into(&mut call.func_name);
@@ -197,7 +201,7 @@ impl Metering {
 
     /// A loop pays for what it goes over before it begins, for each of its nodes; where it can end
     /// early, it pays at each turn too, which ends it once nothing is left.
-    fn comprehension(&mut self, looped: &mut ComprehensionExpr) -> Result<u64, Problem> {
+    fn comprehension(&mut self, looped: &mut ComprehensionExpr) -> Result<u64, Box<Finding>> {
         let mut nodes = self.walk(&mut looped.iter_range)? + self.walk(&mut looped.accu_init)?;
         let outside = self.scope.len();
         self.scope.push(looped.iter_var.clone());

@@ -14,8 +14,9 @@ use cel::{Context, Value};
 use serde_json::Value as Json;
 
 use self::variables::variables;
-use super::{ENV, Problem, chain, is_function};
+use super::{ENV, chain, is_function, wrong, wrong_at};
 use crate::catalog::{self, Field, did_you_mean};
+use crate::diagnostic::Finding;
 
 /// The kind of a value.
 #[derive(Clone)]
@@ -70,7 +71,10 @@ pub(super) struct RuleInputs {
 
 /// Checks an expression, and tells how deep it nests; `targets` are the values of `target` for those that
 /// its rule is for, none where they are not known.
-pub(super) fn check(root: &IdedExpr, targets: &[&Json]) -> Result<(RuleInputs, usize), Problem> {
+pub(super) fn check(
+    root: &IdedExpr,
+    targets: &[&Json],
+) -> Result<(RuleInputs, usize), Box<Finding>> {
     let variables = variables(targets);
     let mut check = KindCheck { variables, depth: 0, deepest: 0, asked: RuleInputs::default() };
     check.kind(root)?;
@@ -90,7 +94,7 @@ struct KindCheck {
 const VARIABLES: usize = 4;
 
 impl KindCheck {
-    fn kind(&mut self, node: &IdedExpr) -> Result<ValueKind, Problem> {
+    fn kind(&mut self, node: &IdedExpr) -> Result<ValueKind, Box<Finding>> {
         let level = usize::from(chain(&node.expr).is_none());
         self.deepest = self.deepest.max(self.depth);
         self.depth += level;
@@ -99,7 +103,7 @@ impl KindCheck {
         kind
     }
 
-    fn kind_of(&mut self, expr: &Expr) -> Result<ValueKind, Problem> {
+    fn kind_of(&mut self, expr: &Expr) -> Result<ValueKind, Box<Finding>> {
         match expr {
             Expr::Literal(literal) => Ok(ValueKind::of_literal(literal)),
             Expr::Ident(name) => self.variable(name, None),
@@ -128,21 +132,21 @@ impl KindCheck {
             Expr::Call(call) => self.call(call),
             Expr::Comprehension(looped) => self.comprehension(looped),
             Expr::Struct(_) | Expr::Unspecified => {
-                Err(Problem::new("it makes a value of a type, and there are none here"))
+                Err(wrong("it makes a value of a type, and there are none here").into())
             }
         }
     }
 
     /// The kind of a variable of which a key is asked, or the whole.
-    fn variable(&mut self, name: &str, key: Option<&str>) -> Result<ValueKind, Problem> {
+    fn variable(&mut self, name: &str, key: Option<&str>) -> Result<ValueKind, Box<Finding>> {
         let Some(index) = self.variables.iter().rposition(|(known, _)| known == name) else {
             if key.is_none() && ENV.types().find_type(name).is_some() {
                 return Ok(ValueKind::Any);
             }
             let known = || self.variables[..VARIABLES].iter().map(|(name, _)| name.as_str());
             let sees = format!("a rule sees {}", known().collect::<Vec<_>>().join(", "));
-            let problem = Problem::new(format!("there is no `{name}` here")).at(name);
-            return Err(problem.help(did_you_mean(known(), name, sees)));
+            let problem = wrong_at(name, format!("there is no `{name}` here"));
+            return Err(problem.help(did_you_mean(known(), name, sees)).into());
         };
         if index < VARIABLES {
             let asks = |wanted| name == "change" && key.is_none_or(|key| key == wanted);
@@ -156,14 +160,14 @@ impl KindCheck {
     }
 
     /// The kind of the value of which a key is asked.
-    fn owner(&mut self, of: &IdedExpr, key: &str) -> Result<ValueKind, Problem> {
+    fn owner(&mut self, of: &IdedExpr, key: &str) -> Result<ValueKind, Box<Finding>> {
         match &of.expr {
             Expr::Ident(name) => self.variable(name, Some(key)),
             _ => self.kind(of),
         }
     }
 
-    fn call(&mut self, call: &CallExpr) -> Result<ValueKind, Problem> {
+    fn call(&mut self, call: &CallExpr) -> Result<ValueKind, Box<Finding>> {
         let name = call.func_name.as_str();
         is_function(name)?;
         match (name, call.args.as_slice()) {
@@ -207,7 +211,7 @@ impl KindCheck {
     }
 
     /// A loop: its result is kept in a variable that begins empty and that each turn sets.
-    fn comprehension(&mut self, looped: &ComprehensionExpr) -> Result<ValueKind, Problem> {
+    fn comprehension(&mut self, looped: &ComprehensionExpr) -> Result<ValueKind, Box<Finding>> {
         let element = match self.kind(&looped.iter_range)? {
             // A loop goes over the keys of a map.
             ValueKind::Map(_) => ValueKind::Text(None),
@@ -326,7 +330,7 @@ impl ValueKind {
     }
 
     /// The kind under a key of the value that `of` gives.
-    fn member(&self, of: &Expr, key: &str, is_index: bool) -> Result<Self, Problem> {
+    fn member(&self, of: &Expr, key: &str, is_index: bool) -> Result<Self, Box<Finding>> {
         let (refusal, help) = match self {
             Self::Any | Self::Nothing => return Ok(Self::Any),
             Self::Map(value) => return Ok(Self::clone(value)),
@@ -340,7 +344,7 @@ impl ValueKind {
             _ => (None, self.in_words().to_owned()),
         };
         let refusal = refusal.unwrap_or_else(|| format!("{} has no key", shown(of)));
-        Err(Problem::new(format!("{refusal} `{key}`")).at(key).help(help))
+        Err(wrong_at(key, format!("{refusal} `{key}`")).help(help).into())
     }
 
     /// The advice where a value is used as one of another kind.
@@ -358,7 +362,7 @@ impl ValueKind {
     }
 
     /// Refuses a literal that the value of `of` never equals; every other expression passes.
-    fn refuse_never_equal(&self, of: &Expr, literal: &Expr) -> Result<(), Problem> {
+    fn refuse_never_equal(&self, of: &Expr, literal: &Expr) -> Result<(), Box<Finding>> {
         let (kind, text) = match literal {
             Expr::Literal(LiteralValue::String(text)) => {
                 (Self::Text(None), text.inner().to_owned())
@@ -380,11 +384,11 @@ impl ValueKind {
         };
         let Some(help) = help else { return Ok(()) };
         let never = format!("{} is never `{text}`", shown(of));
-        Err(Problem::new(never).at(&text).help(help))
+        Err(wrong_at(&text, never).help(help).into())
     }
 
     /// Whether the list or map that `of` gives may hold a literal.
-    fn may_hold(&self, of: &Expr, literal: &Expr) -> Result<(), Problem> {
+    fn may_hold(&self, of: &Expr, literal: &Expr) -> Result<(), Box<Finding>> {
         match (self, text_of(literal)) {
             (Self::Object(_), Some(key)) => self.member(of, key, true).map(|_| ()),
             (Self::List(element), _) => element.refuse_never_equal(of, literal),
@@ -472,7 +476,7 @@ impl From<Object> for ValueKind {
 
 /// Whether the argument of a part of a time is a time zone, where it is a text: the library is asked,
 /// since it may know others than any list.
-fn is_time_zone(part: &str, zone: &IdedExpr) -> Result<(), Problem> {
+fn is_time_zone(part: &str, zone: &IdedExpr) -> Result<(), Box<Finding>> {
     let Some(text) = text_of(&zone.expr) else { return Ok(()) };
     let node = |expr| IdedExpr { id: 0, expr };
     let zero = node(Expr::Literal(LiteralValue::Int(CelInt::from(0))));
@@ -483,9 +487,9 @@ fn is_time_zone(part: &str, zone: &IdedExpr) -> Result<(), Problem> {
     let part = call(part, target, vec![zone.clone()]);
     match Value::resolve(&part, &Context::with_env(Arc::clone(&ENV))) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Problem::new(format!("there is no time zone `{text}`"))
-            .at(text)
-            .help("write it as `Europe/Istanbul` or `+03:00`")),
+        Err(_) => Err(wrong_at(text, format!("there is no time zone `{text}`"))
+            .help("write it as `Europe/Istanbul` or `+03:00`")
+            .into()),
     }
 }
 

@@ -1,13 +1,13 @@
 //! The five calls on connections, and the list of a project's environment variables.
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::dialect::{Deployed, Refusal, SandboxAnswer};
 use super::options::{
-    Fault, Names, OnExisting, OnMasked, Options, Rename, UnknownFields, Variables,
+    Dialect, Fault, Names, OnExisting, OnMasked, Options, Rename, UnknownFields, Variables,
 };
 use super::store::{Store, Stored};
 use super::view::{self, Audience};
@@ -15,26 +15,55 @@ use crate::catalog::{self, Field, Kind};
 use crate::name::{self, ConnectionName};
 use crate::profile::{Support, TypeProfile};
 
-/// Carries out a call on connections, or says why not.
+/// Carries out a call on connections, or says why not. Paths are exact, to the last slash.
 pub(super) fn carry_out(
     store: &mut Store,
     options: &Options,
-    call: &ConnectionCall,
+    method: &Method,
+    uri: &Uri,
     body: &[u8],
 ) -> Result<SandboxAnswer, Refusal> {
-    let mut target = ApiCalls { store, options };
-    match call {
-        ConnectionCall::List { project, type_name } => target.list(project, type_name.as_deref()),
-        ConnectionCall::Variables { project } => target.variables(project),
-        ConnectionCall::Get(path) => target.get(path),
-        ConnectionCall::Create(path) => target.create(path, body),
-        ConnectionCall::Update(path) => target.update(path, body),
-        ConnectionCall::Delete(path) => target.delete(path),
-        // The other calls are answered before a connection is looked for.
-        ConnectionCall::Token | ConnectionCall::NoSuchPath | ConnectionCall::NoSuchMethod => {
-            Err(Refusal::Other(StatusCode::NOT_FOUND))
+    let no_such_path = || Refusal::by(StatusCode::NOT_FOUND);
+    let no_such_method = || Refusal::by(StatusCode::METHOD_NOT_ALLOWED);
+    let below = uri.path().strip_prefix("/apiops/projects/").ok_or_else(no_such_path)?;
+    let segments: Option<Vec<String>> = below.split('/').map(decoded).collect();
+    let segments = segments.unwrap_or_default();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let mut calls = ApiCalls { store, options };
+    match (&segments[..], method) {
+        (["", ..], _) => Err(no_such_path()),
+        ([project, "connections", ""], &Method::GET) => calls.list(project, type_of(uri.query())),
+        ([project, "environmentVariables", ""], &Method::GET) => calls.variables(project),
+        ([_, "connections" | "environmentVariables", ""], _) => Err(no_such_method()),
+        ([project, "connections", name, ""], method) if !name.is_empty() => {
+            let path = Path { project, name };
+            match *method {
+                Method::GET => calls.get(path),
+                Method::POST => calls.create(path, body),
+                Method::PUT => calls.update(path, body),
+                Method::DELETE => calls.delete(path),
+                _ => Err(no_such_method()),
+            }
         }
+        _ => Err(no_such_path()),
     }
+}
+
+fn decoded(segment: &str) -> Option<String> {
+    Some(percent_decode_str(segment).decode_utf8().ok()?.into_owned())
+}
+
+fn type_of(query: Option<&str>) -> Option<String> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(key, _)| *key == "type")?;
+    decoded(&value.replace('+', " ")).filter(|name| !name.is_empty())
+}
+
+/// The path of one connection.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    project: &'p str,
+    name: &'p str,
 }
 
 struct ApiCalls<'a> {
@@ -43,23 +72,27 @@ struct ApiCalls<'a> {
 }
 
 impl ApiCalls<'_> {
-    fn list(&mut self, project: &str, type_name: Option<&str>) -> Result<SandboxAnswer, Refusal> {
+    fn list(&mut self, project: &str, type_name: Option<String>) -> Result<SandboxAnswer, Refusal> {
         self.check_project(project, false)?;
-        let type_name = type_name.ok_or(Refusal::NoType)?;
-        if !self.options.knows(type_name) {
-            return Err(Refusal::UnknownType(type_name.to_owned()));
+        let type_name = type_name
+            .ok_or_else(|| Refusal::bad("invalid_parameter", "The parameter type is required!"))?;
+        if !self.options.knows(&type_name) {
+            return Err(Refusal::unknown_type(&type_name));
         }
         let options = self.options;
         let draw = |listed: Vec<&Stored>| entries(options, project, &listed, Audience::List);
-        Ok(SandboxAnswer::entries(self.store.list(project, type_name, draw)))
+        Ok(SandboxAnswer::entries(self.store.list(project, &type_name, draw)))
     }
 
     fn variables(&self, project: &str) -> Result<SandboxAnswer, Refusal> {
         self.check_project(project, false)?;
         let names = match &self.options.variables {
             Variables::Named(names) => names,
-            Variables::Forbidden => return Err(Refusal::NoPermission),
-            Variables::NoSuchCall => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
+            Variables::Forbidden => {
+                let text = "User does not have required permission for this operation!";
+                return Err(Refusal::bad("access_denied", text));
+            }
+            Variables::NoSuchCall => return Err(Refusal::by(StatusCode::NOT_FOUND)),
         };
         let entry = |name: &String| {
             json!({
@@ -71,56 +104,56 @@ impl ApiCalls<'_> {
         Ok(SandboxAnswer::entries(self.options.dialect().entries(&entries)))
     }
 
-    fn get(&self, path: &Path) -> Result<SandboxAnswer, Refusal> {
-        self.check_project(&path.project, false)?;
-        let name = ConnectionName::new(&path.name);
-        let named: Vec<&Stored> = self.store.named(&path.project, &name).collect();
+    fn get(&self, path: Path<'_>) -> Result<SandboxAnswer, Refusal> {
+        self.check_project(path.project, false)?;
+        let name = ConnectionName::new(path.name);
+        let named: Vec<&Stored> = self.store.named(path.project, &name).collect();
         if named.is_empty() {
-            return Err(missing(path, false));
+            return Err(self.missing(path, false));
         }
-        Ok(SandboxAnswer::entries(entries(self.options, &path.project, &named, Audience::Get)))
+        Ok(SandboxAnswer::entries(entries(self.options, path.project, &named, Audience::Get)))
     }
 
-    fn create(&mut self, path: &Path, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
-        self.check_project(&path.project, false)?;
+    fn create(&mut self, path: Path<'_>, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
+        self.check_project(path.project, false)?;
         let incoming = Incoming::read(self.options, body)?.named_as(path)?;
-        let old = self.find(&path.project, &path.name, &incoming.type_name);
+        let old = self.find(path.project, path.name, &incoming.type_name);
         if let Some(old) = &old {
             if self.options.on_existing() != OnExisting::Update {
-                return Err(Refusal::AlreadyExists(path.name.clone()));
+                return Err(Refusal::exists(self.options, path.name));
             }
             check_type(&old.type_name, &incoming)?;
         }
         self.store(path, old.as_ref(), incoming)
     }
 
-    fn update(&mut self, path: &Path, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
-        self.check_project(&path.project, true)?;
-        let name = ConnectionName::new(&path.name);
-        if self.store.get(&path.project, &name).is_none() {
-            return Err(missing(path, true));
+    fn update(&mut self, path: Path<'_>, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
+        self.check_project(path.project, true)?;
+        let name = ConnectionName::new(path.name);
+        if self.store.get(path.project, &name).is_none() {
+            return Err(self.missing(path, true));
         }
         let mut incoming = Incoming::read(self.options, body)?;
         if self.options.profile.rename == Some(Rename::Refused) {
             incoming = incoming.named_as(path)?;
         }
-        let old = self.find(&path.project, &path.name, &incoming.type_name);
-        let old = old.ok_or_else(|| missing(path, true))?;
+        let old = self.find(path.project, path.name, &incoming.type_name);
+        let old = old.ok_or_else(|| self.missing(path, true))?;
         check_type(&old.type_name, &incoming)?;
         if ConnectionName::new(&incoming.name) != name
-            && self.find(&path.project, &incoming.name, &incoming.type_name).is_some()
+            && self.find(path.project, &incoming.name, &incoming.type_name).is_some()
         {
-            return Err(Refusal::AlreadyExists(incoming.name));
+            return Err(Refusal::exists(self.options, &incoming.name));
         }
         self.store(path, Some(&old), incoming)
     }
 
-    fn delete(&mut self, path: &Path) -> Result<SandboxAnswer, Refusal> {
-        self.check_project(&path.project, true)?;
-        let name = ConnectionName::new(&path.name);
-        let key = self.store.get(&path.project, &name).map(Stored::key);
-        let taken = key.and_then(|key| self.store.take(&path.project, &key));
-        let stored = taken.ok_or_else(|| missing(path, true))?;
+    fn delete(&mut self, path: Path<'_>) -> Result<SandboxAnswer, Refusal> {
+        self.check_project(path.project, true)?;
+        let name = ConnectionName::new(path.name);
+        let key = self.store.get(path.project, &name).map(Stored::key);
+        let taken = key.and_then(|key| self.store.take(path.project, &key));
+        let stored = taken.ok_or_else(|| self.missing(path, true))?;
         Ok(self.options.dialect().written(self.deployed(&stored.body())))
     }
 
@@ -134,7 +167,7 @@ impl ApiCalls<'_> {
 
     fn store(
         &mut self,
-        path: &Path,
+        path: Path<'_>,
         old: Option<&Stored>,
         mut incoming: Incoming,
     ) -> Result<SandboxAnswer, Refusal> {
@@ -142,8 +175,8 @@ impl ApiCalls<'_> {
             self.keep_masked(old, &mut incoming)?;
         }
         let deployed = self.deployed(&incoming.body);
-        let new = Stored::new(incoming.body, "api").ok_or(Refusal::BadBody)?;
-        self.store.put(&path.project, old.map(Stored::key).as_ref(), new);
+        let new = Stored::new(incoming.body, "api").ok_or_else(bad_body)?;
+        self.store.put(path.project, old.map(Stored::key).as_ref(), new);
         Ok(self.options.dialect().written(deployed))
     }
 
@@ -167,10 +200,7 @@ impl ApiCalls<'_> {
                 OnMasked::Keep => {
                     incoming.body.insert(field.name.to_owned(), value.clone());
                 }
-                OnMasked::Refuse => {
-                    let problem = (field.name.to_owned(), "is required".to_owned());
-                    return Err(Refusal::Invalid(vec![problem]));
-                }
+                OnMasked::Refuse => return Err(Refusal::invalid_field(field.name, "is required")),
             }
         }
         Ok(())
@@ -191,7 +221,21 @@ impl ApiCalls<'_> {
         let known = access.any_project
             || access.projects.iter().any(|project| project == name)
             || self.store.has_project(name);
-        if known { Ok(()) } else { Err(Refusal::NoProject { name: name.to_owned(), changing }) }
+        if known {
+            return Ok(());
+        }
+        let text = match self.options.dialect() {
+            Dialect::Current => format!("Project ({name}) is not found!"),
+            Dialect::Older => format!(
+                "Project (name: {name}) was not found or user does not have privilege to access it!"
+            ),
+        };
+        Err(Refusal::missing(self.options, changing, text))
+    }
+
+    fn missing(&self, path: Path<'_>, changing: bool) -> Refusal {
+        let text = format!("Connection (name: {}) was not found!", path.name);
+        Refusal::missing(self.options, changing, text)
     }
 }
 
@@ -201,19 +245,17 @@ fn entries(options: &Options, project: &str, shown: &[&Stored], audience: Audien
     options.dialect().entries(&drawn.map(Value::Object).collect::<Vec<_>>())
 }
 
-fn missing(path: &Path, changing: bool) -> Refusal {
-    Refusal::NoConnection { name: path.name.clone(), changing }
+fn bad_body() -> Refusal {
+    Refusal::bad("invalid_request", "The body has to be one JSON object!")
 }
 
 fn check_type(old: &str, incoming: &Incoming) -> Result<(), Refusal> {
     if old == incoming.type_name {
         return Ok(());
     }
-    Err(Refusal::TypeChanged {
-        name: incoming.name.clone(),
-        from: old.to_owned(),
-        to: incoming.type_name.clone(),
-    })
+    let Incoming { name, type_name, .. } = incoming;
+    let text = format!("The type of connection ({name}) cannot change from {old} to {type_name}!");
+    Err(Refusal::bad("invalid_request", text))
 }
 
 // The body of a write, checked as far as servers check it.
@@ -230,15 +272,15 @@ impl Incoming {
     /// Reads and checks the body of a write.
     pub(super) fn read(options: &Options, bytes: &[u8]) -> Result<Self, Refusal> {
         let Ok(Value::Object(mut body)) = serde_json::from_slice(bytes) else {
-            return Err(Refusal::BadBody);
+            return Err(bad_body());
         };
         let type_name = text(&body, "type")?;
         let known = catalog::find(&type_name)
             .filter(|known| known.name == type_name && options.knows(&type_name))
-            .ok_or_else(|| Refusal::UnknownType(type_name.clone()))?;
+            .ok_or_else(|| Refusal::unknown_type(&type_name))?;
         let name = text(&body, "name")?;
         if let Some(problem) = name::problem_with(&name) {
-            return Err(Refusal::Invalid(vec![("name".to_owned(), problem.to_owned())]));
+            return Err(Refusal::invalid_field("name", problem));
         }
         let mut problems = Vec::new();
         for field in known.fields() {
@@ -264,7 +306,7 @@ impl Incoming {
             ),
         }
         if !problems.is_empty() {
-            return Err(Refusal::Invalid(problems));
+            return Err(Refusal::invalid(problems));
         }
         if let Some(own) = own {
             rewrite(own, &mut body);
@@ -273,12 +315,13 @@ impl Incoming {
     }
 
     /// Refuses a name that is not the one of the path.
-    pub(super) fn named_as(self, path: &Path) -> Result<Self, Refusal> {
+    fn named_as(self, path: Path<'_>) -> Result<Self, Refusal> {
         if self.name.to_lowercase() == path.name.to_lowercase() {
-            Ok(self)
-        } else {
-            Err(Refusal::NameMismatch { path: path.name.clone(), body: self.name })
+            return Ok(self);
         }
+        let (path, body) = (path.name, &self.name);
+        let text = format!("The name in the path ({path}) and in the body ({body}) do not match!");
+        Err(Refusal::bad("invalid_request", text))
     }
 }
 
@@ -308,7 +351,7 @@ fn rewrite(own: &TypeProfile, body: &mut Map<String, Value>) {
 fn text(body: &Map<String, Value>, field: &str) -> Result<String, Refusal> {
     match body.get(field) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        _ => Err(Refusal::Invalid(vec![(field.to_owned(), "is required".to_owned())])),
+        _ => Err(Refusal::invalid_field(field, "is required")),
     }
 }
 
@@ -328,138 +371,5 @@ fn misfit(field: &Field, value: &Value) -> Option<&'static str> {
             Some("has to be an object")
         }
         _ => None,
-    }
-}
-
-// Which call a request makes: the paths are exact, to the last slash.
-
-/// One call of the connection API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ConnectionCall {
-    /// `POST .../auth/token`.
-    Token,
-    /// `GET .../connections/?type=T`.
-    List { project: String, type_name: Option<String> },
-    /// `GET .../environmentVariables/`.
-    Variables { project: String },
-    /// `GET .../connections/{name}/`.
-    Get(Path),
-    /// `POST .../connections/{name}/`.
-    Create(Path),
-    /// `PUT .../connections/{name}/`.
-    Update(Path),
-    /// `DELETE .../connections/{name}/`.
-    Delete(Path),
-    /// A path of the API with a method that it does not take.
-    NoSuchMethod,
-    /// No path of the API.
-    NoSuchPath,
-}
-
-/// The path of one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path {
-    pub(super) project: String,
-    pub(super) name: String,
-}
-
-impl ConnectionCall {
-    /// Reads method, path and query.
-    pub(super) fn of(method: &Method, path: &str, query: Option<&str>) -> Self {
-        if path == "/apiops/auth/token" {
-            return if method == Method::POST { Self::Token } else { Self::NoSuchMethod };
-        }
-        let Some(rest) = path.strip_prefix("/apiops/projects/") else { return Self::NoSuchPath };
-        let segments: Option<Vec<String>> = rest.split('/').map(decoded).collect();
-        let Some(segments) = segments else { return Self::NoSuchPath };
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let [project, rest @ .., ""] = &segments[..] else { return Self::NoSuchPath };
-        if project.is_empty() {
-            return Self::NoSuchPath;
-        }
-        let project = (*project).to_owned();
-        match (rest, method) {
-            (["connections"], &Method::GET) => Self::List { project, type_name: type_of(query) },
-            (["environmentVariables"], &Method::GET) => Self::Variables { project },
-            (["connections" | "environmentVariables"], _) => Self::NoSuchMethod,
-            (["connections", name], method) if !name.is_empty() => {
-                let path = Path { project, name: (*name).to_owned() };
-                match *method {
-                    Method::GET => Self::Get(path),
-                    Method::POST => Self::Create(path),
-                    Method::PUT => Self::Update(path),
-                    Method::DELETE => Self::Delete(path),
-                    _ => Self::NoSuchMethod,
-                }
-            }
-            _ => Self::NoSuchPath,
-        }
-    }
-}
-
-fn decoded(segment: &str) -> Option<String> {
-    Some(percent_decode_str(segment).decode_utf8().ok()?.into_owned())
-}
-
-fn type_of(query: Option<&str>) -> Option<String> {
-    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(key, _)| *key == "type")?;
-    decoded(&value.replace('+', " ")).filter(|name| !name.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(method: &Method, path: &str) -> ConnectionCall {
-        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-        ConnectionCall::of(method, path, query)
-    }
-
-    #[test]
-    fn paths_are_exact() {
-        let path = Path { project: "My Project".to_owned(), name: "a/b".to_owned() };
-        let text = "/apiops/projects/My%20Project/connections/a%2Fb/";
-        assert_eq!(call(&Method::GET, text), ConnectionCall::Get(path.clone()));
-        assert_eq!(call(&Method::POST, text), ConnectionCall::Create(path.clone()));
-        assert_eq!(call(&Method::PUT, text), ConnectionCall::Update(path.clone()));
-        assert_eq!(call(&Method::DELETE, text), ConnectionCall::Delete(path));
-        assert_eq!(call(&Method::PATCH, text), ConnectionCall::NoSuchMethod);
-        for wrong in [
-            "/apiops/projects/p/connections/a",
-            "/apiops/projects/p/connections",
-            "/apiops/projects/p/connections//",
-            "/apiops/projects//connections/a/",
-            "/apiops/projects/p/connections/a/b/",
-            "/apiops/projects/p/connections/%ff/",
-            "/apiops/auth/token/",
-            "/",
-        ] {
-            assert_eq!(call(&Method::GET, wrong), ConnectionCall::NoSuchPath, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn lists_name_a_type() {
-        let project = "p".to_owned();
-        let list = "/apiops/projects/p/connections/";
-        let of = |type_name: Option<&str>| ConnectionCall::List {
-            project: project.clone(),
-            type_name: type_name.map(str::to_owned),
-        };
-        assert_eq!(call(&Method::GET, list), of(None));
-        assert_eq!(call(&Method::GET, &format!("{list}?type=")), of(None));
-        assert_eq!(call(&Method::GET, &format!("{list}?a=b&type=email")), of(Some("email")));
-        assert_eq!(
-            call(&Method::GET, &format!("{list}?type=linux%2Dscript")),
-            of(Some("linux-script"))
-        );
-        assert_eq!(call(&Method::POST, list), ConnectionCall::NoSuchMethod);
-        let variables = "/apiops/projects/p/environmentVariables/";
-        assert_eq!(
-            call(&Method::GET, variables),
-            ConnectionCall::Variables { project: project.clone() }
-        );
-        assert_eq!(call(&Method::POST, variables), ConnectionCall::NoSuchMethod);
     }
 }

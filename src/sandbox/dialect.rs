@@ -103,163 +103,91 @@ impl Dialect {
 
     /// Answers a call that is not carried out.
     pub(super) fn refused(self, refusal: &Refusal) -> SandboxAnswer {
-        let (status, code, text) = refusal.told(self);
+        let Refusal { status, code, text, fields } = refusal;
         let mut body = match self {
             Self::Current => json!({"status": "FAILURE", "resultMessage": text}),
             Self::Older => json!({"error": code, "error_description": text}),
         };
-        if let (Self::Older, Refusal::Invalid(problems)) = (self, refusal) {
-            body["validation_errors"] = problems
-                .iter()
-                .map(|(field, message)| json!({"field": field, "message": message}))
-                .collect::<Value>();
+        if self == Self::Older && !fields.is_empty() {
+            let told =
+                |(field, message): &(String, String)| json!({"field": field, "message": message});
+            body["validation_errors"] = fields.iter().map(told).collect();
         }
-        SandboxAnswer::json(status, &body)
+        SandboxAnswer::json(*status, &body)
     }
 }
-
-impl Options {
-    /// Answers a call that is not carried out: in the words of the dialect, with the status
-    /// that an option may have changed.
-    pub(super) fn refused(&self, refusal: &Refusal) -> SandboxAnswer {
-        let mut answer = self.dialect().refused(refusal);
-        let status = match refusal {
-            Refusal::NoProject { .. } | Refusal::NoConnection { .. } => {
-                self.profile.missing.map(|missing| match missing {
-                    OnMissing::NotFound => StatusCode::NOT_FOUND,
-                    OnMissing::BadRequest => StatusCode::BAD_REQUEST,
-                })
-            }
-            Refusal::AlreadyExists(_) if self.on_existing() == OnExisting::Conflict => {
-                Some(StatusCode::CONFLICT)
-            }
-            _ => None,
-        };
-        if let Some(status) = status {
-            answer.status = status;
-        }
-        answer
-    }
-}
-
-// Why a call is not carried out, in the words of each dialect.
 
 /// Why a call is not carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// No such project.
-    NoProject { name: String, changing: bool },
-    /// No such connection; `changing`: the call would have changed it.
-    NoConnection { name: String, changing: bool },
-    /// A list that names no type.
-    NoType,
-    /// A type that this server does not know.
-    UnknownType(String),
-    /// The body is not one JSON object.
-    BadBody,
-    /// Fields whose values the server cannot read.
-    Invalid(Vec<(String, String)>),
-    /// The names in the path and in the body have to agree, and do not.
-    NameMismatch { path: String, body: String },
-    /// A create on a name that exists.
-    AlreadyExists(String),
-    /// A write that would change the type.
-    TypeChanged { name: String, from: String, to: String },
-    /// No bearer token came with the call.
-    NoToken,
-    /// The token is not one of ours.
-    BadToken,
-    /// The token was ours once.
-    ExpiredToken,
-    /// The client that asks for a token is not known, or its secret is wrong.
-    BadClient,
-    /// A token request of another kind than client credentials.
-    BadGrant,
-    /// The token may not make this call.
-    NoPermission,
-    /// Whatever the status says by itself.
-    Other(StatusCode),
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    /// The code of the older dialect.
+    code: &'static str,
+    /// The text for people.
+    text: String,
+    /// The fields whose values the server cannot take, with what is wrong there.
+    fields: Vec<(String, String)>,
 }
 
 impl Refusal {
-    /// The HTTP status, the code of the older dialect and the text for people.
-    pub(super) fn told(&self, dialect: Dialect) -> (StatusCode, &'static str, String) {
-        let bad = |code, text: String| (StatusCode::BAD_REQUEST, code, text);
-        let unauthorized = |code, text: &str| (StatusCode::UNAUTHORIZED, code, text.to_owned());
-        let missing = |changing: bool| match dialect {
-            Dialect::Older if !changing => StatusCode::NOT_FOUND,
-            Dialect::Older | Dialect::Current => StatusCode::BAD_REQUEST,
+    fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        Self { status, code, text: text.into(), fields: Vec::new() }
+    }
+
+    pub(super) fn bad(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, text)
+    }
+
+    pub(super) fn unauthorized(code: &'static str, text: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, text)
+    }
+
+    /// Of fields whose values the server cannot take.
+    pub(super) fn invalid(fields: Vec<(String, String)>) -> Self {
+        let problems = fields.iter().map(|(field, message)| format!("{field}: {message}"));
+        let problems = problems.collect::<Vec<_>>().join(", ");
+        let text = format!("The connection is not valid! {problems}");
+        Self { fields, ..Self::bad("validation_error", text) }
+    }
+
+    /// Of one field.
+    pub(super) fn invalid_field(field: &str, message: &str) -> Self {
+        Self::invalid(vec![(field.to_owned(), message.to_owned())])
+    }
+
+    pub(super) fn unknown_type(name: &str) -> Self {
+        Self::bad("invalid_parameter", format!("Connection type ({name}) is not valid!"))
+    }
+
+    /// Of a thing that is not there; `changing`: the call would have changed it.
+    pub(super) fn missing(options: &Options, changing: bool, text: String) -> Self {
+        let status = match (options.profile.missing, options.dialect()) {
+            (Some(OnMissing::NotFound), _) => StatusCode::NOT_FOUND,
+            (None, Dialect::Older) if !changing => StatusCode::NOT_FOUND,
+            _ => StatusCode::BAD_REQUEST,
         };
-        match self {
-            Self::NoProject { name, changing } => {
-                let text = no_project(dialect, name);
-                (missing(*changing), "not_found", text)
-            }
-            Self::NoConnection { name, changing } => {
-                let text = format!("Connection (name: {name}) was not found!");
-                (missing(*changing), "not_found", text)
-            }
-            Self::NoType => bad("invalid_parameter", "The parameter type is required!".to_owned()),
-            Self::UnknownType(name) => {
-                bad("invalid_parameter", format!("Connection type ({name}) is not valid!"))
-            }
-            Self::BadBody => {
-                bad("invalid_request", "The body has to be one JSON object!".to_owned())
-            }
-            Self::Invalid(problems) => {
-                let problems: Vec<String> =
-                    problems.iter().map(|(field, message)| format!("{field}: {message}")).collect();
-                let text = format!("The connection is not valid! {}", problems.join(", "));
-                bad("validation_error", text)
-            }
-            Self::NameMismatch { path, body } => bad(
-                "invalid_request",
-                format!("The name in the path ({path}) and in the body ({body}) do not match!"),
-            ),
-            Self::AlreadyExists(name) => {
-                bad("already_exists", format!("Connection (name: {name}) already exists!"))
-            }
-            Self::TypeChanged { name, from, to } => bad(
-                "invalid_request",
-                format!("The type of connection ({name}) cannot change from {from} to {to}!"),
-            ),
-            Self::NoToken => unauthorized("invalid_token", "A bearer token is required!"),
-            Self::BadToken => unauthorized("invalid_token", "The token is not valid!"),
-            Self::ExpiredToken => unauthorized("token_expired", "The token has expired!"),
-            Self::BadClient => unauthorized(
-                "unauthorized_client",
-                "The client id or the client secret is not valid!",
-            ),
-            Self::BadGrant => bad(
-                "unsupported_grant_type",
-                "The grant type has to be client_credentials!".to_owned(),
-            ),
-            Self::NoPermission => bad(
-                "access_denied",
-                "User does not have required permission for this operation!".to_owned(),
-            ),
-            Self::Other(status) => told_by(*status),
-        }
+        Self::new(status, "not_found", text)
     }
-}
 
-fn no_project(dialect: Dialect, name: &str) -> String {
-    match dialect {
-        Dialect::Current => format!("Project ({name}) is not found!"),
-        Dialect::Older => format!(
-            "Project (name: {name}) was not found or user does not have privilege to access it!"
-        ),
+    /// Of a create on a name that exists.
+    pub(super) fn exists(options: &Options, name: &str) -> Self {
+        let status = match options.on_existing() {
+            OnExisting::Conflict => StatusCode::CONFLICT,
+            OnExisting::Update | OnExisting::Refuse => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, "already_exists", format!("Connection (name: {name}) already exists!"))
     }
-}
 
-fn told_by(status: StatusCode) -> (StatusCode, &'static str, String) {
-    let code = match status {
-        StatusCode::NOT_FOUND => "not_found",
-        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-        StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
-        _ => "internal_error",
-    };
-    (status, code, status.canonical_reason().unwrap_or("Failure").to_owned())
+    /// A refusal that says no more than its status.
+    pub(super) fn by(status: StatusCode) -> Self {
+        let code = match status {
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+            StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
+            _ => "internal_error",
+        };
+        Self::new(status, code, status.canonical_reason().unwrap_or("Failure"))
+    }
 }
 
 #[cfg(test)]

@@ -71,14 +71,6 @@ impl Default for Access {
     }
 }
 
-impl Access {
-    /// Lets any token into these projects.
-    pub fn to(projects: &[&str]) -> Self {
-        let projects = projects.iter().map(|name| (*name).to_owned()).collect();
-        Self { projects, ..Self::default() }
-    }
-}
-
 impl Options {
     /// Behaves as a profile says; types that it does not name behave as their guides say.
     pub fn of_profile(mut profile: Profile) -> Self {
@@ -120,20 +112,6 @@ impl Options {
         self
     }
 
-    /// Does not know these types.
-    pub fn without_types(names: &[&str]) -> Self {
-        let unknown = |name: &&str| {
-            (name.to_string(), TypeProfile { support: Support::Unknown, ..TypeProfile::default() })
-        };
-        let types = names.iter().map(unknown).collect();
-        Self::of_profile(Profile { types, ..Profile::default() })
-    }
-
-    /// Shows something else in the place of a field by `GET`, and nothing in lists.
-    pub fn mask(&mut self, type_name: &str, field: &str, mask: Mask) {
-        self.of_type(type_name).masked.insert(field.to_owned(), mask);
-    }
-
     /// Changes the behaviour of each type.
     pub fn each_type(&mut self, change: impl Fn(&ConnectionType, &mut TypeProfile)) {
         for known in catalog::all() {
@@ -152,21 +130,6 @@ impl Options {
         self.each_type(|known, own| {
             own.masked.retain(|name, _| known.field(name).is_some_and(|field| !field.is_secret()));
             own.masked.extend(secrets.masks(known));
-        });
-    }
-
-    /// Shows every field that no write has set in this way.
-    pub fn read_unset_as(&mut self, reads: Unset) {
-        self.each_type(|known, own| {
-            let names = known.fields().map(|field| field.name.to_owned());
-            own.unset = BTreeMap::from([(reads, names.collect())]);
-        });
-    }
-
-    /// Shows only the fields that all types share in lists.
-    pub fn list_summaries(&mut self) {
-        self.each_type(|known, own| {
-            own.unlisted = known.own_fields.iter().map(|field| field.name.to_owned()).collect();
         });
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -18,11 +19,13 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::connections;
-use super::connections::ConnectionCall;
 use super::dialect::{Refusal, SandboxAnswer};
 use super::options::{Access, Fault, Options};
 use super::store::Store;
 use crate::secret::{Sensitive, SensitiveValue};
+
+/// Where a token is asked for.
+const TOKEN_PATH: &str = "/apiops/auth/token";
 
 /// The largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
@@ -78,10 +81,8 @@ pub(super) async fn log(
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let is_token =
-        ConnectionCall::of(&parts.method, parts.uri.path(), None) == ConnectionCall::Token;
     // The form of a token request is a secret that no test has to see.
-    let seen = if is_token { Bytes::new() } else { body.clone() };
+    let seen = if parts.uri.path() == TOKEN_PATH { Bytes::new() } else { body.clone() };
     let number = server.log.lock().arrived(&parts.method, &target, seen);
     let request = Request::from_parts(parts, Body::from(body));
     let answered = tokio::spawn(async move {
@@ -96,40 +97,31 @@ pub(super) async fn log(
 pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
-    let call = ConnectionCall::of(&parts.method, parts.uri.path(), parts.uri.query());
-    let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     wait(server.options().latency).await;
-    let answer = server.take(&call, token, &body);
-    answer.unwrap_or_else(|refusal| server.options().refused(&refusal)).into_response()
+    let dialect = server.options().dialect();
+    server.take(&parts, &body).unwrap_or_else(|refusal| dialect.refused(&refusal)).into_response()
 }
 
 impl Server {
-    fn take(
-        &self,
-        call: &ConnectionCall,
-        token: Option<&str>,
-        body: &[u8],
-    ) -> Result<SandboxAnswer, Refusal> {
+    fn take(&self, call: &Parts, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
         let options = self.options();
         match options.fault {
-            Some(Fault::Error) => return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR)),
-            Some(Fault::Unavailable) => {
-                return Err(Refusal::Other(StatusCode::SERVICE_UNAVAILABLE));
-            }
-            Some(Fault::Unauthorized) => return Err(Refusal::BadToken),
+            Some(Fault::Error) => return Err(Refusal::by(StatusCode::INTERNAL_SERVER_ERROR)),
+            Some(Fault::Unavailable) => return Err(Refusal::by(StatusCode::SERVICE_UNAVAILABLE)),
+            Some(Fault::Unauthorized) => return Err(bad_token()),
             Some(Fault::Undeployed) | None => {}
         }
-        match call {
-            ConnectionCall::NoSuchPath => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
-            ConnectionCall::NoSuchMethod => {
-                return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED));
-            }
-            ConnectionCall::Token => return self.tokens.lock().issue(&options.access, body),
-            _ => self.tokens.lock().check(&options.access, token)?,
+        if call.uri.path() == TOKEN_PATH {
+            return match call.method {
+                Method::POST => self.tokens.lock().issue(&options.access, body),
+                _ => Err(Refusal::by(StatusCode::METHOD_NOT_ALLOWED)),
+            };
         }
+        let token = call.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        self.tokens.lock().check(&options.access, token)?;
         let mut store = self.store.lock();
         // Read again under the lock: an answer that is drawn now has to fit the lists that are kept.
-        connections::carry_out(&mut store, &self.options(), call, body)
+        connections::carry_out(&mut store, &self.options(), &call.method, &call.uri, body)
     }
 }
 
@@ -159,16 +151,18 @@ pub(super) struct IssuedTokens(Vec<(Sensitive, Instant)>);
 impl IssuedTokens {
     /// Checks the `Authorization` header of a call.
     pub(super) fn check(&self, access: &Access, header: Option<&str>) -> Result<(), Refusal> {
-        let token = header.and_then(bearer).ok_or(Refusal::NoToken)?;
+        let token = header
+            .and_then(bearer)
+            .ok_or_else(|| Refusal::unauthorized("invalid_token", "A bearer token is required!"))?;
         if access.tokens.iter().any(|known| known.is(token)) {
             return Ok(());
         }
         let now = Instant::now();
         match self.0.iter().find(|(issued, _)| issued.is(token)) {
             Some((_, until)) if *until > now => Ok(()),
-            Some(_) => Err(Refusal::ExpiredToken),
+            Some(_) => Err(Refusal::unauthorized("token_expired", "The token has expired!")),
             None if access.tokens.is_empty() && access.client.is_none() => Ok(()),
-            None => Err(Refusal::BadToken),
+            None => Err(bad_token()),
         }
     }
 
@@ -177,15 +171,16 @@ impl IssuedTokens {
         let fields: BTreeMap<_, _> = ::url::form_urlencoded::parse(form).collect();
         let field = |name: &str| fields.get(name).map(AsRef::as_ref);
         if field("grant_type") != Some("client_credentials") {
-            return Err(Refusal::BadGrant);
+            let text = "The grant type has to be client_credentials!";
+            return Err(Refusal::bad("unsupported_grant_type", text));
         }
-        let (Some(id), Some(secret)) = (field("client_id"), field("client_secret")) else {
-            return Err(Refusal::BadClient);
+        let given = field("client_id").zip(field("client_secret"));
+        let is_right = |(id, secret): (&str, &str)| {
+            access.client.as_ref().is_none_or(|known| known.id == id && known.secret.is(secret))
         };
-        if let Some(client) = &access.client
-            && !(client.id == id && client.secret.is(secret))
-        {
-            return Err(Refusal::BadClient);
+        if !given.is_some_and(is_right) {
+            let text = "The client id or the client secret is not valid!";
+            return Err(Refusal::unauthorized("unauthorized_client", text));
         }
         let token = format!("sandbox-{:032x}", fastrand::u128(..));
         let until = Instant::now() + access.token_ttl;
@@ -207,6 +202,10 @@ impl IssuedTokens {
     pub(super) fn expire(&mut self) {
         self.0.iter_mut().for_each(|(_, until)| *until = Instant::now());
     }
+}
+
+fn bad_token() -> Refusal {
+    Refusal::unauthorized("invalid_token", "The token is not valid!")
 }
 
 fn bearer(header: &str) -> Option<&str> {

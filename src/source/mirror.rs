@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use jiff::Timestamp;
@@ -230,9 +230,10 @@ impl Inner {
             if !matches!(error, SourceError::Failed { .. }) {
                 return Err(error);
             }
-            remove_stale_locks(&self.folder, &error, self.deadline);
-            // git does not overwrite a damaged reference.
-            let _ = std::fs::remove_file(self.folder.join(&reference));
+            // git overwrites neither a damaged reference nor the lock of a child that was killed.
+            for in_the_way in [&reference, &format!("{reference}.lock")] {
+                let _ = fs::remove_file(self.folder.join(in_the_way));
+            }
             update()?;
         }
         Ok(commit)
@@ -435,36 +436,6 @@ pub(super) fn put_back(folder: &Path) -> Result<(), SourceError> {
         return Ok(());
     }
     fs::rename(&old, folder).map_err(|e| SourceError::io("move", &old, e))
-}
-
-/// Removes the lock files that a child left which was killed; says whether there were any. A
-/// lock that is younger than a child may live may still be in use.
-pub(super) fn remove_stale_locks(folder: &Path, error: &SourceError, age: Duration) -> bool {
-    let about_lock = matches!(error, SourceError::Failed { said, .. } if said.contains(".lock"));
-    about_lock && remove_locks_older_than(folder, age)
-}
-
-fn remove_locks_older_than(folder: &Path, age: Duration) -> bool {
-    let mut removed = false;
-    let mut pending = vec![folder.to_path_buf()];
-    while let Some(folder) = pending.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => pending.push(path),
-                Ok(_) if path.extension().is_some_and(|e| e == "lock") => {
-                    let modified = entry.metadata().and_then(|found| found.modified()).ok();
-                    let found = modified.and_then(|at| SystemTime::now().duration_since(at).ok());
-                    if found.is_some_and(|found| found > age) && fs::remove_file(&path).is_ok() {
-                        tracing::warn!(lock = %path.display(), "removed a stale lock file");
-                        removed = true;
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    removed
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ d: |
         json!({"a": "😀", "b": r"\ud83d\ude00", "c": r"\ud83d\ude00", "d": "\"\\ud83d\\ude00\"\n"})
     );
     for text in [r#"a: "\ud83d""#, r#"a: "\ude00\ud83d""#, r#"a: "\ud83d\u0041""#] {
-        assert_eq!(failure(text).cause.code().id, "AG005", "{text}");
+        assert_eq!(failure(text).code.id, "AG005", "{text}");
     }
     let failure = failure(r#"a: ["\ud83d\ude00", @]"#);
     assert_eq!(failure.offset, Some(20));
@@ -55,15 +55,15 @@ fn merges_also_what_was_merged() {
         json!({"a": {"x": 1, "y": 1}, "b": {"y": 2, "x": 1}, "c": {"z": 3, "y": 2, "x": 1},
                "d": {"y": 2, "x": 1, "w": 4}})
     );
-    assert_eq!(failure("a: {<<: 3}").cause, Cause::BadMerge);
+    assert_eq!(failure("a: {<<: 3}").code.id, "AG015");
     assert_eq!(failure("a: {<<: 3}").pointer, "/a/<<");
-    assert_eq!(failure("a: {<<: {x: 1}, <<: {y: 1}}").cause, Cause::DuplicateKey("<<".to_owned()));
+    assert_eq!(failure("a: {<<: {x: 1}, <<: {y: 1}}").twice.as_deref(), Some("<<"));
 }
 
 #[test]
 fn finds_duplicate_keys_with_their_place() {
     let failure = failure("a:\n  - b: 1\n    c: 2\n    b: 3\n");
-    assert_eq!(failure.cause, Cause::DuplicateKey("b".to_owned()));
+    assert_eq!(failure.message, "the key `b` is given twice");
     assert_eq!(failure.pointer, "/a/0");
 }
 
@@ -77,22 +77,22 @@ fn refuses_keys_that_are_no_texts_and_tags() {
         ("? [a]\n: b", "a list"),
         ("? {a: b}\n: b", "a mapping"),
     ] {
-        assert_eq!(failure(text).cause, Cause::KeyKind(kind), "{text}");
+        assert_eq!(failure(text).message, format!("a key is {kind}, not a text"), "{text}");
     }
-    assert_eq!(failure("a: !vault x").cause, Cause::Tag);
-    assert_eq!(failure("a: !Sub {x: y}").cause, Cause::Tag);
+    assert_eq!(failure("a: !vault x").code.id, "AG011");
+    assert_eq!(failure("a: !Sub {x: y}").code.id, "AG011");
     let failure = failure("a: !!int hunter2");
-    assert_eq!(failure.cause.code(), &crate::diagnostic::code::TAG);
-    assert!(!failure.cause.message().contains("hunter2"));
+    assert_eq!(failure.code.id, "AG011");
+    assert!(!failure.message.contains("hunter2"));
 }
 
 #[test]
 fn refuses_numbers_that_would_change() {
     for text in ["123456789012345678901234567890", ".inf", "-.INF", ".nan"] {
-        assert_eq!(failure(&format!("a: {text}")).cause, Cause::LossyNumber, "{text}");
+        assert_eq!(failure(&format!("a: {text}")).code.id, "AG012", "{text}");
     }
     for text in ["1e400", "0.1234567890123456789", "-1.00000000000000000001", "1e-400"] {
-        assert_eq!(failure(&format!("a: {text}")).cause, Cause::LossyNumber, "{text}");
+        assert_eq!(failure(&format!("a: {text}")).code.id, "AG012", "{text}");
     }
     for text in
         ["1.50", "0.1", "1e3", "1E+3", "100", "-0.0", "007", "1.2.3", "e", "+", "1e22", ".5", "5."]
@@ -109,12 +109,12 @@ fn bombs_end_in_an_error() {
         let refs = vec![format!("*a{}", level - 1); 10].join(", ");
         bomb.push_str(&format!("a{level}: &a{level} [{refs}]\n"));
     }
-    assert_eq!(failure(&bomb).cause, Cause::TooManyValues);
+    assert_eq!(failure(&bomb).code.id, "AG009");
     let wide = format!("a: &a [{}]\nb: [{}]\n", "x,".repeat(10_000), "*a,".repeat(10_000));
-    assert_eq!(failure(&wide).cause, Cause::TooManyValues);
+    assert_eq!(failure(&wide).code.id, "AG009");
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a,".repeat(1000));
-    assert_eq!(failure(&long).cause, Cause::TooManyValues);
-    assert_eq!(failure("a: &a [*a]").cause, Cause::TooDeep);
+    assert_eq!(failure(&long).code.id, "AG009");
+    assert_eq!(failure("a: &a [*a]").code.id, "AG010");
 }
 
 #[test]
@@ -129,20 +129,11 @@ fn deep_nesting_ends_in_an_error() {
         "{a: ".repeat(LARGEST_DOCUMENT / 4),
         "- ".repeat(LARGEST_DOCUMENT / 2),
     ] {
-        let code = failure(&text).cause.code();
+        let code = failure(&text).code.id;
         let head = &text[..8];
-        assert!(
-            [
-                &crate::diagnostic::code::TOO_DEEP,
-                &crate::diagnostic::code::UNCLOSED,
-                &crate::diagnostic::code::KEY_KIND
-            ]
-            .contains(&code),
-            "{} for {head}",
-            code.id
-        );
+        assert!(["AG007", "AG010", "AG013"].contains(&code), "{code} for {head}");
     }
-    assert_eq!(failure(&"a".repeat(LARGEST_DOCUMENT + 1)).cause.code().id, "AG002");
+    assert_eq!(failure(&"a".repeat(LARGEST_DOCUMENT + 1)).code.id, "AG002");
 }
 
 #[test]
@@ -161,10 +152,10 @@ fn says_what_is_wrong_in_plain_words() {
         ("a:\n  b: 1\n c: 2\n", "AG005", "key"),
     ] {
         let failure = failure(text);
-        assert_eq!(failure.cause.code().id, code, "{text}: {:?}", failure.cause);
-        assert!(failure.cause.message().contains(part), "{text}: {}", failure.cause.message());
+        assert_eq!(failure.code.id, code, "{text}: {failure:?}");
+        assert!(failure.message.contains(part), "{text}: {}", failure.message);
         assert!(failure.offset.is_some(), "{text}");
     }
     assert_eq!(failure("a: b\nx: [1, 2\ny: 3\n").begins, Some((2, 4)));
-    assert_eq!(failure("%TAG ! x\n---\na: b\n").cause, Cause::Tag);
+    assert_eq!(failure("%TAG ! x\n---\na: b\n").code.id, "AG011");
 }

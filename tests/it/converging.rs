@@ -10,7 +10,7 @@ use crate::faults::Fault;
 use crate::history::events;
 use crate::receiver::Received;
 use crate::running::{Running, eventually};
-use crate::world::{CHECKOUT, World, one_target};
+use crate::world::{CHECKOUT, SandboxOptions as _, World, one_target};
 
 fn puts(world: &World) -> usize {
     world.writes().iter().filter(|call| *call == "PUT a").count()

@@ -8,7 +8,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use crate::faults::Fault;
-use crate::world::{Ran, World, email_body};
+use crate::world::{Ran, SandboxOptions as _, World, email_body};
 
 const SECRET: &str = "Zk3v9Qw7Xb2Lm5Np8Rt4Yc6Hd1Jf0Gs";
 

@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::world::{CANARY, World, email_body, ftp};
+use crate::world::{CANARY, SandboxOptions as _, World, email_body, ftp, without_types};
 
 fn answer(body: &Value) -> Fault {
     Fault::Answer { status: StatusCode::OK, body: body.to_string(), retry_after: None }
@@ -136,7 +136,7 @@ fn both_dialects_and_summary_lists_converge() {
 #[test]
 fn a_type_that_the_server_does_not_know_blocks_its_documents_alone() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options::without_types(&["syslog"]).in_dialect(dialect));
+        let world = World::with(without_types(&["syslog"]).in_dialect(dialect));
         world.commit_email("a", "");
         world.commit_email("b", "");
         world.plan().code(2).says("does not know the type syslog");
@@ -154,7 +154,7 @@ fn a_type_of_the_inventory_that_the_server_no_longer_knows_is_an_incomplete_list
     let world = World::new();
     world.write("connections/g.yaml", "type: syslog\nname: g\nsyslogServerHostname: h\n");
     world.settle(&["a", "b"]);
-    world.control().alter(|options| options.profile = Options::without_types(&["syslog"]).profile);
+    world.control().alter(|options| options.profile = without_types(&["syslog"]).profile);
     world.remove("connections/a.yaml");
     world.write_email("c", "");
     world.commit("remove a, add c");

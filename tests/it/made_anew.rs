@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::faults::{Fault, Moment};
 use crate::running::Applying;
-use crate::world::{PROJECT, World, email_body};
+use crate::world::{PROJECT, SandboxOptions as _, World, email_body};
 
 /// Creates `a`, then somebody deletes it and makes another before the tool looks again.
 fn made_anew_after_the_create(world: &World, change: impl FnOnce(&mut serde_json::Value)) {

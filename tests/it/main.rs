@@ -70,6 +70,7 @@ mod revisions;
 mod rotation;
 mod rules;
 mod same_names;
+mod sandbox;
 mod saved_plans;
 mod secrets;
 mod secrets_kept;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
 use crate::faults::Fault;
-use crate::world::{PROJECT, World, email_body, ftp};
+use crate::world::{PROJECT, SandboxOptions as _, World, email_body, ftp};
 
 #[test]
 fn a_connection_that_differs_is_adopted_as_the_config_says() {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::faults::{Fault, Moment as Gate};
 use crate::ran::Ran;
 use crate::running::Applying;
-use crate::world::{PROJECT, World, number_of};
+use crate::world::{PROJECT, SandboxOptions as _, World, number_of};
 
 const SCRATCH: &str = "scratch";
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::crashes::kill_at_first_write;
 use crate::faults::Fault;
 use crate::secrets::masked;
-use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
+use crate::world::{CANARY, PROJECT, SandboxOptions as _, World, email, email_body, ftp, refusal};
 
 /// A server on which path and body have to agree.
 pub(crate) fn refusing_renames() -> Options {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::secrets::masked;
-use crate::world::{CANARY, CHECKOUT, World, email, email_body, ftp, one_target};
+use crate::world::{
+    CANARY, CHECKOUT, SandboxOptions as _, World, email, email_body, ftp, one_target,
+};
 
 fn with_a_saved_plan() -> (World, String) {
     let world = World::settled(&["a"]);

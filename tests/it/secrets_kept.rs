@@ -6,7 +6,7 @@ use apinizer_gitops::testing::sandbox::{OnMasked, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::world::{CANARY, PROJECT, World, email, email_body, refusal};
+use crate::world::{CANARY, PROJECT, SandboxOptions as _, World, email, email_body, refusal};
 
 const UNDECLARED: &str = "type: email\nname: a\nhost: smtp.example.com\nusername: u\n";
 const IGNORED: &str = "x-gitops: {ignore: [password]}\n";

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use apinizer_gitops::testing::sandbox::{Access, Options};
+use apinizer_gitops::testing::profile::{Profile, Support, TypeProfile};
+use apinizer_gitops::testing::sandbox::{Access, Mask, Options, Unset};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -414,4 +415,42 @@ pub(crate) fn email_body(name: &str) -> Value {
 /// A number that a variable of the environment holds, for the long forms of tests.
 pub(crate) fn number_of(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
+}
+
+/// How the servers of some tests differ.
+pub(crate) trait SandboxOptions {
+    /// Shows something else in the place of a field by `GET`, and nothing in lists.
+    fn mask(&mut self, type_name: &str, field: &str, mask: Mask);
+    /// Shows every field that no write has set in this way.
+    fn read_unset_as(&mut self, reads: Unset);
+    /// Shows only the fields that all types share in lists.
+    fn list_summaries(&mut self);
+}
+
+impl SandboxOptions for Options {
+    fn mask(&mut self, type_name: &str, field: &str, mask: Mask) {
+        self.of_type(type_name).masked.insert(field.to_owned(), mask);
+    }
+
+    fn read_unset_as(&mut self, reads: Unset) {
+        self.each_type(|known, own| {
+            let names = known.fields().map(|field| field.name.to_owned());
+            own.unset = BTreeMap::from([(reads, names.collect())]);
+        });
+    }
+
+    fn list_summaries(&mut self) {
+        self.each_type(|known, own| {
+            own.unlisted = known.own_fields.iter().map(|field| field.name.to_owned()).collect();
+        });
+    }
+}
+
+/// A server that does not know these types.
+pub(crate) fn without_types(names: &[&str]) -> Options {
+    let unknown = |name: &&str| {
+        (name.to_string(), TypeProfile { support: Support::Unknown, ..TypeProfile::default() })
+    };
+    let types = names.iter().map(unknown).collect();
+    Options::of_profile(Profile { types, ..Profile::default() })
 }

@@ -28,16 +28,6 @@ fn bad(
     Finding::error(code, pointer, message).help(help)
 }
 
-/// It is sent as it is, with a warning.
-fn doubtful(
-    pointer: &str,
-    code: &'static Code,
-    problem: impl Display,
-    help: impl Into<String>,
-) -> Finding {
-    Finding { severity: Severity::Warning, ..bad(pointer, code, problem, help) }
-}
-
 /// Judges a value; `None`: it fits. Lists and maps are judged as a whole: their items are for the
 /// caller to judge.
 pub(super) fn fit(
@@ -59,7 +49,9 @@ pub(super) fn fit(
         (Kind::Text, Value::Number(_) | Value::Bool(_)) => {
             let problem = format!("holds text, and this is {}", a(value));
             let help = "put it into quotes; it is sent as it is written";
-            return Some(doubtful(pointer, &code::NOT_A_TEXT, problem, help));
+            return Some(
+                bad(pointer, &code::NOT_A_TEXT, problem, help).severity(Severity::Warning),
+            );
         }
         (Kind::Text, _) => ("a text", "write one text, in quotes if need be"),
         (Kind::Bytes, _) => ("a file as base64 text", AS_BASE64),
@@ -117,12 +109,11 @@ fn integer(
             format!("write a number between {min} and {max}, such as `{example}`"),
         )),
         Some(number) => match value {
-            Value::String(text) if *text != number.to_string() => Some(doubtful(
-                pointer,
-                &code::WRONG_KIND,
-                format!("is written with a leading zero and is sent as {number}"),
-                format!("write `{number}`"),
-            )),
+            Value::String(text) if *text != number.to_string() => {
+                let problem = format!("is written with a leading zero and is sent as {number}");
+                let finding = wrong(pointer, problem, format!("write `{number}`"));
+                Some(finding.severity(Severity::Warning))
+            }
             _ => None,
         },
     }
@@ -189,24 +180,25 @@ fn choice(pointer: &str, choices: &Choices, value: &Value) -> Option<Finding> {
     }
     match choices.verdict(text) {
         Verdict::Allowed => None,
-        Verdict::OnlyOneDocument => Some(doubtful(
-            pointer,
-            &code::DISPUTED_VALUE,
-            format!("is {}, which only one of the vendor's documents allows", quoted(text)),
-            format!("all documented words are {}", words()),
-        )),
+        Verdict::OnlyOneDocument => {
+            let problem =
+                format!("is {}, which only one of the vendor's documents allows", quoted(text));
+            let help = format!("all documented words are {}", words());
+            let finding = bad(pointer, &code::DISPUTED_VALUE, problem, help);
+            Some(finding.severity(Severity::Warning))
+        }
         Verdict::Unknown { documents_agree } => {
-            let problem = format!("cannot be {}", quoted(text));
             let help = match nearest_of(choices.words(), text, |word| word) {
                 Some(nearest) => format!("did you mean `{nearest}`? It takes {}", words()),
                 None => format!("use one of {}", words()),
             };
             if documents_agree {
-                Some(bad(pointer, &code::NOT_ALLOWED, problem, help))
-            } else {
-                let problem = format!("is {}, which neither document knows", quoted(text));
-                Some(doubtful(pointer, &code::DISPUTED_VALUE, problem, help))
+                let problem = format!("cannot be {}", quoted(text));
+                return Some(bad(pointer, &code::NOT_ALLOWED, problem, help));
             }
+            let problem = format!("is {}, which neither document knows", quoted(text));
+            let finding = bad(pointer, &code::DISPUTED_VALUE, problem, help);
+            Some(finding.severity(Severity::Warning))
         }
     }
 }

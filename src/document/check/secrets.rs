@@ -123,7 +123,6 @@ impl Check<'_> {
                         &literal.pointer,
                         format!("{} comes from a variable, and variables are plain", literal.what),
                     )
-                    .help("take it from the environment: `${env:NAME}`")
                     .of_target(),
                 );
             }
@@ -164,8 +163,8 @@ impl<'a> Check<'a> {
         };
         let Some(mut finding) = kind::fit(pointer, kind, None, &value) else { return };
         if segments.iter().any(|s| matches!(s, Segment::Var(_))) {
-            finding.code = &code::BAD_VAR_VALUE;
-            finding.message.push_str(", with the variables of this target");
+            finding.problem.code = code::BAD_VAR_VALUE.id;
+            finding.problem.message.push_str(", with the variables of this target");
             finding.of_target = true;
         }
         self.findings.push(finding);
@@ -273,7 +272,6 @@ fn malformed(pointer: &str, text: &str, error: &ReferenceError) -> Finding {
     let written: String = from.get(..end).unwrap_or_default().chars().take(60).collect();
     Finding::error(&code::BAD_REFERENCE, pointer, format!("in `{}`: {error}", for_people(pointer)))
         .part(Part::Text(written))
-        .help("correct the reference, or write `$${` for text that only looks like one")
 }
 
 /// A malformed reference in a field that is or hides a secret.

@@ -13,8 +13,8 @@ fn said_with(
     found(type_name, fields, vars)
         .iter()
         .map(|f| {
-            let mark = if f.severity == Severity::Warning { "?" } else { "" };
-            format!("{}{mark} {}", f.code.id, f.pointer)
+            let mark = if f.problem.severity == Severity::Warning { "?" } else { "" };
+            format!("{}{mark} {}", f.problem.code, f.pointer)
         })
         .collect()
 }
@@ -80,7 +80,7 @@ fn kinds() {
 
 #[test]
 fn help_says_what_to_write() {
-    let help = |fields: Value| found("email", &fields, None)[0].help.clone().unwrap();
+    let help = |fields: Value| found("email", &fields, None)[0].problem.help.clone().unwrap();
     assert_eq!(help(json!({"host": "h", "enabled": "Yes"})), "write `true`, without quotes");
     assert_eq!(
         help(json!({"host": "h", "port": 70000})),
@@ -97,7 +97,7 @@ fn help_says_what_to_write() {
 fn unknown_fields_are_warnings() {
     assert_eq!(email(&json!({"prot": 25})), ["AG201? /prot"]);
     let finding = &found("email", &json!({"host": "h", "prot": 25}), None)[0];
-    assert!(finding.help.as_deref().unwrap().contains("did you mean `port`?"));
+    assert!(finding.problem.help.as_deref().unwrap().contains("did you mean `port`?"));
     assert_eq!(email(&json!({"prot": "${vault:x}"})), ["AG201? /prot", "AG301 /prot"]);
     assert_eq!(email(&json!({"id": "1"})), ["AG208? /id"]);
     assert_eq!(email(&json!({"projectName": "x"})), ["AG208? /projectName"]);

@@ -7,7 +7,7 @@ use super::{PROJECT, bodies, engine, export, reconcile, values};
 use crate::catalog::{self, Field};
 use crate::export::{self, files};
 use crate::plan::equality::is_empty;
-use crate::sandbox::{self, Access, Sandbox, SecretsOnGet};
+use crate::sandbox::{self, Sandbox, SecretsOnGet};
 
 /// A value that no form of the console would send, and that may be live all the same.
 fn odd() -> impl Strategy<Value = Value> {
@@ -69,10 +69,7 @@ proptest! {
     #[test]
     fn whatever_is_live_is_exported_so_that_it_plans_to_nothing(bodies in connections()) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let options = sandbox::Options {
-                access: Access::to(&[PROJECT]),
-                ..sandbox::Options::showing(SecretsOnGet::Shown)
-            };
+            let options = sandbox::Options::showing(SecretsOnGet::Shown);
             let sandbox = Sandbox::start(options).await.unwrap();
             for body in &bodies {
                 sandbox.control().put(PROJECT, body.clone()).unwrap();

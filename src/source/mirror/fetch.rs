@@ -8,9 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Checked, Inner, KEPT_REFERENCES};
-use super::{
-    MirrorLock, TO_KEEP, beside, kept_references, remove_folder, remove_stale_locks, replace_folder,
-};
+use super::{MirrorLock, TO_KEEP, beside, kept_references, remove_folder, replace_folder};
 use crate::environment::{Environment, Unset};
 use crate::name::CommitId;
 use crate::secret::{Redactor, Sensitive};
@@ -37,7 +35,13 @@ impl Inner {
         let outcome = match self.update(&tip, stop) {
             Ok(()) => self.check(&tip, stop),
             // The server or the network is at fault.
-            Err(error) if !error.is_interruption() && self.is_sound(stop)? => return Err(error),
+            Err(error)
+                if !error.is_interruption()
+                    && !is_about_references(&error)
+                    && self.is_sound(stop)? =>
+            {
+                return Err(error);
+            }
             failed => failed,
         };
         match outcome {
@@ -45,7 +49,7 @@ impl Inner {
             Err(error) if error.is_interruption() => return Err(error),
             Err(error) => {
                 if self.folder.exists() {
-                    tracing::warn!(%error, "the mirror is damaged and is created again");
+                    tracing::warn!(%error, "the mirror cannot be used and is created again");
                 }
                 self.rebuild(&tip, stop)?;
                 *self.checked.lock() = Checked::default();
@@ -79,17 +83,8 @@ impl Inner {
         Ok(call.succeed(stop).map_err(with_advice)?.stdout)
     }
 
-    /// Brings the mirror up to date. An obstacle that can be removed is removed, and then it tries once more.
+    /// Brings the mirror up to date.
     fn update(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
-        let Err(error) = self.try_to_update(tip, stop) else { return Ok(()) };
-        let unlocked = remove_stale_locks(&self.folder, &error, self.deadline);
-        if !unlocked && !self.remove_conflicting(&tip.branch, stop).unwrap_or(false) {
-            return Err(error);
-        }
-        self.try_to_update(tip, stop)
-    }
-
-    fn try_to_update(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
         let repository = Repository::open_until(&self.folder, stop)?;
         let here = repository.head(Some(&tip.branch)).ok().map(|commit| commit.id);
         if here.as_ref() != Some(&tip.id) {
@@ -197,29 +192,6 @@ impl Inner {
         from_old.succeed(stop).map(drop).map_err(|_| error)
     }
 
-    /// Removes branches that cannot be beside the followed one, as `a` and `a/b` cannot; says
-    /// whether there were any.
-    fn remove_conflicting(
-        &self,
-        branch: &str,
-        stop: &CancellationToken,
-    ) -> Result<bool, SourceError> {
-        let wanted = full_name(branch);
-        let list = self.local("list the branches of the mirror".to_owned());
-        let list = list.args(&["for-each-ref", "--format=%(refname)", "refs/heads"]);
-        let mut removed = false;
-        for name in list.succeed(stop)?.stdout.lines() {
-            let (short, long) =
-                if name.len() < wanted.len() { (name, &*wanted) } else { (&*wanted, name) };
-            if long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/')) {
-                let remove = self.local(format!("remove the branch {name} from the mirror"));
-                remove.args(&["update-ref", "-d", name]).succeed(stop)?;
-                removed = true;
-            }
-        }
-        Ok(removed)
-    }
-
     pub(super) fn transfer(
         &self,
         folder: &Path,
@@ -268,6 +240,13 @@ impl Inner {
             tracing::debug!(%error, "the mirror was not tidied");
         }
     }
+}
+
+/// Whether references of the mirror are in the way: a lock that a killed child left, or a branch that cannot be
+/// beside the followed one, as `a` and `a/b` cannot.
+fn is_about_references(error: &SourceError) -> bool {
+    let words = [".lock", "cannot lock ref", "local refs could not be updated"];
+    matches!(error, SourceError::Failed { said, .. } if words.iter().any(|word| said.contains(word)))
 }
 
 impl Tip {

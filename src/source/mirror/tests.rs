@@ -1,7 +1,6 @@
 //! Mirrors of real repositories, fetched by file URLs.
 
 use std::fs;
-use std::time::SystemTime;
 
 use super::fetch::{Tip, read_tip};
 use super::*;
@@ -126,7 +125,7 @@ fn a_branch_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_stale_lock_is_removed_and_a_fresh_one_is_not() {
+fn a_lock_of_a_killed_child_is_recovered_from() {
     let git = Fixture::new();
     git.commit("first");
     let mirror = mirror(&git, None);
@@ -134,12 +133,12 @@ fn a_stale_lock_is_removed_and_a_fresh_one_is_not() {
     let second = git.commit("second");
     let lock = mirror.path().join("refs/heads/main.lock");
     fs::write(&lock, "").unwrap();
-    assert!(fetch(&mirror).is_err());
-    assert!(lock.exists());
-    let old = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
-    fs::File::options().write(true).open(&lock).unwrap().set_modified(old).unwrap();
     assert_eq!(fetch(&mirror).unwrap(), second);
     assert!(!lock.exists());
+    let kept = mirror.path().join(format!("{KEPT_REFERENCES}/{}.lock", digest("prod")));
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, "").unwrap();
+    assert_eq!(keep(&mirror, "prod", &second).unwrap(), second);
 }
 
 #[test]

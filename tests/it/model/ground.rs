@@ -15,7 +15,7 @@ use apinizer_gitops::testing::reconcile::{
     Engine, Prepared, ReadBackMode, RunOptions, carry_out, prepare,
 };
 use apinizer_gitops::testing::report;
-use apinizer_gitops::testing::sandbox::{self, Access, Ids};
+use apinizer_gitops::testing::sandbox::{self, Ids};
 use apinizer_gitops::testing::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
@@ -71,8 +71,7 @@ impl Ground {
         let path = folder.path().join("repo");
         let repository = git2::Repository::init(&path).unwrap();
         let shows_ids = server.ids == Ids::Everywhere;
-        let options = sandbox::Options { access: Access::to(&[PROJECT]), ..server };
-        let running = Server::start(options).await;
+        let running = Server::start(server).await;
         Self {
             source: Arc::new(Repository::open(&path).unwrap()),
             folder,

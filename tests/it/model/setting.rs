@@ -5,6 +5,7 @@ use apinizer_gitops::testing::sandbox::{self};
 use super::document::{BASE, OVERLAY};
 use super::memory::{Adopt, MaxDeletes, Settings, Shows};
 use super::steps::Random;
+use crate::world::SandboxOptions as _;
 
 pub(super) fn secrets_on_get(shows: Shows) -> sandbox::SecretsOnGet {
     match shows {

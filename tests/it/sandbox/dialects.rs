@@ -1,5 +1,6 @@
-use super::super::{OnExisting, OnMissing};
 use super::*;
+use crate::world::without_types;
+use apinizer_gitops::testing::sandbox::{OnExisting, OnMissing};
 
 #[tokio::test]
 async fn success_has_the_shape_of_the_dialect() {
@@ -44,16 +45,16 @@ async fn not_found_is_404_or_400_by_dialect_and_call() {
     {
         let (status, answer) = older.call("GET", path, None).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "project names are case-sensitive");
-        assert!(answer["error_description"].as_str().expect("a text").contains("was not found"));
+        assert!(answer["error_description"].as_str().unwrap().contains("was not found"));
         let (status, answer) = current.call("GET", path, None).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
-        assert!(answer["resultMessage"].as_str().expect("a text").contains("is not found"));
+        assert!(answer["resultMessage"].as_str().unwrap().contains("is not found"));
     }
 }
 
 #[tokio::test]
 async fn a_list_needs_a_type_that_the_server_knows() {
-    let options = Options::without_types(&["snmp"]);
+    let options = without_types(&["snmp"]);
     let older = Trial::of(options.clone().in_dialect(Dialect::Older)).await;
     let current = Trial::of(options).await;
     for query in ["", "?type=", "?type=ops-genie", "?type=Email", "?type=snmp"] {
@@ -69,7 +70,7 @@ async fn a_list_needs_a_type_that_the_server_knows() {
     let path = "/apiops/projects/demo/connections/?type=snmp";
     let (_, answer) = current.call("GET", path, None).await;
     assert_eq!(answer["resultMessage"], "Connection type (snmp) is not valid!");
-    for known in crate::catalog::all().filter(|known| known.name != "snmp") {
+    for known in apinizer_gitops::testing::catalog::all().filter(|known| known.name != "snmp") {
         assert_eq!(current.list(known.name).await, json!([]));
     }
 }
@@ -89,7 +90,7 @@ async fn a_create_on_an_existing_name_updates_or_is_refused() {
     older.create(&email("orders")).await;
     let (status, answer) = older.call("POST", &one("Orders"), Some(&changed)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(answer["error_description"].as_str().expect("a text").contains("already exists"));
+    assert!(answer["error_description"].as_str().unwrap().contains("already exists"));
     assert_eq!(older.stored("orders"), Some(email("orders")));
 
     older.running.control().alter(|options| options.profile.existing = Some(OnExisting::Conflict));
@@ -102,20 +103,31 @@ async fn a_create_on_an_existing_name_updates_or_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_without_its_slash_is_not_found() {
+async fn paths_are_exact() {
     let trial = Trial::current().await;
     trial.create(&email("orders")).await;
     for path in [
         "/apiops/projects/demo/connections?type=email",
         "/apiops/projects/demo/connections/orders",
+        "/apiops/projects/demo/connections//",
+        "/apiops/projects//connections/orders/",
+        "/apiops/projects/demo/connections/orders/x/",
+        "/apiops/projects/demo/connections/%ff/",
         "/apiops/auth/token/",
         "/",
     ] {
         let (status, _) = trial.call("GET", path, None).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
     }
-    let (status, _) = trial.call("PATCH", &one("orders"), None).await;
-    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    for (method, path) in [
+        ("PATCH", one("orders").as_str()),
+        ("POST", "/apiops/projects/demo/connections/?type=email"),
+        ("POST", "/apiops/projects/demo/environmentVariables/"),
+        ("GET", "/apiops/auth/token"),
+    ] {
+        let (status, _) = trial.call(method, path, None).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+    }
 }
 
 #[tokio::test]

@@ -6,10 +6,9 @@ mod shown;
 mod tokens;
 mod writes;
 
+use apinizer_gitops::testing::sandbox::{Dialect, Options, Sandbox};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-
-use super::{Dialect, Options, Sandbox};
 
 /// A sandbox with a client.
 struct Trial {
@@ -19,7 +18,7 @@ struct Trial {
 
 impl Trial {
     async fn of(options: Options) -> Self {
-        let running = Sandbox::start(options).await.expect("a sandbox");
+        let running = Sandbox::start(options).await.unwrap();
         Self { running, client: reqwest::Client::new() }
     }
 
@@ -33,7 +32,7 @@ impl Trial {
 
     fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.running.url());
-        self.client.request(method.parse::<Method>().expect("a method"), url)
+        self.client.request(method.parse::<Method>().unwrap(), url)
     }
 
     async fn send(
@@ -51,8 +50,8 @@ impl Trial {
 
     /// Calls the API and reads the JSON of the answer.
     async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
-        let response = self.send(method, path, body).await.expect("an answer");
-        (response.status(), response.json().await.expect("JSON"))
+        let response = self.send(method, path, body).await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 
     async fn list(&self, type_name: &str) -> Value {
@@ -70,7 +69,7 @@ impl Trial {
     }
 
     async fn create(&self, body: &Value) -> Value {
-        let path = one(body["name"].as_str().expect("a name"));
+        let path = one(body["name"].as_str().unwrap());
         let (status, body) = self.call("POST", &path, Some(body)).await;
         assert_eq!(status, StatusCode::OK, "{body}");
         body

@@ -1,18 +1,19 @@
-use super::super::{Fault, Mask, Names, OnMasked, Rename, UnknownFields};
 use super::*;
+use crate::world::SandboxOptions as _;
+use apinizer_gitops::testing::sandbox::{Fault, Mask, Names, OnMasked, Rename, UnknownFields};
 
 #[tokio::test]
 async fn a_put_replaces_the_whole_object_and_wipes_missing_fields() {
     let trial = Trial::current().await;
     trial.create(&email("orders")).await;
     let mut body = email("orders");
-    body.as_object_mut().expect("an object").remove("password");
+    body.as_object_mut().unwrap().remove("password");
     let (status, _) = trial.call("PUT", &one("orders"), Some(&body)).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(trial.stored("orders"), Some(body.clone()));
     assert_eq!(trial.get("orders").await["password"], Value::Null);
 
-    trial.running.control().put("demo", email("orders")).expect("a connection");
+    trial.running.control().put("demo", email("orders")).unwrap();
     body["password"] = Value::Null;
     trial.call("PUT", &one("orders"), Some(&body)).await;
     assert_eq!(trial.get("orders").await["password"], Value::Null);
@@ -62,14 +63,8 @@ async fn a_put_renames_and_keeps_the_id() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(control.names("demo"), ["new", "taken"]);
     assert_eq!(control.id("demo", "new"), id);
-    let names: Vec<Value> = trial
-        .list("email")
-        .await
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|c| c["name"].clone())
-        .collect();
+    let names: Vec<Value> =
+        trial.list("email").await.as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
     assert_eq!(names, ["new", "taken"]);
 
     control.alter(|options| options.profile.rename = Some(Rename::Refused));
@@ -111,18 +106,13 @@ async fn a_body_that_cannot_be_read_is_refused() {
     assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!("validation_error")));
     let fields: Vec<&Value> = answer["validation_errors"]
         .as_array()
-        .expect("a list")
+        .unwrap()
         .iter()
         .map(|problem| &problem["field"])
         .collect();
     assert_eq!(fields, ["port", "auth"]);
-    let response = trial
-        .request("POST", &one("orders"))
-        .bearer_auth("any")
-        .body("{")
-        .send()
-        .await
-        .expect("an answer");
+    let response =
+        trial.request("POST", &one("orders")).bearer_auth("any").body("{").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
 
@@ -161,7 +151,7 @@ async fn rewritten_and_unknown_fields_do_not_stick() {
     control.alter(|options| options.of_type("email").unknown_fields = refused);
     let (status, answer) = trial.call("PUT", &one("orders"), Some(&body)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(answer["resultMessage"].as_str().expect("a text").contains("hots"));
+    assert!(answer["resultMessage"].as_str().unwrap().contains("hots"));
     let shown = trial.get("orders").await;
     let (status, _) = trial.call("PUT", &one("orders"), Some(&shown)).await;
     assert_eq!(status, StatusCode::OK, "the answer can be sent back");
@@ -175,14 +165,14 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
         "type": "graylog", "name": "logs", "host": "h", "tlsTrustCertChainFile": "Y2VydA==",
     });
     control.alter(|options| options.mask("graylog", "tlsTrustCertChainFile", Mask::Nothing));
-    let left = || control.get("demo", "logs").expect("logs")["tlsTrustCertChainFile"].clone();
+    let left = || control.get("demo", "logs").unwrap()["tlsTrustCertChainFile"].clone();
     for is_null in [true, false] {
         for (on_masked, status, after) in [
             (OnMasked::Keep, StatusCode::OK, json!("Y2VydA==")),
             (OnMasked::Refuse, StatusCode::BAD_REQUEST, json!("Y2VydA==")),
             (OnMasked::Clear, StatusCode::OK, Value::Null),
         ] {
-            control.put("demo", graylog.clone()).expect("a connection");
+            control.put("demo", graylog.clone()).unwrap();
             control.alter(|options| {
                 let own = options.of_type("graylog");
                 (own.null_secret, own.omitted_secret) = (None, None);
@@ -192,7 +182,7 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
             let mut body = graylog.clone();
             body["tlsTrustCertChainFile"] = Value::Null;
             if !is_null {
-                body.as_object_mut().expect("an object").remove("tlsTrustCertChainFile");
+                body.as_object_mut().unwrap().remove("tlsTrustCertChainFile");
             }
             let (got, _) = trial.call("PUT", &one("logs"), Some(&body)).await;
             assert_eq!(got, status, "{on_masked:?} {is_null}");

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use super::super::{Access, TokenClient};
 use super::*;
-use crate::secret::Sensitive;
+use apinizer_gitops::testing::sandbox::{Access, TokenClient};
+use apinizer_gitops::testing::secret::Sensitive;
 
 const LIST: &str = "/apiops/projects/demo/connections/?type=email";
 
@@ -12,15 +12,15 @@ impl Trial {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let response = request.send().await.expect("an answer");
-        (response.status(), response.json().await.expect("JSON"))
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 
     async fn ask(&self, grant: &str, id: &str, secret: &str) -> (StatusCode, Value) {
         let form = [("grant_type", grant), ("client_id", id), ("client_secret", secret)];
         let request = self.request("POST", "/apiops/auth/token").form(&form);
-        let response = request.send().await.expect("an answer");
-        (response.status(), response.json().await.expect("JSON"))
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 }
 
@@ -66,7 +66,7 @@ async fn client_credentials_give_a_token_that_expires() {
         let (status, answer) = trial.ask("client_credentials", "ops", "p&ss w+rd").await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         assert_eq!(answer["expires_in"], 60);
-        let token = answer["access_token"].as_str().expect("a token").to_owned();
+        let token = answer["access_token"].as_str().unwrap().to_owned();
         assert_eq!(trial.list_with(Some(&token)).await.0, StatusCode::OK);
         assert_eq!(trial.list_with(Some("any")).await.0, StatusCode::UNAUTHORIZED);
         trial.running.control().expire_tokens();
@@ -92,6 +92,6 @@ async fn a_token_of_no_time_has_expired_at_once() {
     })
     .await;
     let (_, answer) = trial.ask("client_credentials", "anybody", "x").await;
-    let token = answer["access_token"].as_str().expect("a token").to_owned();
+    let token = answer["access_token"].as_str().unwrap().to_owned();
     assert_eq!(trial.list_with(Some(&token)).await.0, StatusCode::UNAUTHORIZED);
 }
