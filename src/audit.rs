@@ -272,8 +272,8 @@ impl HistoryFile {
         Ok(self.lines()?.into_iter().filter_map(event).collect())
     }
 
-    /// The last lines and older ones of what still stands, oldest first. Others are skipped: a crash leaves
-    /// half of one.
+    /// The last lines and older ones of what still stands, oldest first. A line that cannot be read is
+    /// skipped: a crash leaves half of one.
     fn lines(&self) -> io::Result<Vec<Line>> {
         let bytes = match fs::read(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -32,7 +32,7 @@ use crate::name::{self, ConnectionName};
 use crate::plan::Filter;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive};
-use crate::source::{FileEntry, Files, Folder, SourceError};
+use crate::source::{FileEntry, Files, Folder, Snapshot, SourceError};
 
 use document::LeftOut;
 use files::ExportFile;
@@ -267,11 +267,10 @@ pub(crate) fn declared_elsewhere(
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let there = Files::named_in(folder.to_path_buf());
+    let there = Snapshot::Disk(Files::named_in(folder.to_path_buf()));
     let listing = there.folders(&[".".to_owned()], Some(CONFIG_FILE))?;
     let request = LoadRequest::without_config(&listing.folders);
-    let read = |entry: &FileEntry| there.read(entry).map_err(|error| error.to_string());
-    let loaded = load(&request, &ParseCache::default(), &read);
+    let loaded = load(&request, &ParseCache::default(), &there.reader());
     let exported: BTreeSet<&ConnectionName> = documents.iter().map(|one| &one.name).collect();
     let replaced: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
     let others = loaded.names_by_file.iter().filter(|(path, _)| !replaced.contains(&**path));

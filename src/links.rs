@@ -19,9 +19,7 @@ impl Links {
     /// The pages of a repository by its URL: GitHub, GitLab, Gitea and Forgejo, Bitbucket, which the
     /// name of the host tells apart. `None`: the host is none of them.
     pub fn of(url: &str) -> Option<Self> {
-        let (host, path) = host_and_path(url)?;
-        let path = path.trim_matches('/');
-        let path = path.strip_suffix(".git").unwrap_or(path);
+        let (host, port, path) = repository_at(url)?;
         let has = |words: &[&str]| words.iter().any(|word| host.contains(word));
         let (commit, file) = if has(&["github"]) {
             ("commit/{commit}", "blob/{commit}/{file}#L{line}")
@@ -34,8 +32,8 @@ impl Links {
         } else {
             return None;
         };
-        let path = utf8_percent_encode(path, PATH);
-        let page = |page: &str| format!("https://{host}/{path}/{page}");
+        let path = utf8_percent_encode(&path, PATH);
+        let page = |page: &str| format!("https://{host}{port}/{path}/{page}");
         Some(Self { commit: page(commit), file: page(file) })
     }
 
@@ -51,20 +49,29 @@ impl Links {
     }
 }
 
-/// The host and the path of what `git fetch` takes, without user, password and port of ssh.
-fn host_and_path(url: &str) -> Option<(String, String)> {
+/// The host, the port of http and https with its colon, and the path of what `git fetch` takes from another
+/// machine: without user and password.
+pub(crate) fn repository_at(url: &str) -> Option<(String, String, String)> {
     if let Ok(parsed) = url::Url::parse(url)
         && let Some(host) = parsed.host_str()
     {
         let is_web = matches!(parsed.scheme(), "http" | "https");
         let port = parsed.port().filter(|_| is_web).map(|port| format!(":{port}"));
         let path = percent_encoding::percent_decode_str(parsed.path()).decode_utf8().ok()?;
-        return Some((format!("{host}{}", port.unwrap_or_default()), path.into_owned()));
+        let path = without_ending(&path).to_owned();
+        return Some((host.to_owned(), port.unwrap_or_default(), path));
     }
     // `git@host:team/repository.git`, with whatever before the last `@`.
     let (host, path) = url.rsplit_once('@').map_or(url, |(_, place)| place).split_once(':')?;
     let is_host = !host.is_empty() && !host.contains('/') && !path.starts_with("//");
-    is_host.then(|| (host.to_ascii_lowercase(), path.to_owned()))
+    let path = without_ending(path).to_owned();
+    is_host.then(|| (host.to_ascii_lowercase(), String::new(), path))
+}
+
+/// The path of a repository without slashes at its ends and without `.git`.
+pub(crate) fn without_ending(path: &str) -> &str {
+    let path = path.trim_matches('/');
+    path.strip_suffix(".git").unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Arguments, logging, exit code; everything else is in the library.
 
+use std::io::{ErrorKind, Write as _, stderr};
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 
@@ -19,8 +20,13 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; a usage error is 1, since 2 means pending changes.
-            let code = u8::from(error.use_stderr());
-            let _ = error.print();
+            let mut code = u8::from(error.use_stderr());
+            if let Err(problem) = error.print()
+                && problem.kind() != ErrorKind::BrokenPipe
+            {
+                let _ = writeln!(stderr(), "error: cannot write to stdout: {problem}");
+                code = 1;
+            }
             return ExitCode::from(code);
         }
     };
@@ -53,8 +59,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err((error, style)) => {
-            use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "{}", error.text(&style).trim_end());
+            let _ = writeln!(stderr(), "{}", error.text(&style).trim_end());
             ExitCode::FAILURE
         }
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::api::{Proxy, USER_AGENT, reason, retry_after};
+use crate::api::{Proxy, USER_AGENT, clean, read_at_most, reason, retry_after};
 use crate::config::{Notify, NotifyEvent, NotifyKind};
 use crate::environment::Environment;
 use crate::secret::{Redactor, Sensitive};
@@ -142,8 +142,8 @@ const TRIES: u32 = 12;
 /// The longest pause, whatever a receiver asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
-/// How much of a refusal is repeated in the log.
-const REPEATED: usize = 200;
+/// The largest refusal of which the log repeats the beginning, in bytes.
+const LARGEST_REFUSAL: u64 = 64 * 1024;
 
 /// Makes the HTTP client of a receiver; proxies are those of the environment.
 pub(super) fn client(environment: &Environment) -> reqwest::Result<reqwest::Client> {
@@ -256,24 +256,13 @@ impl Delivery {
             return Ok(());
         }
         let least = retry_after(answer.headers(), SystemTime::now()).unwrap_or_default();
-        let said = self.redactor.redact(&beginning(answer).await);
-        let said: String = said.chars().filter(|c| !c.is_control()).take(REPEATED).collect();
+        let said = read_at_most(answer, LARGEST_REFUSAL).await.ok().flatten().unwrap_or_default();
+        let said = clean(&self.redactor, &String::from_utf8_lossy(&said));
         let problem = format!("{code} {said}");
         let may_pass = code.is_server_error()
             || matches!(code, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
         Err(if may_pass { Failed::ForNow(problem, least) } else { Failed::ForGood(problem) })
     }
-}
-
-/// The beginning of an answer, more than is repeated of it.
-async fn beginning(mut answer: reqwest::Response) -> String {
-    let mut said = Vec::new();
-    while said.len() < 64 * REPEATED
-        && let Ok(Some(part)) = answer.chunk().await
-    {
-        said.extend_from_slice(&part);
-    }
-    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// The pause after so many tries: doubling from a second, and up to half of it by chance.

@@ -128,7 +128,7 @@ fn drift_in(
     let with_ignored =
         live.and_then(|live| with_ignored_parts_of(connection, path, live, Some(value)));
     let live = with_ignored.as_ref().or(live);
-    let wanted = pulled(field.field.map(|field| &field.kind), declared, value, live);
+    let wanted = value_to_declare(field.field.map(|field| &field.kind), declared, value, live);
     Some(wanted.map(|wanted| DriftedField {
         type_name: connection.connection_type.name.to_owned(),
         name: connection.name.clone(),
@@ -310,7 +310,7 @@ fn layer_of<'l>(
 ///
 /// # Errors
 /// A reference would have to go.
-fn pulled(
+fn value_to_declare(
     kind: Option<&'static Kind>,
     declared: &Value,
     value: &Value,
@@ -345,7 +345,7 @@ fn object(
 ) -> Result<Value, String> {
     let kind_of = |key: &str| kind.and_then(|kind| kind.of_key(key));
     let is_free = matches!(kind, Some(Kind::Map(_)));
-    let mut pulled_map = Map::new();
+    let mut wanted = Map::new();
     for (key, one) in declared {
         let live = live.get(key).filter(|live| !is_free || !live.is_null());
         if is_free && live.is_none() {
@@ -355,13 +355,13 @@ fn object(
             continue;
         }
         let value = value.get(key).unwrap_or(one);
-        pulled_map.insert(key.clone(), pulled(kind_of(key), one, value, live)?);
+        wanted.insert(key.clone(), value_to_declare(kind_of(key), one, value, live)?);
     }
     let new = live
         .iter()
         .filter(|(key, value)| is_free && !value.is_null() && !declared.contains_key(*key));
-    pulled_map.extend(new.map(|(key, value)| (key.clone(), literal(kind_of(key), value))));
-    Ok(Value::Object(pulled_map))
+    wanted.extend(new.map(|(key, value)| (key.clone(), literal(kind_of(key), value))));
+    Ok(Value::Object(wanted))
 }
 
 fn list(
@@ -374,7 +374,7 @@ fn list(
     if declared.len() == live.len() && !matches!(kind, Some(Kind::Set(_))) {
         let all = declared.iter().zip(value).zip(live);
         return all
-            .map(|((declared, value), live)| pulled(item, declared, value, Some(live)))
+            .map(|((declared, value), live)| value_to_declare(item, declared, value, Some(live)))
             .collect();
     }
     // Entries that stay keep their text, whatever came before them.

@@ -129,7 +129,7 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     fn write(&self, state: &[u8]) -> io::Result<()>;
 }
 
-/// The file of one target, whether it exists or not.
+/// The state of one target, whether it exists or not: a file, or a store that keeps the record in its place.
 #[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
@@ -292,8 +292,8 @@ impl StateFile {
     }
 
     /// Changes the record and writes it, under its lock; `holder` is the name that other processes are
-    /// told meanwhile. While a run of this process holds the lock it is the record of the run, which would
-    /// write over it.
+    /// told meanwhile. If a run of this process holds the lock, the ledger of that run is changed: the run
+    /// would write over a change of the file.
     ///
     /// # Errors
     /// The record cannot be locked, read or written.
@@ -324,37 +324,37 @@ impl StateFile {
     fn write_to_disk(
         &self,
         record: &Record,
-        begins: impl Fn(Step) -> io::Result<()>,
+        begins: impl Fn(DiskStep) -> io::Result<()>,
     ) -> Result<(), StateError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         // Under the lock no other process writes it, so what a killed process left is overwritten.
         let new = self.path.with_extension("new");
         let replace = || {
-            begins(Step::Folder)?;
+            begins(DiskStep::Folder)?;
             fs::create_dir_all(folder)?;
-            begins(Step::Create)?;
+            begins(DiskStep::Create)?;
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true);
             // Only its owner may read it: names and hosts are private.
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let file = options.open(&new)?;
-            begins(Step::Content)?;
+            begins(DiskStep::Content)?;
             let mut buffer = io::BufWriter::new(&file);
             serde_json::to_writer(&mut buffer, &self.written(record))?;
             buffer.write_all(b"\n")?;
             buffer.flush()?;
             drop(buffer);
-            begins(Step::Sync)?;
+            begins(DiskStep::Sync)?;
             file.sync_all()?;
-            begins(Step::Rename)?;
+            begins(DiskStep::Rename)?;
             fs::rename(&new, &self.path)?;
             // The rename is durable once the folder is.
-            begins(Step::SyncFolder)?;
+            begins(DiskStep::SyncFolder)?;
             File::open(folder)?.sync_all()
         };
         replace().map_err(|source| {
             // A full disk is not filled further.
-            let _ = begins(Step::Remove).and_then(|()| fs::remove_file(&new));
+            let _ = begins(DiskStep::Remove).and_then(|()| fs::remove_file(&new));
             StateError::Write { place: self.place(), source }
         })
     }
@@ -362,7 +362,7 @@ impl StateFile {
 
 /// The steps in which a file is replaced, so that a test can let each of them fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum DiskStep {
     Folder,
     Create,
     Content,

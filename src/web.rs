@@ -88,10 +88,13 @@ type Shared = State<Arc<Served>>;
 /// Where a request came from.
 type Caller = Extension<Peer>;
 
+/// The answer of a daemon that makes progress.
+pub(crate) const HEALTHY: &str = "ok\n";
+
 /// Whether the source loop and the loop of each target made progress recently.
 async fn healthz(State(served): Shared) -> Response {
     let late = served.site.board.watchdog().late();
-    probe(late.is_empty(), "ok\n", format!("no progress: {}\n", late.join(", ")))
+    probe(late.is_empty(), HEALTHY, format!("no progress: {}\n", late.join(", ")))
 }
 
 async fn readyz(State(served): Shared) -> Response {

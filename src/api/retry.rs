@@ -35,8 +35,8 @@ pub struct RetryPolicy {
     /// The same where no server is found that could answer, or it does not speak HTTP, and none
     /// answered before in this run.
     pub give_up_without_server_after: Duration,
-    /// A server that asks for a longer pause is not waited for. A shorter pause is waited for. The longest one
-    /// of a call is added to `give_up_after`, when that call asks whether it or the target is given up.
+    /// A server that asks for a longer pause is not waited for. When a call asks whether it or the target is
+    /// given up, `give_up_after` counts as longer by the longest pause that was named to this call.
     pub longest_pause: Duration,
     /// Tells the person who waits that calls are made again, and why.
     pub tell: Option<fn(&str)>,

@@ -41,7 +41,7 @@ const GROWTH: u64 = 64 * 1024;
 pub(crate) struct Trails(Mutex<BTreeMap<String, Arc<Trail>>>);
 
 impl Trails {
-    /// The trail of a target; `file` is used for a new one.
+    /// The trail of a target. The first call for a target decides its file for the whole process.
     pub(crate) fn of(
         &self,
         target: &str,
@@ -72,11 +72,9 @@ struct Inner {
     standing: Standing,
     recent: VecDeque<RecentEvent>,
     /// The reconciles of the file, until they are taken.
-    reconciles: VecDeque<PastReconcile>,
-    /// The last of them.
+    reconciles: VecDeque<Reconciled>,
+    /// The newest reconcile of the file.
     reconciled: Option<Reconciled>,
-    /// The first events of the file after it.
-    unended: Vec<Arc<Event>>,
     /// The length of the file that is known; another process may have written since.
     length: u64,
     /// Its length when it was last found to be short enough.
@@ -104,10 +102,8 @@ fn is_zero(more: &usize) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PastReconcile {
     pub(crate) ended: Reconciled,
-    /// The first of the changes that were sent; empty once it is too long ago.
+    /// The first of the changes that were sent; empty once it is too long ago, or after a restart.
     pub(crate) changes: Vec<Change>,
-    /// Of one before a restart: the first of its events.
-    pub(crate) events: Vec<Arc<Event>>,
 }
 
 /// The past of a target as those see it who look at the status.
@@ -137,8 +133,7 @@ impl ShownPast {
         let mut room = MOST_CHANGES;
         for past in &mut self.reconciles {
             past.changes.truncate(room);
-            past.events.truncate(room - past.changes.len());
-            room -= past.changes.len() + past.events.len();
+            room -= past.changes.len();
         }
     }
 }
@@ -152,8 +147,8 @@ impl Trail {
         past.drifting = inner.standing.drifting();
         let older = std::mem::take(&mut inner.reconciles);
         if past.reconciles.is_empty() {
-            past.reconciles = older.into_iter().rev().collect();
-            past.forget_oldest();
+            let past_of = |ended| PastReconcile { ended, changes: Vec::new() };
+            past.reconciles = older.into_iter().rev().map(past_of).collect();
         }
     }
 
@@ -189,7 +184,7 @@ impl Trail {
         {
             let known = std::mem::replace(&mut *inner, Inner { length, ..Inner::default() });
             for line in lines.into_iter().chain(known.unwritten.iter().cloned()) {
-                inner.take(line);
+                inner.add_line(line);
             }
             inner.unwritten = known.unwritten;
             if known.length > 0 {
@@ -247,29 +242,21 @@ impl Trail {
         inner.standing.note(&event);
         log(&event);
         self.append(&mut inner, Line::Event(event.clone()));
-        inner.recent(Arc::new(event));
+        inner.keep_recent(Arc::new(event));
     }
 }
 
 impl Inner {
-    /// Takes a line of the file, which come in their order.
-    fn take(&mut self, line: Line) {
+    /// Adds a line of the file, which come in their order.
+    fn add_line(&mut self, line: Line) {
         match line {
             Line::Event(event) => {
                 self.standing.note(&event);
-                let event = Arc::new(event);
-                if self.unended.len() < MOST_CHANGES {
-                    self.unended.push(Arc::clone(&event));
-                }
-                self.recent(event);
+                self.keep_recent(Arc::new(event));
             }
             Line::Reconciled(ended) => {
-                let mut events = std::mem::take(&mut self.unended);
-                // A command may have written beside the daemon.
-                events.retain(|one| one.cause == ended.cause && one.commit == ended.commit);
                 self.reconciled = Some(ended.clone());
-                let changes = Vec::new();
-                self.reconciles.push_back(PastReconcile { ended, changes, events });
+                self.reconciles.push_back(ended);
                 if self.reconciles.len() > RECENT {
                     self.reconciles.pop_front();
                 }
@@ -279,7 +266,7 @@ impl Inner {
 
     /// Keeps an event for those who look at the status. Of many that are alike the first are kept, so
     /// that they do not displace older ones.
-    fn recent(&mut self, event: Arc<Event>) {
+    fn keep_recent(&mut self, event: Arc<Event>) {
         let is_alike = |told: &&RecentEvent| {
             let of =
                 |event: &Event| (event.event, event.result, event.cause.clone(), event.by.clone());

@@ -43,7 +43,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
     if asks {
-        match ask(&session, &snapshot, &options, context).await? {
+        match show_and_confirm(&session, &snapshot, &options, context).await? {
             ControlFlow::Continue(shown) => agreed = agreed.or(Some(shown)),
             ControlFlow::Break(code) => return Ok(code),
         }
@@ -98,7 +98,7 @@ fn print(outcomes: &[TargetPlan], output: Output, context: &Context) {
 
 /// Shows the plan and asks: the changes that are agreed on, or the exit code, where there is nothing
 /// to do or the answer is no.
-async fn ask(
+async fn show_and_confirm(
     session: &Session,
     snapshot: &Snapshot,
     options: &RunOptions,
@@ -128,7 +128,7 @@ async fn carry_all_out(
     options: &RunOptions,
     context: &Context,
 ) -> Vec<TargetPlan> {
-    let style = context.style();
+    let style = context.style_stderr();
     let shows = shows_progress(context);
     let mut total = 0;
     for prepared in &mut prepared {

@@ -1,6 +1,8 @@
 //! The context of every verb: the global flags, the environment, and where output goes.
 
-use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, ErrorKind, IsTerminal, Write as _};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use tracing::warn;
@@ -79,9 +81,9 @@ impl Context {
     }
 
     /// The config file that counts, if one does.
-    pub fn config_path(&self) -> Option<std::path::PathBuf> {
+    pub fn config_path(&self) -> Option<PathBuf> {
         let by_flags = self.global.url.is_some() || self.global.project.is_some();
-        let here = std::path::PathBuf::from(FILE_NAME);
+        let here = PathBuf::from(FILE_NAME);
         match &self.global.config {
             _ if by_flags => None,
             Some(path) => Some(path.clone()),
@@ -91,13 +93,13 @@ impl Context {
     }
 
     /// Who runs this command, for the audit trail.
-    pub fn asked(&self, command: &str) -> Asked {
+    pub fn asked(&self, cause: &str) -> Asked {
         let named = |name| self.environment.plain(name);
         let user = named("USER").or_else(|| named("LOGNAME")).map(str::to_owned);
         let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
         let host = rustix::system::uname();
         let by = format!("{user}@{}", host.nodename().to_string_lossy());
-        Asked { cause: command.to_owned(), by: Some(by) }
+        Asked { cause: cause.to_owned(), by: Some(by) }
     }
 
     /// The flags of the single target.
@@ -110,24 +112,28 @@ impl Context {
         }
     }
 
-    /// How reports are shown.
+    /// How reports are shown on stdout.
     pub fn style(&self) -> Style {
+        self.style_on(&io::stdout())
+    }
+
+    /// How problems, plans that are asked about and progress are shown on stderr.
+    pub fn style_stderr(&self) -> Style {
+        self.style_on(&io::stderr())
+    }
+
+    fn style_on(&self, stream: &(impl AsFd + IsTerminal)) -> Style {
         let columns = self.environment.plain("COLUMNS").and_then(|c| c.parse().ok());
-        let size = || rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let size = || rustix::termios::tcgetwinsize(stream).ok();
         let of_terminal = || size().map(|size| size.ws_col.into()).filter(|c| *c > 0);
+        let is_terminal = stream.is_terminal();
         Style {
-            color: self.colors(io::stdout().is_terminal()),
+            color: self.colors(is_terminal),
             width: columns.or_else(of_terminal).unwrap_or(80),
-            is_terminal: io::stdout().is_terminal(),
+            is_terminal,
             verbose: self.global.verbose > 0,
             ..Style::default()
         }
-    }
-
-    /// How problems on stderr are shown.
-    pub fn style_stderr(&self) -> Style {
-        let is_terminal = io::stderr().is_terminal();
-        Style { color: self.colors(is_terminal), is_terminal, ..self.style() }
     }
 
     fn colors(&self, is_terminal: bool) -> bool {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use bytes::BytesMut;
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use crate::api::{clean, read_at_most, reason};
@@ -11,9 +12,10 @@ use crate::cli::args::{DaemonArgs, Output, ReconcileArgs, StatusArgs};
 use crate::cli::context::Context;
 use crate::config::{Config, Resolve};
 use crate::host;
-use crate::report::exit::{DONE, failed_if};
+use crate::report::exit::{DONE, FAILED, failed_if};
 use crate::report::{self, escape};
 use crate::secret::{Redactor, Sensitive};
+use crate::web;
 
 /// How long an answer may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -78,9 +80,12 @@ impl DaemonClient {
 
     /// Whether the daemon makes progress: the exit code. How its targets stand has no say in it.
     async fn probe(&self) -> Result<u8, CommandError> {
-        let answer = self.client.get(format!("{}/healthz", self.address)).send().await;
-        let answer = answer.map_err(|error| self.unreachable(&error))?;
-        Ok(failed_if(!answer.status().is_success()))
+        let request = self.client.get(format!("{}/healthz", self.address));
+        match self.answer(request).await? {
+            (StatusCode::OK, body) if body == web::HEALTHY.as_bytes() => Ok(DONE),
+            (StatusCode::SERVICE_UNAVAILABLE, _) => Ok(FAILED),
+            _ => Err(self.foreign()),
+        }
     }
 
     /// The status of the daemon.
@@ -103,13 +108,7 @@ impl DaemonClient {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let code = answer.status();
-        let body = read_at_most(answer, LARGEST).await.map_err(|error| self.unreachable(&error))?;
-        let body = body.ok_or_else(|| {
-            let address = &self.address;
-            CommandError::Failed(format!("the answer of {address} is larger than {LARGEST} bytes"))
-        })?;
+        let (code, body) = self.answer(request).await?;
         if code.is_client_error() || code.is_server_error() {
             return Err(self.refused(code, &String::from_utf8_lossy(&body)));
         }
@@ -117,6 +116,21 @@ impl DaemonClient {
             Ok(said @ Value::Object(_)) if code == wanted => Ok(self.redacted(said)),
             _ => Err(self.foreign()),
         }
+    }
+
+    /// Sends a request: the status and the body of the answer.
+    async fn answer(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(StatusCode, BytesMut), CommandError> {
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let code = answer.status();
+        let body = read_at_most(answer, LARGEST).await.map_err(|error| self.unreachable(&error))?;
+        let body = body.ok_or_else(|| {
+            let address = &self.address;
+            CommandError::Failed(format!("the answer of {address} is larger than {LARGEST} bytes"))
+        })?;
+        Ok((code, body))
     }
 
     fn refused(&self, code: StatusCode, said: &str) -> CommandError {
@@ -188,8 +202,11 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, C
     Ok(failed_if(!report::status::is_healthy(&status)))
 }
 
-/// How often `--wait` asks for the outcome.
-const WAIT_PAUSE: Duration = Duration::from_millis(200);
+/// How often `--wait` asks for the outcome: the status of many targets is large.
+const WAIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many answers in a row may fail to come while `--wait` asks: the daemon may be busy or start again.
+const MOST_MISSED: u32 = 10;
 
 /// Runs `suspend` or `resume`.
 ///
@@ -231,8 +248,17 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
     else {
         return Err(daemon.foreign());
     };
+    let mut missed = 0;
     loop {
-        let status = daemon.status().await?;
+        let status = match daemon.status().await {
+            Err(_) if missed < MOST_MISSED => {
+                missed += 1;
+                tokio::time::sleep(WAIT_PAUSE).await;
+                continue;
+            }
+            answer => answer?,
+        };
+        missed = 0;
         if status["started"] != answer["started"] {
             return Err(CommandError::WithHint(
                 "the daemon was started again before the reconcile ended".to_owned(),

@@ -28,7 +28,7 @@ pub async fn run(
     let told_to_end = CancellationToken::new();
     let listening = told_to_end.clone();
     tokio::spawn(async move {
-        EndSignals::of_daemon().asked_for().await;
+        EndSignals::of_daemon().next().await;
         listening.cancel();
     });
     let stage = Stage::build(&folder, listen).await.map_err(CommandError::Failed)?;

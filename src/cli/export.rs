@@ -1,6 +1,7 @@
 //! `export`: live connections as documents.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +132,7 @@ fn known_references(
     let mut documents = Vec::new();
     if let Location::Path(path) = &engine.config.source.location {
         let load = || {
-            let repository = std::sync::Arc::new(Repository::open(path)?);
+            let repository = Arc::new(Repository::open(path)?);
             let commit = repository.head(engine.config.source.branch.as_deref())?;
             load_target(engine, target, &Snapshot::Commit { repository, commit })
         };

@@ -32,13 +32,20 @@ pub fn run(target: &str, context: &Context) -> Result<u8, CommandError> {
     let url = answer(flags.url, "--url", "URL of the Manager, https://...")?;
     let project = answer(flags.project, "--project", "Apinizer project")?;
     let paths = if flags.paths.is_empty() { vec![FOLDER.to_owned()] } else { flags.paths };
-    let repository = context.global.repo.clone().unwrap_or_else(|| PathBuf::from("."));
-    let root = file.parent().unwrap_or(Path::new("")).join(&repository);
+    // In a config a path is relative to its folder, and as a flag to the current one.
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let repository = match context.global.repo.clone() {
+        Some(named) if folder != Path::new("") => {
+            std::path::absolute(&named).map_err(CommandError::at("cannot use", &named))?
+        }
+        named => named.unwrap_or_else(|| PathBuf::from(".")),
+    };
+    let root = folder.join(&repository);
     let root = root.strip_prefix(".").unwrap_or(&root);
     let text = config(target, &url, &project, &repository, &paths)?;
     Config::parse(&file, text.as_bytes(), &context.environment, Resolve::Known)
         .map_err(CommandError::Problems)?;
-    let documents = paths.last().map(|path| root.join(path)).unwrap_or_default();
+    let documents = paths.first().map(|path| root.join(path)).unwrap_or_default();
     let is_empty = !is_there(&documents)
         || std::fs::read_dir(&documents).is_ok_and(|mut entries| entries.next().is_none());
     for path in &paths {

@@ -1,5 +1,7 @@
 //! `plan`: shows what would change; calls only GET.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -115,7 +117,7 @@ pub(super) fn show_errors(context: &Context, prepared: &[Prepared<'_>]) {
 }
 
 fn save(
-    file: &std::path::Path,
+    file: &Path,
     plan: &Plan,
     prepared: &[Prepared<'_>],
     options: SavedOptions,

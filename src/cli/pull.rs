@@ -1,7 +1,6 @@
 //! `pull`: writes what changed in live into the files of the working tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,7 +51,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         notices.iter().for_each(|notice| context.say_line(&format!("note: {name}: {notice}")));
     }
     let declared = || declared_names(&session, &snapshot, &targets);
-    let mut pulled = Pulled {
+    let mut run = PullRun {
         session: &session,
         snapshot: &snapshot,
         options: &options,
@@ -65,20 +64,25 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         not_written: Vec::new(),
     };
     for prepared in &prepared {
-        block_in_place(|| pulled.edit(prepared))?;
+        block_in_place(|| run.edit(prepared))?;
         if args.unmanaged {
-            pulled.add_unmanaged(prepared, context).await?;
+            run.add_unmanaged(prepared, context).await?;
         }
     }
-    let mut changes = pulled.changes();
+    let mut changes = run.changes();
     refuse_links(&snapshot, &changes)?;
+    let read = |target: &Target| target.paths.clone();
+    let paths: Vec<String> = session.engine.config.targets.iter().flat_map(read).collect();
     if !args.force {
-        refuse_uncommitted(&repository, &session, &changes)?;
+        refuse_uncommitted(&repository, &paths, &changes)?;
     }
-    let write = || write_all(&pulled.root, &mut changes);
+    for file in block_in_place(|| repository.not_checked_out(&paths)) {
+        context.say_line(&format!("note: {file} is not checked out, so nothing is pulled into it"));
+    }
+    let write = || write_all(&run.root, &mut changes);
     let written = if args.check { Ok(()) } else { block_in_place(write) };
     if written.is_ok() || !changes.is_empty() {
-        pulled.tell(&changes, args, context);
+        run.tell(&changes, args, context);
     }
     written?;
     Ok(if changes.is_empty() { DONE } else { PENDING })
@@ -109,8 +113,8 @@ fn declared_names(
     Ok(document::layers(&listing.folders, &engine.cache, &reader).into_keys().collect())
 }
 
-/// The texts of the working tree as they change.
-struct Pulled<'a> {
+/// One run of `pull`: the texts of the working tree as they change.
+struct PullRun<'a> {
     session: &'a Session,
     snapshot: &'a Snapshot,
     options: &'a RunOptions,
@@ -128,7 +132,7 @@ struct Pulled<'a> {
     not_written: Vec<NotWritten>,
 }
 
-impl Pulled<'_> {
+impl PullRun<'_> {
     /// Writes the drift of one target into the texts.
     fn edit(&mut self, prepared: &Prepared<'_>) -> Result<(), CommandError> {
         let (engine, target) = (&self.session.engine, prepared.target);
@@ -150,7 +154,8 @@ impl Pulled<'_> {
             .collect();
         for entry in files.filter(|entry| wanted.contains(&entry.path)) {
             let bytes = self.snapshot.read(entry).map_err(CommandError::failed)?;
-            let text = String::from_utf8(bytes).map_err(CommandError::failed)?;
+            let unreadable = CommandError::at("cannot read", Path::new(&*entry.path));
+            let text = String::from_utf8(bytes).map_err(unreadable)?;
             self.before.entry(Arc::clone(&entry.path)).or_insert_with(|| text.clone());
             self.pull.texts.entry(Arc::clone(&entry.path)).or_insert(text);
         }
@@ -281,12 +286,10 @@ fn refuse_links(snapshot: &Snapshot, changes: &[FileChange]) -> Result<(), Comma
 /// not be told from what is pulled.
 fn refuse_uncommitted(
     repository: &Repository,
-    session: &Session,
+    paths: &[String],
     changes: &[FileChange],
 ) -> Result<(), CommandError> {
-    let paths: Vec<String> =
-        session.engine.config.targets.iter().flat_map(|target| target.paths.clone()).collect();
-    let uncommitted = block_in_place(|| repository.uncommitted(&paths, true));
+    let uncommitted = block_in_place(|| repository.uncommitted(paths, true));
     let Some(uncommitted) = uncommitted else {
         return Err(CommandError::WithHint(
             "git did not say which files have changes that are not committed".to_owned(),
@@ -316,36 +319,27 @@ fn write_all(root: &Path, changes: &mut Vec<FileChange>) -> Result<(), CommandEr
     Ok(())
 }
 
-/// Writes a file whole or not at all. A link in its place is replaced and not followed; a file that
-/// somebody changed meanwhile stays as it is.
+/// Writes a file whole or not at all. A file that somebody changed meanwhile stays as it is.
 fn write(root: &Path, change: &FileChange) -> Result<(), CommandError> {
     let path = root.join(&change.path);
     let failed = CommandError::at("cannot write", &path);
     let folder = path.parent().unwrap_or(root);
-    let Some(before) = &change.before else {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let file = files::ExportFile { name, text: change.after.clone() };
-        files::write(folder, &[file], false).map_err(CommandError::failed)?;
-        // The first line of the document names the schema.
-        return match folder.join(files::SCHEMA_FILE).symlink_metadata() {
-            Ok(_) => Ok(()),
-            Err(_) => files::write_schema(folder).map_err(CommandError::failed),
-        };
-    };
-    let found = path.symlink_metadata().map_err(&failed)?;
-    if !found.is_file() || std::fs::read(&path).map_err(&failed)? != before.as_bytes() {
-        let message = format!("{} has changed meanwhile: it is left as it is", path.display());
-        return Err(CommandError::Failed(message));
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = files::ExportFile { name, text: change.after.clone() };
+    if let Some(before) = &change.before {
+        let found = path.symlink_metadata().map_err(&failed)?;
+        if !found.is_file() || std::fs::read(&path).map_err(&failed)? != before.as_bytes() {
+            let message = format!("{} has changed meanwhile: it is left as it is", path.display());
+            return Err(CommandError::Failed(message));
+        }
     }
-    let mut file = tempfile::Builder::new()
-        .prefix(".apinizer-gitops-")
-        .permissions(found.permissions())
-        .tempfile_in(folder)
-        .map_err(&failed)?;
-    file.write_all(change.after.as_bytes()).map_err(&failed)?;
-    file.as_file().sync_all().map_err(&failed)?;
-    file.as_file().set_permissions(found.permissions()).map_err(&failed)?;
-    file.persist(&path).map(drop).map_err(|error| failed(error.error))
+    files::write(folder, &[file], change.before.is_some()).map_err(CommandError::failed)?;
+    // The first line of a new document names the schema.
+    let has_schema = || folder.join(files::SCHEMA_FILE).symlink_metadata().is_ok();
+    if change.before.is_none() && !has_schema() {
+        files::write_schema(folder).map_err(CommandError::failed)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandErr
     let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
     args.data.iter().try_for_each(|file| begin_with(file, running.control()))?;
     context.print(&greeting(args, &running.url()));
-    ending.asked_for().await;
+    ending.next().await;
     running.stop().await;
     Ok(DONE)
 }

@@ -72,7 +72,7 @@ impl Session {
     pub async fn options(
         &mut self,
         context: &Context,
-        verb: &str,
+        cause: &str,
         narrow: &NarrowArgs,
         writes: &WriteArgs,
         base: Option<&str>,
@@ -101,7 +101,7 @@ impl Session {
             read_back: ReadBackMode::Nothing,
             lock_timeout: allowed.lock_timeout,
             retries: context.retries(),
-            asked: context.asked(verb),
+            asked: context.asked(cause),
             stop: CancellationToken::new(),
             limit: WriteLimit::default(),
         })

@@ -47,7 +47,7 @@ impl EndSignals {
     }
 
     /// Waits for the next of them.
-    pub async fn asked_for(&mut self) {
+    pub async fn next(&mut self) {
         let hung_up = async {
             match &mut self.sighup {
                 Some(sighup) => sighup.hung_up().await,
@@ -137,10 +137,10 @@ pub(super) fn cancel_on(
 ) {
     let token = token.clone();
     tokio::spawn(async move {
-        ending.asked_for().await;
+        ending.next().await;
         tell();
         token.cancel();
-        ending.asked_for().await;
+        ending.next().await;
         end_at_once();
     });
 }

@@ -76,10 +76,14 @@ fn check_named_files(
     let mut listing = files.folders(&paths, None).map_err(CommandError::failed)?;
     notes.extend(notes_of(&listing));
     for folder in &mut listing.folders {
+        let named = here.join(&*folder.path);
         if !folder.exists {
-            return Err(CommandError::Failed(format!("there is no {}", folder.path)));
+            return Err(CommandError::Failed(match named.exists() {
+                true => format!("{} is neither a file nor a folder", folder.path),
+                false => format!("there is no {}", folder.path),
+            }));
         }
-        notes.extend(note_on_named(&here.join(&*folder.path), folder)?);
+        notes.extend(note_on_named(&named, folder)?);
         without_config(context, &here, &mut folder.files);
     }
     let cache = ParseCache::default();

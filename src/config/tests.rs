@@ -198,7 +198,7 @@ targets:
     project: P
     token: hunter2-canary
     paths: [/abs, ../up, connections, connections]
-    resync: 5 minutes
+    resync: 5 parsecs
     max_deletes: 130%
     adopt: allways
     concurrency: 0
@@ -224,7 +224,7 @@ notify:
 8:39+11 AG615 `paths` names a folder twice [keep one of them]
         paths: [/abs, ../up, connections, connections]
 9:13+9 AG606 the value of `resync` cannot be used [a duration is written as `30s`, `5m`, `1h30m` or `500ms`]
-        resync: 5 minutes
+        resync: 5 parsecs
 10:18+4 AG606 the value of `max_deletes` cannot be used [it is a share such as `30%` (0% to 100%) or an exact count such as `5`]
         max_deletes: 130%
 11:12+7 AG606 the value of `adopt` is not one of its words [did you mean `always`? The words are always, equal, never]

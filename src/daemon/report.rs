@@ -228,7 +228,7 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         error: status.trouble.error.clone(),
         seconds: ended.duration.as_secs_f64(),
     };
-    status.past.remember(PastReconcile { ended: reconciled, changes, events: Vec::new() });
+    status.past.remember(PastReconcile { ended: reconciled, changes });
     show_plan(status, result);
 }
 

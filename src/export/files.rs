@@ -97,7 +97,8 @@ pub(crate) fn new_files(export: &Export, is_taken: &dyn Fn(&str) -> bool) -> Vec
 }
 
 /// Writes files into a folder, which is made where there is none. Each appears whole or not at
-/// all; a symbolic link of its name is not followed but replaced.
+/// all, and keeps the permissions of a file that it replaces; a symbolic link of its name is not followed
+/// but replaced.
 ///
 /// # Errors
 /// Without `force`, when any of them exists; then nothing is written. The folder or a file in it
@@ -119,6 +120,7 @@ pub(crate) fn write(
         return Err(WriteError::Exist(existing));
     }
     for (file, path) in files.iter().zip(&paths) {
+        let replaced = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file);
         // The permissions asked for here are cut by the umask, as for any new file.
         let permissions = std::fs::Permissions::from_mode(0o666);
         let mut written = tempfile::Builder::new()
@@ -127,6 +129,10 @@ pub(crate) fn write(
             .tempfile_in(folder)
             .map_err(at(path))?;
         written.write_all(file.text.as_bytes()).map_err(at(path))?;
+        written.as_file().sync_all().map_err(at(path))?;
+        if let Some(replaced) = replaced {
+            written.as_file().set_permissions(replaced.permissions()).map_err(at(path))?;
+        }
         let kept = if force { written.persist(path) } else { written.persist_noclobber(path) };
         kept.map_err(|error| error.error).map_err(at(path))?;
     }

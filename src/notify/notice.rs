@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::config::{Notify, NotifyEvent, NotifyKind, TargetKey};
 use crate::digest::hmac_sha256;
+use crate::links::without_ending;
 use crate::name::ConnectionName;
 use crate::plan::with_reason;
 use crate::report::FORMAT_VERSION;
@@ -272,8 +273,7 @@ fn status(notice: &Notice, [good, bad, waiting]: [&str; 3], text: &str) -> Value
 
 /// The path of a repository on its host.
 fn repository(url: &Url) -> Result<&str, &'static str> {
-    let path = url.path().trim_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
+    let path = without_ending(url.path());
     if path.contains('/') {
         Ok(path)
     } else {

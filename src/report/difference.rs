@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use similar::{
-    Algorithm, ChangeTag, DiffOp, InlineChangeMode, InlineChangeOptions, TextDiff,
-    capture_diff_slices_deadline,
-};
+use similar::{Algorithm, ChangeTag, DiffOp, TextDiff, capture_diff_slices_deadline};
 
 use crate::plan::FieldChange;
 use crate::report::escape;
@@ -299,28 +296,24 @@ fn by_position(label: &str, before: &[Value], after: &[Value], leaves: &mut Vec<
             let (old, new) = (at(&old), at(&new));
             let label = format!("{label}[{}]", new.or(old).unwrap_or_default());
             let side =
-                |values: &'_ [Value], at: Option<usize>| at.and_then(|at| values.get(at)).cloned();
+                |values: &[Value], at: Option<usize>| at.and_then(|at| values.get(at)).cloned();
             compare(label, side(before, old).as_ref(), side(after, new).as_ref(), leaves);
         }
     }
 }
 
-// Line differences inside long texts, with the part of a line that changed.
+// Line differences inside long texts.
 
 /// How many equal lines are shown around a change.
 const CONTEXT: usize = 3;
-
-/// The largest texts, in bytes, of whose lines the changed parts are told: finding them takes
-/// long in long lines.
-const LARGEST_WITH_PARTS: usize = 16 * 1024;
 
 /// One line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DiffLine {
     /// The change of it.
     pub(crate) sign: LineSign,
-    /// Its pieces, each with whether it is the part that changed.
-    pub(crate) pieces: Vec<(bool, String)>,
+    /// Its text.
+    pub(crate) text: String,
 }
 
 /// The change of a line.
@@ -355,7 +348,6 @@ fn is_long(text: &str) -> bool {
 
 /// The lines in which two texts differ, with three equal ones around each change.
 fn between(before: &str, after: &str) -> Vec<DiffLine> {
-    let parts_are_told = before.len() + after.len() <= LARGEST_WITH_PARTS;
     let (before, after) = without_the_end_of_both(before, after);
     let (before, after) = (split(before), split(after));
     let diff = TextDiff::configure().timeout(PATIENCE).diff_slices(&before, &after);
@@ -364,29 +356,14 @@ fn between(before: &str, after: &str) -> Vec<DiffLine> {
     for group in &groups {
         let first = group.first().map_or(0, |op| op.new_range().start);
         if first > 0 || groups.len() > 1 {
-            let place = format!("@@ line {} @@", first + 1);
-            lines.push(DiffLine { sign: LineSign::Place, pieces: vec![(false, place)] });
+            let text = format!("@@ line {} @@", first + 1);
+            lines.push(DiffLine { sign: LineSign::Place, text });
         }
-        for op in group {
-            if parts_are_told {
-                lines.extend(diff.iter_inline_changes_with_options(op, by_characters()).map(
-                    |change| {
-                        DiffLine {
-                            sign: sign_of(change.tag()),
-                            pieces: change
-                                .iter_strings_lossy()
-                                .map(|(changed, piece)| (changed, escape::plain(&piece)))
-                                .collect(),
-                        }
-                    },
-                ));
-            } else {
-                lines.extend(diff.iter_changes(op).map(|change| DiffLine {
-                    sign: sign_of(change.tag()),
-                    pieces: vec![(false, escape::plain(change.value()))],
-                }));
-            }
-        }
+        let changes = group.iter().flat_map(|op| diff.iter_changes(op));
+        lines.extend(changes.map(|change| {
+            let text = escape::plain(change.value());
+            DiffLine { sign: sign_of(change.tag()), text }
+        }));
     }
     lines
 }
@@ -402,13 +379,6 @@ fn without_the_end_of_both<'t>(before: &'t str, after: &'t str) -> (&'t str, &'t
 /// The lines of a text; a last one without an end differs from one with.
 fn split(text: &str) -> Vec<&str> {
     if text.is_empty() { Vec::new() } else { text.split('\n').collect() }
-}
-
-/// Hosts, URLs and host lists are one word each: their changed part is a run of characters.
-fn by_characters() -> InlineChangeOptions {
-    let mut options = InlineChangeOptions::new();
-    options.mode(InlineChangeMode::Chars).semantic_cleanup(true);
-    options
 }
 
 fn sign_of(tag: ChangeTag) -> LineSign {

@@ -27,8 +27,13 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, String> {
     if path == "rules" {
         return Ok(rules_context());
     }
-    if let Some(text) = code(path, style).or_else(|| keys_below(path, style)) {
+    if let Some(text) = code(path, style) {
         return Ok(text);
+    }
+    match path.split_once('.').unwrap_or((path, "")) {
+        ("config", key) => return keys("config", &config::schema(), key, style),
+        ("x-gitops", key) => return keys("x-gitops", &catalog::schema::options(), key, style),
+        _ => {}
     }
     let mut steps = path.split('.');
     let name = steps.next().unwrap_or_default();
@@ -97,16 +102,6 @@ fn code(id: &str, style: &Style) -> Option<String> {
     };
     let (cause, cure) = (part("Cause:", code.cause), part("Cure:", code.cure));
     Some(format!("{} {}\n\n{cause}{cure}", style.paint(Role::Name, code.id), code.title))
-}
-
-/// Explains the keys of the config (`config`, `config.targets`) or of `x-gitops`.
-fn keys_below(path: &str, style: &Style) -> Option<String> {
-    let (name, prefix) = path.split_once('.').unwrap_or((path, ""));
-    match name {
-        "config" => keys(name, &config::schema(), prefix, style),
-        "x-gitops" => keys(name, &catalog::schema::options(), prefix, style),
-        _ => None,
-    }
 }
 
 fn find_in(
@@ -248,8 +243,8 @@ fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
 
 // The keys of the config and of `x-gitops`, from their JSON Schemas.
 
-/// Explains the keys of a schema that begin with a prefix; `None`: there is none.
-fn keys(subject: &str, schema: &Value, prefix: &str, style: &Style) -> Option<String> {
+/// Explains the keys of a schema that begin with a prefix.
+fn keys(subject: &str, schema: &Value, prefix: &str, style: &Style) -> Result<String, String> {
     let mut table = Table::new(&["KEY", "DEFAULT", "ABOUT"]);
     let mut is_empty = true;
     visit(schema, "", &mut |path, key, required| {
@@ -272,7 +267,12 @@ fn keys(subject: &str, schema: &Value, prefix: &str, style: &Style) -> Option<St
     let about = schema.get("description").or(schema.get("title")).and_then(Value::as_str);
     let about = about.unwrap_or_default();
     let title = style.paint(Role::Heading, format!("{subject}:"));
-    (!is_empty).then(|| format!("{title} {about}\n\n{}", table.draw(style)))
+    if is_empty {
+        return Err(format!(
+            "`{subject}` has no key `{prefix}`: `explain {subject}` lists its keys"
+        ));
+    }
+    Ok(format!("{title} {about}\n\n{}", table.draw(style)))
 }
 
 /// Visits each key with its path, `targets[].url`, and whether it has to be there.
@@ -481,6 +481,10 @@ mod tests {
         assert_eq!(
             said("rabbitMq.hostPortList.hots"),
             "`rabbitMq.hostPortList` has no field `hots`: did you mean `host`?"
+        );
+        assert_eq!(
+            said("config.nope"),
+            "`config` has no key `nope`: `explain config` lists its keys"
         );
         assert_eq!(said("email.port.x"), "`email.port` has no fields inside: its kind is integer");
     }

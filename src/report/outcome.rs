@@ -13,17 +13,10 @@ use crate::report::{FORMAT_VERSION, diagnostics, escape, exit, line, words};
 fn closing_line(outcomes: &[TargetPlan]) -> String {
     let counts = Counts::of(outcomes);
     let failed = outcomes.iter().filter(|outcome| !outcome.errors.is_empty()).count();
-    let made = words::listed(&[
-        (counts.done, "done"),
-        (counts.degraded, "saved but not deployed"),
-        (counts.failed, "failed"),
-        (counts.blocked, "blocked"),
-        (counts.held, "held"),
-        (counts.drifted, "drifted"),
-        (counts.not_started, "not started"),
-        (counts.adopted, "adopted as they are"),
-        (failed, if failed == 1 { "target with errors" } else { "targets with errors" }),
-    ]);
+    let mut made = words::ended(&counts);
+    made.push((counts.adopted, "adopted as they are"));
+    made.push((failed, if failed == 1 { "target with errors" } else { "targets with errors" }));
+    let made = words::listed(&made);
     // A run that made nothing says so.
     let tried = counts.failed + counts.blocked + counts.held + counts.not_started;
     let made = if counts.done == 0 && tried > 0 { format!("0 done, {made}") } else { made };

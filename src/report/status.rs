@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use strum::VariantNames as _;
 
+use crate::audit::Event;
 use crate::plan::{ConnectionState, with_reason};
 use crate::report::comment::Comment;
 use crate::report::groups::{Group, Member, Named};
@@ -184,8 +185,8 @@ impl Member for Noted {
 }
 
 /// The connections that are not simply in sync, those together that stand so for one reason.
-fn alike(target: &Value, unmanaged: bool) -> Vec<Group<Noted>> {
-    groups::grouped(noted(target, unmanaged).into_iter().map(|one| {
+fn alike(target: &Value) -> Vec<Group<Noted>> {
+    groups::grouped(noted(target).into_iter().map(|one| {
         let reason = one.has_reason.then(|| one.state.clone());
         (one, reason)
     }))
@@ -201,6 +202,19 @@ fn notes(target: &Value) -> Vec<String> {
     each(target, "notices").filter_map(Value::as_str).map(escape::plain).collect()
 }
 
+/// How many events of a target are told; `history` has more.
+const NEWEST: usize = 5;
+
+/// The newest events of a target, oldest first; those of a kind that is not known here are left out.
+fn events(target: &Value) -> Vec<String> {
+    let event = |one: &Value| serde_json::from_value::<Event>(one.clone()).ok();
+    let told = |event: Event| escape::plain(&format!("{}  {event}", event.time));
+    let mut newest: Vec<_> =
+        each(target, "events").filter_map(event).take(NEWEST).map(told).collect();
+    newest.reverse();
+    newest
+}
+
 /// The warnings about its documents: code, place, problem and cure.
 fn warnings(target: &Value) -> Vec<String> {
     let line = |one: &Value| {
@@ -213,13 +227,12 @@ fn warnings(target: &Value) -> Vec<String> {
     each(target, "warnings").map(line).collect()
 }
 
-/// The connections that are not simply in sync; unmanaged ones where they are asked for.
-fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
-    let is_noted = |state: &str| state != "in_sync" && (unmanaged || state != "unmanaged");
+/// The connections that are not simply in sync; those that are unmanaged are only counted.
+fn noted(target: &Value) -> Vec<Noted> {
     each(target, "connections")
         .filter_map(|one| {
             let state = told(one, "state")?;
-            if !is_noted(&state) {
+            if ["in_sync", "unmanaged"].contains(&state.as_str()) {
                 return None;
             }
             let words = state.replace('_', " ");
@@ -230,7 +243,7 @@ fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
                 sign: match state.as_str() {
                     "pending" => '~',
                     "drifted" => '?',
-                    "suspended" | "unmanaged" => '=',
+                    "suspended" => '=',
                     "held" => '-',
                     _ => '!',
                 },
@@ -273,7 +286,8 @@ pub(crate) fn markdown(status: &Value) -> String {
         }
         comment.list("Notes", &notes(target));
         comment.list("Warnings", &warnings(target));
-        let groups = alike(target, false);
+        comment.list("Events", &events(target));
+        let groups = alike(target);
         let pieces: Vec<Vec<String>> = groups.iter().map(piece).collect();
         let written = comment.block("\n", &pieces, "");
         left_out += groups.iter().skip(written).map(|group| group.members.len()).sum::<usize>();
@@ -353,7 +367,7 @@ fn one(out: &mut String, target: &Value, style: &Style) {
     if !facts.is_empty() {
         say(out, &facts.join(", "), Role::Aside);
     }
-    let groups = alike(target, style.list_unmanaged);
+    let groups = alike(target);
     let noted = || groups.iter().flat_map(|group| &group.members);
     let types = noted().map(|one| one.type_name.chars().count()).max().unwrap_or_default().min(30);
     let alone = groups.iter().filter(|group| group.members.len() == 1);
@@ -363,6 +377,9 @@ fn one(out: &mut String, target: &Value, style: &Style) {
     let counts = counts(std::iter::once(target));
     if !counts.is_empty() {
         say(out, &counts, Role::Plain);
+    }
+    for event in events(target) {
+        say(out, &event, Role::Aside);
     }
 }
 

@@ -64,10 +64,6 @@ pub(crate) enum Role {
     Name,
     /// The margin of a source line, and a place beside the one that is wrong.
     Margin,
-    /// The part of a line that changed, on its way out.
-    RemovedPart,
-    /// The part of a line that changed, on its way in.
-    AddedPart,
 }
 
 impl Style {
@@ -87,8 +83,6 @@ impl Style {
             Role::Aside => Paint::new().dimmed(),
             Role::Heading => Paint::new().bold(),
             Role::Margin => AnsiColor::Blue.on_default().bold(),
-            Role::RemovedPart => AnsiColor::Red.on_default().invert(),
-            Role::AddedPart => AnsiColor::Green.on_default().invert(),
         };
         format!("{paint}{text}{paint:#}")
     }

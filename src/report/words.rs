@@ -1,7 +1,7 @@
 //! The words and signs that all forms share.
 
 use crate::document::Place;
-use crate::plan::{Action, Change, Entry, Origin, Plan, Summary, TargetPlan, with_reason};
+use crate::plan::{Action, Change, Counts, Entry, Origin, Plan, Summary, TargetPlan, with_reason};
 
 use super::escape;
 use super::style::Role;
@@ -141,13 +141,26 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// Those counts that are not zero: `2 to create, 1 delete held`.
-pub(super) fn listed(counts: &[(usize, &str)]) -> String {
+pub(crate) fn listed(counts: &[(usize, &str)]) -> String {
     counts
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// How the changes of a run ended.
+pub(crate) fn ended(counts: &Counts) -> Vec<(usize, &'static str)> {
+    vec![
+        (counts.done, "done"),
+        (counts.degraded, "saved but not deployed"),
+        (counts.failed, "failed"),
+        (counts.blocked, "blocked"),
+        (counts.held, "held"),
+        (counts.drifted, "drifted"),
+        (counts.not_started, "not started"),
+    ]
 }
 
 /// The one line that says what a plan comes to.

@@ -169,10 +169,22 @@ impl Repository {
     }
 
     /// The documents below the paths whose files in the checkout are not as HEAD has them; `None` where
-    /// that cannot be known. Those that git ignores are among them with `ignored_too`.
+    /// that cannot be known. Those that git ignores are among them with `ignored_too`, and those of which
+    /// git was told to assume that they are unchanged, but none that is not checked out.
     pub fn uncommitted(&self, paths: &[String], ignored_too: bool) -> Option<Vec<String>> {
         let repository = git2::Repository::open(self.root()?).ok()?;
+        let not_checked_out = self.not_checked_out(paths);
+        let mut index = repository.index().ok()?;
+        let hides = |entry: &git2::IndexEntry| entry.flags & ASSUMED != 0 || is_skipped(entry);
+        let hidden: Vec<git2::IndexEntry> = index.iter().filter(hides).collect();
+        for entry in hidden {
+            let flags = entry.flags & !ASSUMED;
+            let flags_extended = entry.flags_extended & !SKIPPED;
+            index.add(&git2::IndexEntry { flags, flags_extended, ..entry }).ok()?;
+        }
         let mut options = git2::StatusOptions::new();
+        // The index as it was just changed, which is not written.
+        options.no_refresh(true);
         options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
         options.include_ignored(ignored_too).recurse_ignored_dirs(ignored_too);
         options.disable_pathspec_match(true);
@@ -185,7 +197,24 @@ impl Repository {
         let statuses = repository.statuses(Some(&mut options)).ok()?;
         let changed = statuses.iter().filter_map(|one| one.path().ok().map(str::to_owned));
         let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-        Some(changed.filter(|path| is_document(&name(path))).collect())
+        let is_told = |path: &String| is_document(&name(path)) && !not_checked_out.contains(path);
+        Some(changed.filter(is_told).collect())
+    }
+
+    /// The documents below the paths that a sparse checkout leaves out.
+    pub fn not_checked_out(&self, paths: &[String]) -> Vec<String> {
+        let Some(root) = self.root() else { return Vec::new() };
+        let index = git2::Repository::open(&root).and_then(|repository| repository.index());
+        let entries = index.map(|index| index.iter().collect::<Vec<_>>()).unwrap_or_default();
+        let skipped = entries.into_iter().filter(is_skipped);
+        let names = skipped.filter_map(|entry| String::from_utf8(entry.path).ok());
+        let is_document = |path: &String| {
+            let is_below = |folder: &String| Path::new(path).starts_with(normal(folder));
+            is_document(path.rsplit('/').next().unwrap_or_default())
+                && paths.iter().any(is_below)
+                && !root.join(path).exists()
+        };
+        names.filter(is_document).collect()
     }
 
     /// The commits that are reached from `tip` and not from `known`.
@@ -293,6 +322,16 @@ impl Repository {
         *self.objects.write() = Arc::clone(&objects);
         Ok(objects)
     }
+}
+
+/// The flag of an entry of the index whose file git assumes to be unchanged.
+const ASSUMED: u16 = git2::IndexEntryFlag::VALID.bits();
+
+/// The flag of an entry of the index that a sparse checkout leaves out, or that git is told not to look at.
+const SKIPPED: u16 = git2::IndexEntryExtendedFlag::SKIP_WORKTREE.bits();
+
+fn is_skipped(entry: &git2::IndexEntry) -> bool {
+    entry.flags_extended & SKIPPED != 0
 }
 
 fn oid(id: &CommitId) -> Option<Oid> {

@@ -88,14 +88,20 @@ fn version_1_is_read() {
     assert_eq!(file.read().unwrap(), record);
 }
 
-const STEPS: [Step; 6] =
-    [Step::Folder, Step::Create, Step::Content, Step::Sync, Step::Rename, Step::SyncFolder];
+const STEPS: [DiskStep; 6] = [
+    DiskStep::Folder,
+    DiskStep::Create,
+    DiskStep::Content,
+    DiskStep::Sync,
+    DiskStep::Rename,
+    DiskStep::SyncFolder,
+];
 
 /// Replaces a file on a disk on which one step goes wrong. Where that kills, nothing works after it.
 fn write_failing(
     file: &StateFile,
     record: &Record,
-    failing: Step,
+    failing: DiskStep,
     kills: bool,
 ) -> Result<(), StateError> {
     let is_dead = std::cell::Cell::new(false);
@@ -107,7 +113,7 @@ fn write_failing(
             return Ok(());
         }
         is_dead.set(kills);
-        if step == Step::Content {
+        if step == DiskStep::Content {
             fs::write(file.path().with_extension("new"), "{\"version\"")?;
         }
         Err(io::ErrorKind::StorageFull.into())
@@ -128,7 +134,7 @@ fn a_disk_that_fails_leaves_the_old_state_and_no_rest() {
         assert!(error.contains("cannot be written"), "{step:?}: {error}");
         // The folder's own sync comes after the rename: the new state is there, and is reported
         // as not written, since it may not outlive a power cut.
-        let expected = if step == Step::SyncFolder { &new } else { &old };
+        let expected = if step == DiskStep::SyncFolder { &new } else { &old };
         assert_eq!(file.read().unwrap(), *expected, "{step:?}");
         assert_eq!(names_in(&file), 1, "{step:?}");
         file.write(&new).unwrap();

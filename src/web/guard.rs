@@ -8,10 +8,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
+use url::Url;
 
 use super::{Served, Shared};
 use crate::config::SecretText;
 use crate::environment::{Environment, Unset};
+use crate::host;
 use crate::secret::Sensitive;
 
 /// Nothing may be loaded from another server, and nobody may frame an answer.
@@ -68,22 +70,11 @@ pub(super) async fn hosts(State(served): Shared, request: Request, next: Next) -
 }
 
 fn is_this_machine(host: &str) -> bool {
-    let parts = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']'),
-        None => Some(host.split_at(host.find(':').unwrap_or(host.len()))),
-    };
-    let Some((name, port)) = parts else { return false };
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
-        return false;
-    }
-    let address = name.parse::<std::net::IpAddr>();
-    let is_hostname = || {
-        rustix::system::uname().nodename().to_str().is_ok_and(|own| name.eq_ignore_ascii_case(own))
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || is_hostname()
-        || address.is_ok_and(|address| address.is_loopback())
+    let Ok(url) = Url::parse(&format!("http://{host}")) else { return false };
+    let own = rustix::system::uname();
+    let own = own.nodename().to_string_lossy();
+    url.host().is_some_and(|host| host::is_this_machine(&host))
+        || url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(&own))
 }
 
 /// Ends a request whose body does not come.

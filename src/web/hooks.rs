@@ -10,14 +10,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use serde_json::Value;
+use strum::EnumString;
 
 use super::{Caller, Peer, Shared};
 use crate::daemon::Cause;
 use crate::digest::hmac_sha256;
+use crate::links::{repository_at, without_ending};
 use crate::secret::Sensitive;
 
 /// The git hosts whose webhooks are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString)]
+#[strum(serialize_all = "lowercase")]
 enum GitHost {
     GitHub,
     GitLab,
@@ -26,16 +29,6 @@ enum GitHost {
 }
 
 impl GitHost {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "github" => Self::GitHub,
-            "gitlab" => Self::GitLab,
-            "gitea" => Self::Gitea,
-            "bitbucket" => Self::Bitbucket,
-            _ => return None,
-        })
-    }
-
     /// Whether the request comes from somebody who has the secret.
     fn is_proven(self, secret: &Sensitive, headers: &HeaderMap, body: &[u8]) -> bool {
         let header = |name| text(headers, name);
@@ -72,7 +65,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(host) = GitHost::named(&host) else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(host) = host.parse::<GitHost>() else { return StatusCode::NOT_FOUND.into_response() };
     let Some(key) = &served.keys.webhook else {
         let text = "this needs `server.webhook_secret` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
@@ -169,34 +162,26 @@ fn is_to_branch(payload: &Value, branch: &str) -> bool {
 
 /// Whether any URL of the payload is this one; hosts put theirs in many places.
 fn is_of_repository(payload: &Value, url: &str) -> bool {
-    address(url).is_some_and(|wanted| names(payload, wanted))
+    address(url).is_some_and(|wanted| names(payload, &wanted))
 }
 
-fn names(value: &Value, wanted: (&str, &str)) -> bool {
+fn names(value: &Value, wanted: &(String, String)) -> bool {
     match value {
-        Value::String(text) => address(text)
-            .is_some_and(|(host, path)| host.eq_ignore_ascii_case(wanted.0) && path == wanted.1),
+        Value::String(text) => address(text).as_ref() == Some(wanted),
         Value::Array(values) => values.iter().any(|value| names(value, wanted)),
         Value::Object(map) => map.values().any(|value| names(value, wanted)),
         _ => false,
     }
 }
 
-/// Host and path of a URL, of the form `user@host:path` that ssh takes, or of a path of this machine,
-/// which has no host: without scheme, user, port and `.git`, which differ between the ways to one
-/// repository.
-fn address(url: &str) -> Option<(&str, &str)> {
-    let (authority, path) = match url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/')?,
-        None if url.starts_with('/') => ("", url),
-        None => url.split_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/'))?,
+/// Host and path of a repository, of which one on this machine has no host: without scheme, user, port and
+/// `.git`, which differ between the ways to one repository.
+fn address(url: &str) -> Option<(String, String)> {
+    let here = url.strip_prefix("file://").or_else(|| url.starts_with('/').then_some(url));
+    let (host, path) = match here {
+        Some(path) => (String::new(), without_ending(path).to_owned()),
+        None => repository_at(url).map(|(host, _, path)| (host, path))?,
     };
-    let host = authority.rsplit('@').next()?;
-    let is_port = |port: &str| port.chars().all(|digit| digit.is_ascii_digit());
-    let host =
-        host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
-    let path = path.split(['?', '#']).next()?.trim_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
     (!path.is_empty()).then_some((host, path))
 }
 

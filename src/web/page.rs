@@ -3,11 +3,9 @@
 //! It is drawn on the server, whole without a script; the script draws the same part again when
 //! an event says that something changed.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
@@ -63,15 +61,18 @@ impl PageQuery {
 
 /// Answers `GET /`.
 pub(super) async fn page(State(served): Shared, Query(query): Query<PageQuery>) -> Response {
-    let (status, query) = looked_at(&served, query);
-    let markup = html! {
+    drawn(&served, query, whole).await
+}
+
+fn whole(status: &Status, query: &PageQuery) -> Markup {
+    html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (verdict::title(&status)) " · apinizer-gitops" }
+                title { (verdict::title(status)) " · apinizer-gitops" }
                 link rel="icon" href=(own!("icon.svg"));
                 link rel="stylesheet" href=(own!("page.css"));
                 script defer src=(own!("page.js")) {}
@@ -82,7 +83,7 @@ pub(super) async fn page(State(served): Shared, Query(query): Query<PageQuery>) 
                     h1 { "apinizer-gitops" }
                     p #link.link { noscript { "Reload to see what is new" } }
                 }
-                main #live tabindex="-1" { (content(&status, &query)) }
+                main #live tabindex="-1" { (content(status, query)) }
                 @if query.may_change { (ask_for_token()) }
                 p #answer.toast role="status" {}
                 footer {
@@ -91,24 +92,28 @@ pub(super) async fn page(State(served): Shared, Query(query): Query<PageQuery>) 
                 }
             }
         }
-    };
-    Html(markup.into_string()).into_response()
+    }
 }
 
 /// Answers `GET /fragment`: the part of the page that changes.
-pub(super) async fn fragment(
-    State(served): Shared,
-    Query(query): Query<PageQuery>,
-) -> Html<String> {
-    let (status, query) = looked_at(&served, query);
-    Html(content(&status, &query).into_string())
+pub(super) async fn fragment(State(served): Shared, Query(query): Query<PageQuery>) -> Response {
+    drawn(&served, query, content).await
 }
 
-/// The status of this moment, and what the page is drawn by.
-fn looked_at(served: &Served, query: PageQuery) -> (Arc<Status>, PageQuery) {
+/// Draws the status of this moment, beside the tasks: the differences of long texts take their time.
+async fn drawn(
+    served: &Served,
+    query: PageQuery,
+    draw: fn(&Status, &PageQuery) -> Markup,
+) -> Response {
     let status = served.site.board.status();
     let (links, may_change) = (status.source.links.clone(), served.keys.token.is_some());
-    (status, PageQuery { links, may_change, ..query })
+    let query = PageQuery { links, may_change, ..query };
+    let draw = move || Html(draw(&status, &query).into_string());
+    match tokio::task::spawn_blocking(draw).await {
+        Ok(page) => page.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// Answers for the page's own files.

@@ -52,7 +52,7 @@ fn a_plan_is_shown_at_the_terminal_that_is_asked() {
         let redirected = format!(">'{}'", file.to_str().unwrap());
         let inside = world.command(&["apply", "--output", output]);
         let Some(mut command) = at_terminal(&inside, &[], &redirected) else { return };
-        let mut asked = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut asked = command.env("NO_COLOR", "1").stdout(Stdio::piped()).spawn().unwrap();
         asked.stdin.as_mut().unwrap().write_all(b"yes\n").unwrap();
         let shown = asked.wait_with_output().unwrap().stdout;
         let shown = String::from_utf8_lossy(&shown);
@@ -311,6 +311,9 @@ fn a_result_that_cannot_be_written_is_an_error() {
         &["apply", "--yes"],
         &["run", "--once"],
         &["export"],
+        &["--help"],
+        &["plan", "--help"],
+        &["--version"],
     ] {
         let output = world.command(arguments).stdout(full()).output().unwrap();
         world.ended(output).code(1).says("cannot write to stdout");
@@ -321,7 +324,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let world = World::new();
-    for arguments in [&["schema"][..], &["explain"], &["man"]] {
+    for arguments in [&["schema"][..], &["explain"], &["man"], &["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let ran = world.ended(world.command(arguments).stdout(writer).output().unwrap()).code(0);

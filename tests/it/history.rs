@@ -181,9 +181,7 @@ fn a_daemon_tells_each_event_once_and_over_a_restart() {
     for known in [json!(["applied", "start", 2]), json!(["applied", "resync", 1])] {
         assert!(outcomes.contains(&known), "{outcomes:?}");
     }
-    assert!(
-        daemon.get(&world, "/").1.contains("<li>email `a` was updated in port: corrects drift")
-    );
+    assert!(daemon.get(&world, "/").1.contains("email `a` was updated in port: corrects drift"));
     let before = target()["history"].as_array().unwrap().len();
     eventually("resyncs", || target()["history"].as_array().unwrap().len() > before + 1);
     let expected = ["drift a", "update a", "held b", "suspended -", "resumed -"];

@@ -154,11 +154,29 @@ fn uncommitted_changes_are_refused_without_force() {
     let edited = MAIL.replace("# The end.", "# Somebody writes here.");
     world.write("connections/a.yaml", &edited);
     world.edit("a", "port", json!(2525));
-    let ran = world.run(&["pull"]).code(1);
-    ran.says("changes that are not committed are in connections/a.yaml");
-    assert_eq!(text(&world, "connections/a.yaml"), edited);
+    for hidden_from_git in ["--no-assume-unchanged", "--assume-unchanged", "--skip-worktree"] {
+        world.git(&["update-index", hidden_from_git, "connections/a.yaml"]);
+        let ran = world.run(&["pull"]).code(1);
+        ran.says("changes that are not committed are in connections/a.yaml");
+        assert_eq!(text(&world, "connections/a.yaml"), edited);
+    }
     world.run(&["pull", "--force"]).code(2);
     assert_eq!(text(&world, "connections/a.yaml"), edited.replace("587", "2525"));
+}
+
+#[test]
+fn documents_that_are_not_checked_out_are_named() {
+    let world = applied("connections/x/a.yaml", MAIL);
+    world.write_email("b", "");
+    world.commit("another folder");
+    world.apply().code(0);
+    world.git(&["sparse-checkout", "set", "--no-cone", "/connections/b.yaml"]);
+    world.edit("a", "port", json!(2525));
+    let ran = world.run(&["pull"]).code(0).says("is not checked out, so nothing is pulled into it");
+    let ran = ran.says("connections/x/a.yaml");
+    assert!(!ran.stderr.contains("connections/b.yaml"), "{ran:?}");
+    let ran = world.plan().code(2);
+    assert!(!ran.stdout.contains("not committed"), "{ran:?}");
 }
 
 #[test]

@@ -17,7 +17,10 @@ fn other_server(world: &World, answers: Answers) -> String {
         let sent = headers.get(AUTHORIZATION).map(|sent| sent.to_str().unwrap().to_owned());
         answers(&sent.unwrap_or_default())
     };
-    let routes = axum::Router::new().fallback(answer);
+    serve(world, axum::Router::new().fallback(answer))
+}
+
+fn serve(world: &World, routes: axum::Router) -> String {
     world.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -50,6 +53,8 @@ fn healthy_is_0_and_anything_wrong_is_1() {
         let arguments = ["status", "--server", &server, "--output", output];
         world.run(&arguments).code(0).says("AG201").says("did you mean `port`").says("notes.txt");
     }
+    world.run(&["status", "--server", &server]).code(0).says("Z  email `a` was created");
+    world.run(&["status", "--probe", "--server", &server]).code(0);
     assert_eq!(daemon.logs().matches("has no field `prot`").count(), 1, "{}", daemon.logs());
     let ran = world.run(&["status", "--server", &server, "--color", "always"]).code(0);
     assert!(ran.stdout.contains("\u{1b}[32min sync"), "{:?}", ran.stdout);
@@ -139,7 +144,7 @@ fn the_answer_of_another_server_is_not_believed() {
     ];
     for answers in answers {
         let server = other_server(&world, answers);
-        for command in ASKS {
+        for command in ASKS.iter().copied().chain([&["status", "--probe"][..]]) {
             let arguments = [command, &["--server", &server]].concat();
             let ran = world.run(&arguments).code(1).says("is no answer of apinizer-gitops");
             assert!(ran.stdout.is_empty(), "{ran:?}");
@@ -175,4 +180,24 @@ fn the_token_in_an_answer_is_not_shown() {
             assert!(!shown.contains(token) && shown.len() < 2000, "{shown}");
         }
     }
+}
+
+#[test]
+fn a_wait_outlives_an_answer_that_does_not_come() {
+    let world = World::new();
+    let target = json!({"name": "t", "state": "in_sync", "connections": [],
+        "answered": {"request": 1, "outcome": "applied", "success": true}});
+    let status = json!({"version": "1", "started": "now", "targets": [target]});
+    let taken = json!({"request": 1, "started": "now", "targets": ["t"]});
+    let polls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let answer = move |method: axum::http::Method| async move {
+        let number = polls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        match (method, number) {
+            (axum::http::Method::POST, _) => (StatusCode::ACCEPTED, taken.to_string()),
+            (_, 1) => (StatusCode::SERVICE_UNAVAILABLE, "in a moment".to_owned()),
+            _ => (StatusCode::OK, status.to_string()),
+        }
+    };
+    let server = serve(&world, axum::Router::new().fallback(answer));
+    world.run(&["reconcile", "--wait", "--server", &server]).code(0).says("t: applied");
 }

@@ -13,6 +13,11 @@ use crate::world::{CHECKOUT, PROJECT, World, one_target};
 
 /// Starts a command at a terminal of its own. Nothing where this machine has no `script`.
 fn at_terminal(world: &World, arguments: &[&str]) -> Option<Child> {
+    in_shell(world, arguments, "exec {}")
+}
+
+/// The same by a line of the shell, in which `{}` stands for the command.
+fn in_shell(world: &World, arguments: &[&str], line: &str) -> Option<Child> {
     let script = program("script")?;
     let inside = world.command(arguments);
     let words = std::iter::once(inside.get_program()).chain(inside.get_args());
@@ -20,7 +25,7 @@ fn at_terminal(world: &World, arguments: &[&str]) -> Option<Child> {
         words.map(|word| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''"))).collect();
     let mut command = std::process::Command::new(script);
     // A shell between the two would hear of Ctrl-C too, and end with a code of its own.
-    command.arg("-qec").arg(format!("exec {}", words.join(" "))).arg("/dev/null");
+    command.arg("-qec").arg(line.replace("{}", &words.join(" "))).arg("/dev/null");
     command.env_clear().current_dir(inside.get_current_dir().unwrap());
     command.env("NO_COLOR", "1");
     command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -154,4 +159,16 @@ fn an_error_breaks_no_word_on_a_terminal() {
     let lines: Vec<&str> = ran.stdout.lines().map(str::trim_end).collect();
     assert!(lines.contains(&"hint: name another file with --config,"), "{}", ran.stdout);
     assert!(lines.contains(&"or edit that one"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_plan_that_is_asked_about_has_the_width_of_its_own_terminal() {
+    let mut world = World::new();
+    world.env.insert("COLUMNS".into(), String::new());
+    world.commit_email("a", "description: 'one two three four five six seven eight nine ten'\n");
+    let arguments = ["apply", "--output", "json"];
+    let Some(child) = in_shell(&world, &arguments, "stty cols 40; exec {} > out") else { return };
+    let ran = world.ended(child.wait_with_output().unwrap()).code(1).says("Nothing was applied.");
+    let value = ran.stdout.lines().find(|line| line.contains("one two")).unwrap();
+    assert!(!value.contains("ten"), "{}", ran.stdout);
 }

@@ -156,6 +156,7 @@ fn skipped_files_are_told() {
     world.run(&["validate", &named("connections/link.yaml")]).code(0).says("other commands skip");
     world.write("README.md", "x");
     world.run(&["validate", &named("README.md")]).code(0).says("README.md is skipped");
+    world.run(&["validate", "/dev/null"]).code(1).says("/dev/null is neither a file nor a folder");
     symlink("connections", world.repo().join("linked")).unwrap();
     world.run(&["validate", &named("linked")]).code(0).says("link.yaml is skipped");
 }
@@ -187,4 +188,12 @@ fn a_config_that_init_writes_is_valid_and_stays() {
     world.run(&outside).code(1).says("connections: File exists");
     std::fs::remove_file(world.path("other/connections")).unwrap();
     world.run(&outside).code(0).says("Next: `git init`, commit them, set APINIZER_TOKEN");
+    // `--repo` is relative to the current folder, wherever the config is, and the first path is the base.
+    let far = world.path("far/apinizer-gitops.yaml");
+    std::fs::create_dir(world.path("far")).unwrap();
+    world.use_config(&far);
+    let layers = ["--repo", "elsewhere", "--path", "base", "--path", "overlay"];
+    world.run(&[&outside[..], &layers].concat()).code(0);
+    assert!(world.path("elsewhere/base/example.yaml").exists());
+    world.run(&["validate"]).code(0);
 }

@@ -50,12 +50,7 @@ fn draw(leaf: &Leaf) -> Vec<String> {
         LeafKind::Sensitive(text) => vec![format!("* {label}: {text}")],
         LeafKind::Base(text) => vec![format!("b {label}: {text}")],
         LeafKind::Lines(lines) => {
-            let line = |line: &DiffLine| {
-                let pieces = line.pieces.iter().map(|(changed, text)| {
-                    if *changed { format!("<{text}>") } else { text.clone() }
-                });
-                format!("  {}{}", line.sign.as_char(), pieces.collect::<String>())
-            };
+            let line = |line: &DiffLine| format!("  {}{}", line.sign.as_char(), line.text);
             std::iter::once(format!("= {label}")).chain(lines.iter().map(line)).collect()
         }
     }
@@ -158,8 +153,8 @@ fn long_texts_are_told_by_lines() {
     let url = "jdbc:postgresql://db.internal.example.com:5432/payments?ssl=true";
     insta::assert_snapshot!(shown(json!(url), json!(url.replace("5432", "5433"))), @r#"
 = f
-  -jdbc:postgresql://db.internal.example.com:543<2>/payments?ssl=true
-  +jdbc:postgresql://db.internal.example.com:543<3>/payments?ssl=true
+  -jdbc:postgresql://db.internal.example.com:5432/payments?ssl=true
+  +jdbc:postgresql://db.internal.example.com:5433/payments?ssl=true
 "#);
 }
 

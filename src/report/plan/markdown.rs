@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
 use crate::report::comment::Comment;
-use crate::report::difference::{Leaf, LeafKind, LineSign, leaves};
+use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::groups::{self, Group, Named};
 use crate::report::style::Style;
 use crate::report::{diagnostics, escape, words};
@@ -259,12 +259,9 @@ fn rows(leaf: &Leaf, origin: &str, is_named: bool) -> Vec<String> {
         }
         LeafKind::Sensitive(text) => vec![format!("!     {label}: {text} (another value)")],
         LeafKind::Lines(lines) => std::iter::once(format!("      {label}:"))
-            .chain(lines.iter().map(|line| {
-                let text: String = line.pieces.iter().map(|(_, piece)| piece.as_str()).collect();
-                match line.sign {
-                    LineSign::Place => text,
-                    sign => format!("{}         {text}", sign.as_char()),
-                }
+            .chain(lines.iter().map(|DiffLine { sign, text }| match sign {
+                LineSign::Place => text.clone(),
+                sign => format!("{}         {text}", sign.as_char()),
             }))
             .collect(),
     }

@@ -1,11 +1,9 @@
 //! A plan for people at a terminal.
 
-use std::collections::VecDeque;
-
 use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
 use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::groups::{self, Group, Heading, Named};
-use crate::report::style::{Role, Style, pieces, sentence};
+use crate::report::style::{Role, Style, pieces, sentence, wrapped};
 use crate::report::{diagnostics, escape, line, words};
 
 /// The plan as text: the target, what has to be said first, the changes with the deletes last, one
@@ -168,9 +166,6 @@ pub(super) const INDENT: usize = 6;
 /// The word for a side that has no value.
 const UNSET: &str = "unset";
 
-/// The columns of a sign and the space behind it.
-const SIGN: usize = 2;
-
 /// The widest column of labels.
 const WIDEST_LABEL: usize = 30;
 
@@ -224,14 +219,21 @@ fn row(
         SidesTold::Named => ["live ", "git ", ", "],
         SidesTold::One | SidesTold::FromTo => ["", "", " -> "],
     };
-    let mut one = |text: String, role| beside(out, lead, column, (role, text), style);
+    let mut one = |sign: &str, text: &str, role| {
+        if column + 4 + sign.len() + text.chars().count() <= style.width {
+            line(out, format!("{lead}  {}", style.paint(role, format!("{sign}{text}"))));
+        } else {
+            line(out, lead);
+            below(out, sign, text, role, style);
+        }
+    };
     match (kind, sides) {
-        (LeafKind::Added(text), SidesTold::One) => one(text.clone(), Role::Added),
-        (LeafKind::Removed(text), SidesTold::One) => one(text.clone(), Role::Removed),
-        (LeafKind::Added(text), SidesTold::FromTo) => one(format!("+ {text}"), Role::Added),
-        (LeafKind::Removed(text), SidesTold::FromTo) => one(format!("- {text}"), Role::Removed),
-        (LeafKind::Base(text), _) => one(format!("base {text}"), Role::Aside),
-        (LeafKind::Sensitive(text), _) => one(format!("{text} (another value)"), Role::Plain),
+        (LeafKind::Added(text), SidesTold::One) => one("", text, Role::Added),
+        (LeafKind::Removed(text), SidesTold::One) => one("", text, Role::Removed),
+        (LeafKind::Added(text), SidesTold::FromTo) => one("+ ", text, Role::Added),
+        (LeafKind::Removed(text), SidesTold::FromTo) => one("- ", text, Role::Removed),
+        (LeafKind::Base(text), _) => one("", &format!("base {text}"), Role::Aside),
+        (LeafKind::Sensitive(text), _) => one("", &format!("{text} (another value)"), Role::Plain),
         (LeafKind::Added(_) | LeafKind::Removed(_) | LeafKind::Replaced(..), _) => {
             let (before, after) = match kind {
                 LeafKind::Added(text) => (UNSET, text.as_str()),
@@ -246,73 +248,35 @@ fn row(
                 line(out, format!("{lead}  {from}{before}{between}{to}{after}"));
             } else {
                 line(out, lead);
-                below(out, &[(Role::Removed, format!("- {from}{before}"))], style);
-                below(out, &[(Role::Added, format!("+ {to}{after}"))], style);
+                below(out, "- ", &format!("{from}{before}"), Role::Removed, style);
+                below(out, "+ ", &format!("{to}{after}"), Role::Added, style);
             }
         }
         (LeafKind::Lines(lines), _) => {
             line(out, lead);
-            lines.iter().for_each(|changed| below(out, &pieces_of(changed), style));
+            for DiffLine { sign, text } in lines {
+                match sign {
+                    LineSign::Added => below(out, "+ ", text, Role::Added, style),
+                    LineSign::Removed => below(out, "- ", text, Role::Removed, style),
+                    LineSign::Same => below(out, "  ", text, Role::Aside, style),
+                    // It begins with its own sign.
+                    LineSign::Place => below(out, "", text, Role::Aside, style),
+                }
+            }
         }
     }
 }
 
-/// Writes a value beside its label, or below where it would not fit.
-fn beside(out: &mut String, lead: &str, column: usize, value: (Role, String), style: &Style) {
-    let (role, text) = &value;
-    if column + 4 + text.chars().count() <= style.width {
-        line(out, format!("{lead}  {}", style.paint(*role, text)));
-    } else {
-        line(out, lead);
-        below(out, &[value], style);
-    }
-}
-
-/// Writes a value below its label. A terminal breaks a line wherever it ends, so there a long text is
-/// broken between words; a word that is longer than a line, such as a URL, stays whole.
-fn below(out: &mut String, pieces: &[(Role, String)], style: &Style) {
+/// Writes a value below its label, behind a sign. A terminal breaks a line wherever it ends, so there a
+/// long text is broken between words; a word that is longer than a line, such as a URL, stays whole.
+fn below(out: &mut String, sign: &str, text: &str, role: Role, style: &Style) {
     let column = INDENT + 4;
-    let room = if style.is_terminal { style.width.saturating_sub(column) } else { usize::MAX };
-    let whole: String = pieces.iter().map(|(_, text)| text.as_str()).collect();
-    let mut breaks = VecDeque::new();
-    let (mut used, mut end) = (0, 0);
-    for word in whole.split_inclusive(' ') {
-        // The sign stays with what it is of.
-        if used > SIGN && used + word.trim_end().chars().count() > room {
-            breaks.push_back(end);
-            used = SIGN;
-        }
-        used += word.chars().count();
-        end += word.len();
-    }
-    let mut drawn = " ".repeat(column);
-    let mut begin = 0;
-    for (role, text) in pieces {
-        let mut rest = text.as_str();
-        while let Some(at) = breaks.pop_front_if(|at| *at < begin + rest.len()) {
-            let (before, after) = rest.split_at(at - begin);
-            line(out, drawn + &style.paint(*role, before.trim_end()));
-            drawn = " ".repeat(column + SIGN);
-            (begin, rest) = (at, after);
-        }
-        drawn.push_str(&style.paint(*role, rest));
-        begin += rest.len();
-    }
-    line(out, drawn);
-}
-
-/// A line of a difference behind its sign; a place begins with its own.
-fn pieces_of(line: &DiffLine) -> Vec<(Role, String)> {
-    let (role, part) = match line.sign {
-        LineSign::Added => (Role::Added, Role::AddedPart),
-        LineSign::Removed => (Role::Removed, Role::RemovedPart),
-        LineSign::Same | LineSign::Place => (Role::Aside, Role::Aside),
+    let lines = match style.is_terminal {
+        true => wrapped(text, style.width.saturating_sub(column + sign.len())),
+        false => vec![text.to_owned()],
     };
-    let sign = match line.sign {
-        LineSign::Place => String::new(),
-        sign => format!("{} ", sign.as_char()),
-    };
-    let pieces = line.pieces.iter();
-    let pieces = pieces.map(|(changed, text)| (if *changed { part } else { role }, text.clone()));
-    std::iter::once((role, sign)).chain(pieces).collect()
+    for (number, text) in lines.iter().enumerate() {
+        let sign = if number == 0 { sign } else { "  " };
+        line(out, format!("{:column$}{}", "", style.paint(role, format!("{sign}{text}"))));
+    }
 }

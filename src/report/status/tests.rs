@@ -114,7 +114,7 @@ prod (Payments at https://apinizer.example.com): in sync
   ? ldap  staff  drifted
   1 in sync, 1 drifted, 1 unmanaged, 1 unverified
 "#);
-    insta::assert_snapshot!(text(&sick(), &Style { list_unmanaged: true, ..Style::default() }), @r#"
+    insta::assert_snapshot!(text(&sick(), &Style::default()), @r#"
 /srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada
 error: cannot fetch: timed out
 1 target: 1 in sync; connections: 1 held, 1 drifted, 1 unmanaged, 1 unverified
@@ -123,9 +123,8 @@ prod (Payments at https://apinizer.example.com): in sync
   error: 401 on the list of email
   applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile
     2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
-  - email   orders   held: 5 of 6\u{1b}[2J would go
-  ? ldap    staff    drifted
-  = syslog  by-hand  unmanaged
+  - email  orders  held: 5 of 6\u{1b}[2J would go
+  ? ldap   staff   drifted
   1 held, 1 drifted, 1 unmanaged, 1 unverified
 "#);
 }

@@ -229,9 +229,7 @@ pub(super) fn sent(run: &[PastReconcile], key: &str) -> Markup {
     let counts = run.iter().map(|one| &one.ended.counts);
     let count: usize = counts.map(|of| of.done + of.failed + of.degraded).sum();
     html! {
-        @if changes.is_empty() {
-            (sent_before_restart(run, key))
-        } @else {
+        @if !changes.is_empty() {
             details data-key={ "sent-" (key) } {
                 summary { (changes.len()) @if count > changes.len() { " of " (count) } @if count == 1 { " change" } @else { " changes" } }
                 @for change in changes {
@@ -243,19 +241,6 @@ pub(super) fn sent(run: &[PastReconcile], key: &str) -> Markup {
                         (fields(change))
                     }
                 }
-            }
-        }
-    }
-}
-
-/// The events of reconciles before a restart, behind a click: the values that they changed are not kept.
-fn sent_before_restart(run: &[PastReconcile], key: &str) -> Markup {
-    let events: Vec<_> = run.iter().flat_map(|one| &one.events).collect();
-    html! {
-        @if !events.is_empty() {
-            details data-key={ "sent-" (key) } {
-                summary { (events.len()) @if events.len() == 1 { " event" } @else { " events" } }
-                ul { @for event in events { li { (event) } } }
             }
         }
     }
@@ -350,9 +335,7 @@ fn line_of(line: &DiffLine) -> Markup {
     html! {
         span.line.(class) {
             @if line.sign != LineSign::Place { (line.sign.as_char()) " " }
-            @for (changed, text) in &line.pieces {
-                @if *changed { mark { (text) } } @else { (text) }
-            }
+            (line.text)
         }
         "\n"
     }

@@ -9,6 +9,7 @@ use super::{
 use crate::audit::{PastReconcile, RecentEvent};
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
+use crate::report::words;
 
 /// How many problems of documents are drawn; `validate` shows all of them.
 const PROBLEMS: usize = 20;
@@ -156,15 +157,6 @@ fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], query: &PageQuery
     // The oldest of them stays when another one joins them.
     let oldest = run.last().map_or(ended.time, |oldest| oldest.ended.time);
     let key = format!("{}/{oldest}", target.key.name);
-    let counts = [
-        (ended.counts.done, "done"),
-        (ended.counts.failed, "failed"),
-        (ended.counts.held, "held"),
-        (ended.counts.blocked, "blocked"),
-        (ended.counts.degraded, "not deployed"),
-        (ended.counts.drifted, "drifted"),
-        (ended.counts.not_started, "not started"),
-    ];
     html! {
         tr data-key=(key) {
             th scope="row" {
@@ -175,7 +167,7 @@ fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], query: &PageQuery
             td data-label="Commit" { @if let Some(id) = &ended.commit { (commit_id(id, query)) } }
             td data-label="Outcome" {
                 (badge(&ended.outcome))
-                @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }
+                " " (words::listed(&words::ended(&ended.counts)))
                 @if let Some(error) = &ended.error { p.wrong { (error) } }
                 (connections::sent(run, &key))
             }

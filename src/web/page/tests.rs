@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::config::TargetKey;
 use crate::daemon::status::{TargetState, TargetStatus};
