@@ -32,8 +32,8 @@ pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) {
     }
 }
 
-/// Takes the marks back of renames that lists show to be done, and of documents that lift `protect` or are no
-/// rename from the name any more. Of a document that is gone the mark stays.
+/// Takes the marks back of renames that lists show to be done, and of documents that lift `protect`. Of a document
+/// that is gone or is no rename from the name any more the mark stays.
 pub(crate) fn take_marks_back(
     record: &mut Record,
     desired: &Desired,
@@ -44,8 +44,7 @@ pub(crate) fn take_marks_back(
     let is_over = |old: &ConnectionName, document: &DesiredConnection| {
         let renames = document.options.renamed_from.as_ref() == Some(old);
         let is_done = !open.contains_key(old) && live.connections.contains_key(&document.name);
-        let protects = renames && document.options.protect;
-        (renames && is_done) || (!protects && may_lift(document))
+        (renames && is_done) || (!document.options.protect && may_lift(document))
     };
     let over = record.connections.iter().filter(|(old, memory)| {
         let document = memory.protected_by.as_ref().and_then(|new| desired.get(new));

@@ -107,7 +107,12 @@ impl Reconcile<'_> {
         let mut observed = self.look_closer(live, &opened, &record, prepared).await;
         let found_done = settle(&mut record, &observed, opened.keys());
         let (desired, live) = (&mut opened.desired, &observed.live);
-        let is_whole = self.snapshot.commit().is_some() && !opened.loaded.contents.has_errors();
+        let is_commit = self.snapshot.commit().is_some();
+        if is_commit {
+            // A call that was settled may have put another connection under a name.
+            raise_protection(&mut record, desired);
+        }
+        let is_whole = is_commit && !opened.loaded.contents.has_errors();
         let may_lift = |connection: &DesiredConnection| {
             is_whole && earlier.absent_layer_of(&connection.name, Some(connection)).is_none()
         };

@@ -260,15 +260,32 @@ fn protect_of_a_rename_that_waits_ends_with_its_document() {
 }
 
 #[test]
-fn protect_of_a_rename_that_was_refused_ends_once_its_document_is_no_rename_any_more() {
+fn protect_of_a_rename_that_was_refused_ends_once_its_document_lifts_it() {
     let world = World::settled(&["old", "other"]);
     world.make(email_body("new"));
     world.remove("connections/old.yaml");
     world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
     world.apply().code(1).says("take `renamedFrom` out");
     world.commit_email("new", "x-gitops: {protect: true}\n");
+    world.apply().code(3).says("protected");
+    world.commit_email("new", "");
     world.apply().code(0);
     assert_eq!(world.names(), ["new", "other"]);
+}
+
+#[test]
+fn a_rename_protects_what_a_lost_answer_put_under_its_old_name() {
+    let world = World::settled(&["a", "other"]);
+    world.remove("connections/a.yaml");
+    world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
+    assert!(kill_at_first_write(&world, true));
+    world.remove("connections/b.yaml");
+    world.commit_email("c", "x-gitops: {renamedFrom: b, protect: true}\n");
+    world.control().fail_next(Some(Method::PUT), "/connections/", refusal("no renames"), 9);
+    world.apply().code(1);
+    world.commit_without(&["c"]);
+    world.apply().code(3).says("protected");
+    assert_eq!(world.names(), ["b", "other"]);
 }
 
 #[test]
