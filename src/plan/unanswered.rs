@@ -214,15 +214,7 @@ impl<'a> Settling<'a> {
             _ => !told.is_empty() && told.iter().all(is_as_sent),
         };
         let mut base = if has_arrived { sent.clone() } else { then.clone() };
-        let is_as_before =
-            |path: &&&String| view.shows_or_default(path, then.get(**path), self.keys);
-        // One that stands as it did before is still to be written.
-        for path in told.iter().filter(|path| !is_as_sent(path)).filter(is_as_before) {
-            match then.get(*path) {
-                Some(field) => base.insert((*path).clone(), field.clone()),
-                None => base.remove(*path),
-            };
-        }
+        self.keep_unwritten(&view, then, sent, &mut base);
         for path in masked {
             let is_shown = |field: &&BaseField| view.shows_secret(path, field, self.keys);
             let shown = [then, sent].into_iter().filter_map(|base| base.get(path)).find(is_shown);
@@ -237,6 +229,23 @@ impl<'a> Settling<'a> {
             memory.owned.iter_mut().for_each(|owned| owned.base = Arc::new(base.clone()));
         });
         has_arrived
+    }
+
+    /// Has a base keep the fields that a call was to change and that stand as they did before: they are still to be
+    /// written.
+    fn keep_unwritten(&self, view: &LiveView<'_>, then: &Base, sent: &Base, base: &mut Base) {
+        let shows = |of: &Base, path: &str| view.shows_or_default(path, of.get(path), self.keys);
+        let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
+        let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
+        for path in changed.filter(|path| !view.masks(path, self.keys)) {
+            if shows(sent, path) || !shows(then, path) {
+                continue;
+            }
+            match then.get(path) {
+                Some(field) => base.insert(path.clone(), field.clone()),
+                None => base.remove(path),
+            };
+        }
     }
 
     /// Whether the connection of the inventory, which was to be deleted, is not there any more.
@@ -284,6 +293,9 @@ impl<'a> Settling<'a> {
         let Intent { type_name, from, mut base, protect, .. } = intent.clone();
         // Whether what live masks arrived is not known.
         view.forget_masked(&mut base, self.keys);
+        if let Some(previous) = &previous {
+            self.keep_unwritten(view, &previous.base, &intent.base, &mut base);
+        }
         let owned = Owned {
             type_name,
             id: view.id().cloned(),

@@ -235,6 +235,33 @@ fn the_second_step_of_a_chain_of_equal_renames_leaves_the_first_to_us() {
 }
 
 #[test]
+fn a_drifted_set_that_is_listed_in_another_order_is_still_ours() {
+    let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+    world.commit_email("a", "additionalProperties: [{key: k, value: v}]\n");
+    world.settle(&["b"]);
+    let (one, other) = (json!({"key": "k", "value": "1"}), json!({"key": "l", "value": "2"}));
+    world.edit("a", "additionalProperties", json!([one, other]));
+    world.commit_without(&["a"]);
+    assert!(kill_before_it_is_done(&world));
+    world.edit("a", "additionalProperties", json!([other, one]));
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
+}
+
+#[test]
+fn what_a_rename_was_to_write_is_written_though_somebody_renamed_it_by_hand() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.settle(&["a", "other"]);
+    world.remove("connections/a.yaml");
+    world.commit_email("b", "port: 99\nx-gitops: {renamedFrom: a}\n");
+    assert!(kill_before_it_is_done(&world));
+    world.edit("a", "name", json!("b"));
+    world.apply().code(0);
+    assert_eq!(world.live("b")["port"], json!(99));
+}
+
+#[test]
 fn what_another_key_cannot_tell_is_not_ours() {
     let mut world = World::settled(&["b"]);
     world.env.insert("SENDER".into(), "shop@example.com".into());

@@ -108,16 +108,28 @@ impl LiveView<'_> {
         paths: &BTreeSet<String>,
         keys: Keys<'_>,
     ) -> BTreeMap<String, Fingerprint> {
-        let shown =
-            paths.iter().filter_map(|path| Some((path, look_up(self.listed.body(), path)?)));
-        shown.map(|(path, shown)| (path.clone(), keys.key.of(path, shown))).collect()
+        let shown = paths.iter().filter_map(|path| Some((path, self.shown_by_list(path)?)));
+        shown.map(|(path, shown)| (path.clone(), keys.key.of(path, &shown))).collect()
     }
 
     /// Whether the list shows fields as they were when the fingerprints were made, as far as today's key tells.
     pub(crate) fn stands(&self, then: &BTreeMap<String, Fingerprint>, keys: Keys<'_>) -> bool {
-        let shown = |path| look_up(self.listed.body(), path).unwrap_or(&Value::Null);
-        !keys.is_known
-            || then.iter().all(|(path, print)| keys.key.matches(print, path, shown(path)))
+        let stands = |(path, print): (&String, &Fingerprint)| {
+            keys.key.matches(print, path, &self.shown_by_list(path).unwrap_or(Value::Null))
+        };
+        !keys.is_known || then.iter().all(stands)
+    }
+
+    /// What the list shows in a field; the elements of a set come in no order.
+    fn shown_by_list(&self, path: &str) -> Option<Value> {
+        let mut shown = look_up(self.listed.body(), path)?.clone();
+        let own_type = catalog::find(&self.listed.type_name);
+        let field = own_type.and_then(|own_type| field_exactly_at(own_type, path));
+        if let (Some(Kind::Set(_)), Value::Array(items)) = (field.map(|one| &one.kind), &mut shown)
+        {
+            items.sort_by_cached_key(Value::to_string);
+        }
+        Some(shown)
     }
 
     /// Whether live shows a field as a base has it, as far as it can be read.
