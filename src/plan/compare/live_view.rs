@@ -120,7 +120,7 @@ impl LiveView<'_> {
         !keys.is_known || then.iter().all(stands)
     }
 
-    /// What the list shows in a field; the elements of a set come in no order.
+    /// The value that the list shows in a field; the elements of a set come in no order.
     fn shown_by_list(&self, path: &str) -> Option<Value> {
         let mut shown = look_up(self.listed.body(), path)?.clone();
         let own_type = catalog::find(&self.listed.type_name);
