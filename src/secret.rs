@@ -71,7 +71,11 @@ impl fmt::Debug for SensitiveValue {
 /// The key under which fingerprints are made. With the state alone, and without
 /// the key, a guess cannot be tested.
 #[derive(Clone)]
-pub struct FingerprintKey(hmac::Key);
+pub struct FingerprintKey {
+    key: hmac::Key,
+    /// Tells which key a fingerprint was made under.
+    name: String,
+}
 
 /// A salted HMAC-SHA-256 of one value of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +83,7 @@ pub struct FingerprintKey(hmac::Key);
 pub struct Fingerprint(String);
 
 const SALT_BYTES: usize = 8;
+const NAME_BYTES: usize = 4;
 
 impl FingerprintKey {
     /// Makes the key from `fingerprint_key` of the config, or from the target's credential.
@@ -87,12 +92,19 @@ impl FingerprintKey {
     pub fn derive(from: &Sensitive) -> Self {
         let outer = hmac::Key::new(hmac::HMAC_SHA256, from.expose().as_bytes());
         let derived = hmac::sign(&outer, b"apinizer-gitops fingerprint key 1");
-        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+        let key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        let name = hex(&hmac::sign(&key, b"name").as_ref()[..NAME_BYTES]);
+        Self { key, name }
     }
 
     /// A value by which a later run knows whether it has the same key.
     pub fn check_value(&self) -> String {
-        hex(hmac::sign(&self.0, b"check value").as_ref())
+        hex(hmac::sign(&self.key, b"check value").as_ref())
+    }
+
+    /// Whether a fingerprint was made under this key; `None`: it is of a version that did not tell.
+    pub fn has_made(&self, print: &Fingerprint) -> Option<bool> {
+        print.0.split(':').nth(2).map(|made_by| made_by == self.name)
     }
 
     /// Makes the fingerprint of a field's value.
@@ -100,23 +112,20 @@ impl FingerprintKey {
         let mut salt = [0_u8; SALT_BYTES];
         fastrand::fill(&mut salt);
         let salt = hex(&salt);
-        Fingerprint(format!("{salt}:{}", hex(self.sign(&salt, path, value).as_ref())))
+        let tag = hex(self.sign(&salt, path, value).as_ref());
+        Fingerprint(format!("{salt}:{tag}:{}", self.name))
     }
 
     /// Whether a fingerprint is of this value of this field.
     pub fn matches(&self, print: &Fingerprint, path: &str, value: &Value) -> bool {
-        self.matches_text(&print.0, path, value)
-    }
-
-    /// Whether the text of a fingerprint is of this value of this field.
-    pub(crate) fn matches_text(&self, print: &str, path: &str, value: &Value) -> bool {
-        let Some((salt, tag)) = print.split_once(':') else { return false };
+        let mut parts = print.0.split(':');
+        let Some((salt, tag)) = parts.next().zip(parts.next()) else { return false };
         let expected = hex(self.sign(salt, path, value).as_ref());
         same_in_constant_time(&expected, tag)
     }
 
     fn sign(&self, salt: &str, path: &str, value: &Value) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(&self.0);
+        let mut context = hmac::Context::with_key(&self.key);
         for part in [salt, path] {
             context.update(part.as_bytes());
             context.update(&[0]);
@@ -212,6 +221,7 @@ mod tests {
         assert!(!other.matches(&print, "/password", &json!("hunter2")));
         assert_ne!(print, key.of("/password", &json!("hunter2")), "salted");
         assert_ne!(key.check_value(), other.check_value());
+        assert_eq!((key.has_made(&print), other.has_made(&print)), (Some(true), Some(false)));
         let text = serde_json::to_string(&print).unwrap();
         assert!(!text.contains("hunter2"));
     }

@@ -70,7 +70,9 @@ fn of_rename(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Int
         let comparison =
             job.compare(desired, &view, job.remembered(&view.listed.name, owned), true);
         intent.proves_nothing = comparison.kept().map(str::to_owned).collect();
-        intent.shown = view.listed_prints(&intent.proves_nothing, job.compare_by.keys);
+        let keys = job.compare_by.keys;
+        let drifted = owned.map(|owned| view.shown_otherwise(&owned.base, keys));
+        intent.shown = view.listed_prints(&drifted.unwrap_or_default(), keys);
         intent.base = base_after_put(desired, &comparison, &job.compare_by);
     }
     intent

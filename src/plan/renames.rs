@@ -6,6 +6,7 @@
 //! | inert | it is done, and a connection of ours that git does not declare has the old name |
 //! | open | it is not done, or the new name is itself the old name of an open one |
 //! | due | it is open; the old name is live, and the new one is not, or a due rename frees it |
+//! | waits | it is open; the connection of the new name is ours, and a rename that is not due is to move it on |
 //! | refused | it is open; both names are live, the new one is not ours, and no connection is to stay under the old one |
 //!
 //! [`open_renames`] tells what is done from what is open, before any row is made; `standing` in `decide/renamed.rs`

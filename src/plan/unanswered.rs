@@ -1,6 +1,6 @@
 //! Settles the calls whose answers no run saw: each was noted before it was sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Action;
@@ -8,6 +8,7 @@ use super::compare::{Keys, LiveView};
 use super::row::Observed;
 use crate::name::ConnectionName;
 use crate::record::{Base, BaseField, Intent, Memory, NotedCall, Owned, Record};
+use crate::secret::Fingerprint;
 
 /// A call of an earlier run that was found done.
 #[derive(Debug)]
@@ -168,12 +169,15 @@ impl<'a> Settling<'a> {
     }
 
     fn is_ours(&self, intent: &Intent, view: &LiveView<'_>) -> bool {
-        // A replace has noted the drift of the connection that it deletes.
         let is_way_back = intent.call == NotedCall::WayBack;
-        let drifted = Some(intent).filter(|_| is_way_back || intent.from.is_some());
+        // A replace has noted the drift of the connection that it deletes, and a rename also the drift that it corrects.
+        let mut drifted = intent.shown.clone();
+        let stays = is_way_back || intent.from.is_some();
+        drifted.retain(|path, _| stays && intent.proves_nothing.contains(path));
         // Values of the environment that today's key does not tell may be those of somebody else's connection.
-        let is_told = self.keys.is_known || intent.base.values().all(|field| field.print.is_none());
-        let is_as_sent = || is_told && self.is_as(view, &intent.type_name, &intent.base, drifted);
+        let can_tell = |print| self.keys.can_tell(print);
+        let is_told = intent.base.values().all(|field| field.print.as_ref().is_none_or(can_tell));
+        let is_as_sent = || is_told && self.is_as(view, &intent.type_name, &intent.base, &drifted);
         let Some(from) = &intent.from else {
             // A way back also carries what git did not declare.
             return is_as_sent() && (is_way_back || view.has_nothing_beside(&intent.base));
@@ -185,7 +189,9 @@ impl<'a> Settling<'a> {
         }
         let there = self.observed.listed(from).filter(|_| !self.taken.contains(from));
         let is_still_there = there.is_some_and(|there| {
-            known.is_none_or(|owned| self.is_as(&there, &owned.type_name, &owned.base, None))
+            known.is_none_or(|owned| {
+                self.is_as(&there, &owned.type_name, &owned.base, &intent.shown)
+            })
         });
         is_as_sent() && !is_still_there && self.observed.live.is_complete()
     }
@@ -257,25 +263,24 @@ impl<'a> Settling<'a> {
             return known != shown;
         }
         // Where no ids are shown, ours is gone if what is there is not as ours was.
-        !self.is_as(&view, &owned.type_name, &owned.base, Some(intent))
+        !self.is_as(&view, &owned.type_name, &owned.base, &intent.shown)
     }
 
-    /// Whether live shows a connection as a base has it, as far as today's key tells, and as `noted` has it where
-    /// it had drifted.
+    /// Whether live shows a connection as a base has it, as far as today's key tells, and the fields that had
+    /// drifted as they were then.
     fn is_as(
         &self,
         view: &LiveView<'_>,
         type_name: &str,
         base: &Base,
-        noted: Option<&Intent>,
+        drifted: &BTreeMap<String, Fingerprint>,
     ) -> bool {
-        let has_drifted =
-            |path: &String| noted.is_some_and(|noted| noted.proves_nothing.contains(path));
-        let is_told = |field: &BaseField| field.print.is_none() || self.keys.is_known;
         let mut base = base.clone();
-        base.retain(|path, field| !has_drifted(path) && is_told(field));
-        view.shows(type_name, &base, self.keys)
-            && noted.is_none_or(|noted| view.stands(&noted.shown, self.keys))
+        base.retain(|path, field| {
+            let print = field.print.as_ref();
+            !drifted.contains_key(path) && print.is_none_or(|print| self.keys.can_tell(print))
+        });
+        view.shows(type_name, &base, self.keys) && view.stands(drifted, self.keys)
     }
 
     /// Frees the old name of a rename that was made.

@@ -191,3 +191,19 @@ fn drift_is_only_reported_after_a_put_that_was_refused() {
     world.apply().code(0).says("only reported");
     assert_eq!(world.live("a")["host"], json!("by.hand"));
 }
+
+#[test]
+fn drift_beside_a_reference_is_kept_over_runs_under_another_key() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.env.insert("SENDER".into(), "shop@example.com".into());
+    world.commit_email("a", "from: ${env:SENDER}\n");
+    world.settle(&["b"]);
+    world.edit("a", "from", json!("console@example.com"));
+    // The key of the fingerprints comes from the token.
+    world.env.insert("APINIZER_TOKEN".into(), "rotated".into());
+    for _ in 0..3 {
+        world.apply().code(0);
+        assert_eq!(world.live("a")["from"], json!("console@example.com"));
+    }
+}

@@ -235,17 +235,45 @@ fn the_second_step_of_a_chain_of_equal_renames_leaves_the_first_to_us() {
 }
 
 #[test]
-fn a_drifted_set_that_is_listed_in_another_order_is_still_ours() {
-    let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
-    world.commit_email("a", "additionalProperties: [{key: k, value: v}]\n");
-    world.settle(&["b"]);
+fn drift_that_is_listed_in_another_form_is_still_ours() {
     let (one, other) = (json!({"key": "k", "value": "1"}), json!({"key": "l", "value": "2"}));
-    world.edit("a", "additionalProperties", json!([one, other]));
-    world.commit_without(&["a"]);
-    assert!(kill_before_it_is_done(&world));
-    world.edit("a", "additionalProperties", json!([other, one]));
-    world.apply().code(0);
-    assert_eq!(world.names(), ["b"]);
+    let forms = [
+        ("additionalProperties", json!([one, other]), json!([other, one])),
+        ("description", json!(""), json!(null)),
+        ("port", json!(99), json!("99")),
+    ];
+    for (field, then, now) in forms {
+        let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+        let declared = "additionalProperties: [{key: k, value: v}]\ndescription: d\n";
+        world.commit_email("a", declared);
+        world.settle(&["b"]);
+        world.edit("a", field, then);
+        world.commit_without(&["a"]);
+        assert!(kill_before_it_is_done(&world));
+        world.edit("a", field, now);
+        world.apply().code(0);
+        assert_eq!(world.names(), ["b"], "{field}");
+    }
+}
+
+#[test]
+fn a_copy_of_a_drifted_connection_is_not_the_renamed_one() {
+    for drift in ["report", "correct"] {
+        let mut world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
+        world.target(&format!("drift: {drift}\nadopt: never"));
+        world.settle(&["a", "other"]);
+        let copied = if drift == "report" { "a" } else { "other" };
+        world.edit("a", "host", json!("drifted"));
+        world.commit_rename("a", "b");
+        assert!(kill_before_it_is_done(&world));
+        let mut copy = world.live(copied);
+        copy["name"] = json!("b");
+        world.make(copy);
+        world.apply().code(1).says("both names are live");
+        world.commit_without(&["b"]);
+        world.apply();
+        assert!(world.names().contains(&"b".to_owned()));
+    }
 }
 
 #[test]

@@ -279,6 +279,8 @@ fn a_chain_that_ends_at_an_unmanaged_connection_waits_whole() {
     world.write_email("c", "port: 2\nx-gitops: {renamedFrom: b}\n");
     world.commit("a becomes b, b becomes c");
     world.apply().code(1).says("both names are live");
+    assert!(!world.changes(&[]).iter().any(|change| change.starts_with("delete")));
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(1);
     assert!(world.writes().is_empty());
     assert_eq!(world.live("c"), theirs);
     assert!(world.control().remove(PROJECT, "c"));

@@ -196,6 +196,17 @@ fn another_reference_is_sent_under_another_key_too() {
 }
 
 #[test]
+fn a_run_of_a_part_under_another_key_has_no_secret_of_the_rest_sent() {
+    let mut world = World::with(masked());
+    world.settle(&["orders", "mails"]);
+    world.env.insert("APINIZER_TOKEN".into(), "a-token-that-was-rotated".into());
+    world.run(&["apply", "--yes", "--name", "orders"]).code(0);
+    world.forget_calls();
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+}
+
+#[test]
 fn an_update_that_was_not_sent_after_a_read_back_is_not_counted_as_done() {
     let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.target("verify_secrets: 0s");

@@ -11,8 +11,8 @@ use crate::profile::Profile;
 use crate::record::{Base, BaseField};
 use crate::secret::{Fingerprint, FingerprintKey};
 
-/// The settings of comparing with a base: the key of today's fingerprints, whether the record's were made under it, and
-/// the fields that the target's server masks.
+/// The settings of comparing with a base: the key of today's fingerprints, whether those of the record that do not name
+/// their key were made under it, and the fields that the target's server masks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys<'a> {
     pub(crate) key: &'a FingerprintKey,
@@ -21,6 +21,11 @@ pub(crate) struct Keys<'a> {
 }
 
 impl Keys<'_> {
+    /// Whether a fingerprint can be compared: it was made under today's key.
+    pub(crate) fn can_tell(&self, print: &Fingerprint) -> bool {
+        self.key.has_made(print).unwrap_or(self.is_known)
+    }
+
     /// A fingerprint that no value has. It is of no field, so that `null` does not have it either.
     pub(crate) fn of_no_value(&self) -> Fingerprint {
         self.key.of("", &Value::Null)
@@ -56,7 +61,8 @@ pub(super) fn base_field(field: &DesiredField, value: &Value, keys: Keys<'_>) ->
 /// The base of a field that was found equal. An older fingerprint stays where it still holds, so that a
 /// state in sync is not rewritten.
 pub(super) fn agreed(Sides { field, value, base, .. }: Sides<'_>, keys: Keys<'_>) -> BaseField {
-    let holds = |print: &&Fingerprint| keys.is_known && keys.key.matches(print, &field.path, value);
+    let holds =
+        |print: &&Fingerprint| keys.can_tell(print) && keys.key.matches(print, &field.path, value);
     let print = base.and_then(|base| base.print.as_ref());
     match print.filter(|_| field.holds_reference()).filter(holds) {
         None => base_field(field, value, keys),
@@ -75,7 +81,7 @@ pub(super) fn matches_base(
 ) -> bool {
     match &base.print {
         None => equality.holds(Some(&base.declared), live),
-        Some(print) if keys.is_known => {
+        Some(print) if keys.can_tell(print) => {
             let kind = field.map(|field| &field.kind);
             let shown = &in_shape(kind, &base.declared, live.unwrap_or(&Value::Null));
             let spellings = other_spellings(field, shown);
@@ -119,8 +125,8 @@ impl LastSent {
         let same_value = match &base.print {
             _ if settings.is_stateless => same_text,
             // Another reference in git is a change, whatever the value under the older key was.
-            Some(_) if !settings.keys.is_known && same_text => return Self::NotKnown,
-            Some(_) if !settings.keys.is_known => false,
+            Some(print) if !settings.keys.can_tell(print) && same_text => return Self::NotKnown,
+            Some(print) if !settings.keys.can_tell(print) => false,
             Some(print) => settings.keys.key.matches(print, &field.path, value),
             // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
             None => same_text,
@@ -145,7 +151,7 @@ pub(in crate::plan) fn moved_field(
             || !Equality::on_server(desired, field.field).same(value, Some(&base.declared));
     }
     // Without a fingerprint that can be checked, what overwrites less: drift.
-    let print = base.print.as_ref().filter(|_| keys.is_known);
+    let print = base.print.as_ref().filter(|print| keys.can_tell(print));
     print.zip(value).is_some_and(|(print, value)| !keys.key.matches(print, &field.path, value))
 }
 

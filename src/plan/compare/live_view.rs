@@ -11,7 +11,7 @@ use crate::live::{LastEdit, LiveConnection};
 use crate::plan::compare::base::{Keys, matches_base};
 use crate::plan::compare::pairs::Filling;
 use crate::plan::compare::{CompareSettings, field_exactly_at, sent, shown_text, shows_file};
-use crate::plan::equality::Equality;
+use crate::plan::equality::{Equality, is_unset};
 use crate::pointer::look_up;
 use crate::record::{Base, BaseField, Owned};
 use crate::secret::Fingerprint;
@@ -108,28 +108,36 @@ impl LiveView<'_> {
         paths: &BTreeSet<String>,
         keys: Keys<'_>,
     ) -> BTreeMap<String, Fingerprint> {
-        let shown = paths.iter().filter_map(|path| Some((path, self.shown_by_list(path)?)));
-        shown.map(|(path, shown)| (path.clone(), keys.key.of(path, &shown))).collect()
+        let print = |path: &String| (path.clone(), keys.key.of(path, &self.shown_by_list(path)));
+        paths.iter().map(print).collect()
     }
 
     /// Whether the list shows fields as they were when the fingerprints were made, as far as today's key tells.
     pub(crate) fn stands(&self, then: &BTreeMap<String, Fingerprint>, keys: Keys<'_>) -> bool {
         let stands = |(path, print): (&String, &Fingerprint)| {
-            keys.key.matches(print, path, &self.shown_by_list(path).unwrap_or(Value::Null))
+            !keys.can_tell(print) || keys.key.matches(print, path, &self.shown_by_list(path))
         };
-        !keys.is_known || then.iter().all(stands)
+        then.iter().all(stands)
     }
 
-    /// The value that the list shows in a field; the elements of a set come in no order.
-    fn shown_by_list(&self, path: &str) -> Option<Value> {
-        let mut shown = look_up(self.listed.body(), path)?.clone();
+    /// The value that the list shows in a field, in one form for all that are equal.
+    fn shown_by_list(&self, path: &str) -> Value {
         let own_type = catalog::find(&self.listed.type_name);
         let field = own_type.and_then(|own_type| field_exactly_at(own_type, path));
-        if let (Some(Kind::Set(_)), Value::Array(items)) = (field.map(|one| &one.kind), &mut shown)
-        {
-            items.sort_by_cached_key(Value::to_string);
+        let (kind, default) = (field.map(|f| &f.kind), field.and_then(|f| f.default.as_ref()));
+        let shown = look_up(self.listed.body(), path);
+        match (kind, shown.filter(|_| !is_unset(kind, default, shown))) {
+            (_, None) => Value::Null,
+            (Some(Kind::Set(_)), Some(Value::Array(items))) => {
+                let mut items = items.clone();
+                items.sort_by_cached_key(Value::to_string);
+                Value::Array(items)
+            }
+            (Some(Kind::Integer { .. }), Some(Value::Number(number))) => {
+                Value::from(number.to_string())
+            }
+            (_, Some(shown)) => shown.clone(),
         }
-        Some(shown)
     }
 
     /// Whether live shows a field as a base has it, as far as it can be read.
@@ -169,7 +177,7 @@ impl LiveView<'_> {
     /// Whether live shows a secret in clear, and as a base has it.
     pub(crate) fn shows_secret(&self, path: &str, base: &BaseField, keys: Keys<'_>) -> bool {
         let shown = self.shown_by_get(path).filter(|shown| shown_text(Some(shown)).is_some());
-        let known = base.print.as_ref().filter(|_| keys.is_known);
+        let known = base.print.as_ref().filter(|print| keys.can_tell(print));
         shown.zip(known).is_some_and(|(shown, print)| keys.key.matches(print, path, shown))
     }
 

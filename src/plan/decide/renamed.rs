@@ -54,7 +54,8 @@ pub(crate) fn decide_renames<'a>(
                 decisions.extend(row.and_then(|row| refuse(row, old, settings)));
                 claim(rows, old, Claim::Locks(new));
             }
-            Standing::Done | Standing::Waits | Standing::Due => {}
+            Standing::Waits => claim(rows, old, Claim::Locks(new)),
+            Standing::Done | Standing::Open | Standing::Due => {}
         }
     }
     for (new, old) in due {
@@ -83,8 +84,10 @@ enum Standing {
     Inert,
     Due,
     Refused,
-    /// Open, and neither due nor refused.
+    /// Open, and the connection of its new name is to be moved on by a rename that is not due.
     Waits,
+    /// Open, and none of these.
+    Open,
 }
 
 /// How a rename stands, by the rows of its two names. `is_freed` tells whether a due rename frees its new name.
@@ -103,7 +106,7 @@ fn standing(
     if !is_open {
         return if is_left(old) { Standing::Inert } else { Standing::Done };
     }
-    let Some((row, old_row)) = rows.get(new).zip(rows.get(old)) else { return Standing::Waits };
+    let Some((row, old_row)) = rows.get(new).zip(rows.get(old)) else { return Standing::Open };
     let is_there = matches!(old_row.sight, Sight::Shown(_) | Sight::Unclear(_));
     // Was the rename made before, what has the old name now was made after it, as the ids tell.
     let renamed = row.owned().filter(|owned| owned.renamed_from.as_ref() == Some(old));
@@ -113,13 +116,15 @@ fn standing(
     let moves_on =
         |document: &DesiredConnection| document.rename().is_some_and(|(_, old)| is_left(old));
     if !is_there || is_another {
-        Standing::Waits
+        Standing::Open
     } else if is_freed || row.view().is_none() {
         Standing::Due
-    } else if row.owned().is_none() && old_row.wanted().is_none_or(moves_on) {
+    } else if row.owned().is_some() {
+        Standing::Waits
+    } else if old_row.wanted().is_none_or(moves_on) {
         Standing::Refused
     } else {
-        Standing::Waits
+        Standing::Open
     }
 }
 
