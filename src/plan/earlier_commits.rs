@@ -207,12 +207,13 @@ impl Noting<'_> {
         })
     }
 
-    /// The new name of a rename from this one that the last good commit did not declare: whether it stands
-    /// inert, the plan tells.
+    /// The new name of the rename that this one was to go by: the last good commit did not declare that rename yet, or
+    /// declared this name by nothing else. Whether it stands inert, the plan tells.
     fn moved_to(&self, old: &ConnectionName) -> Option<ConnectionName> {
         let (new, _) = renames_of(self.desired).find(|(_, from)| *from == old)?;
         let then = self.earlier.declared_then(new).and_then(|then| then.renamed_from.as_ref());
-        (then != Some(old)).then(|| new.clone())
+        let was_declared = self.earlier.declared_then(old).is_some();
+        (then != Some(old) || !was_declared).then(|| new.clone())
     }
 
     /// The replace that is due of a name that the commit declares. It is asked for if a commit

@@ -290,6 +290,20 @@ fn a_chain_that_ends_at_an_unmanaged_connection_waits_whole() {
 }
 
 #[test]
+fn the_head_of_a_chain_that_was_refused_is_not_deleted_once_the_chain_is_cut() {
+    let world = World::settled(&["a", "b", "other"]);
+    world.remove("connections/a.yaml");
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.commit_email("c", "x-gitops: {renamedFrom: b}\n");
+    world.control().fail_next(Some(Method::PUT), "/connections/", refusal("no renames"), 9);
+    world.apply().code(1);
+    world.control().clear_faults();
+    world.commit_without(&["c"]);
+    world.apply().code(3).says("renamedFrom");
+    assert_eq!(world.names(), ["a", "b", "other"]);
+}
+
+#[test]
 fn an_old_name_that_is_still_ours_is_not_deleted_while_its_rename_is_declared() {
     let world = World::settled(&["old", "new", "other", "another"]);
     world.apply().code(0);
