@@ -76,9 +76,6 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
     if !args.force {
         refuse_uncommitted(&repository, &paths, &changes)?;
     }
-    for file in block_in_place(|| repository.not_checked_out(&paths)) {
-        context.say_line(&format!("note: {file} is not checked out, so nothing is pulled into it"));
-    }
     let write = || write_all(&run.root, &mut changes);
     let written = if args.check { Ok(()) } else { block_in_place(write) };
     if written.is_ok() || !changes.is_empty() {

@@ -134,7 +134,26 @@ impl Session {
         }
         let mut source = self.open().await?;
         source.worktree = read.worktree;
+        if read.worktree {
+            tokio::task::block_in_place(|| self.refuse_half_a_checkout(&source))?;
+        }
         self.accepted(tokio::task::block_in_place(|| source.look()))
+    }
+
+    /// Refuses a working tree in which documents are not checked out: a layer would be missing without a word.
+    fn refuse_half_a_checkout(&self, source: &Source) -> Result<(), CommandError> {
+        let Ok(repository) = source.repository() else { return Ok(()) };
+        let targets = &self.engine.config.targets;
+        let paths: Vec<String> = targets.iter().flat_map(|target| target.paths.clone()).collect();
+        let Some(file) = repository.not_checked_out(&paths).into_iter().next() else {
+            return Ok(());
+        };
+        Err(CommandError::WithHint(
+            format!(
+                "{file} is not checked out, so the working tree does not say what git declares"
+            ),
+            "check it out with `git sparse-checkout add`, or run in a whole clone".to_owned(),
+        ))
     }
 
     /// A revision that is named.

@@ -28,7 +28,8 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 /// # Errors
 /// How to write it instead.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
-    let span = text.parse::<Span>().map_err(|_| A_DURATION)?;
+    let is_plain = text.chars().all(|c| c.is_ascii_digit() || "dhms".contains(c));
+    let span = text.parse::<Span>().ok().filter(|_| is_plain).ok_or(A_DURATION)?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| A_DURATION)?;
     Duration::try_from(duration).map_err(|_| A_DURATION)
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 use strum::VariantArray as _;
+use tokio::sync::Semaphore;
 
 use super::{Served, Shared};
 use crate::daemon::status::{Status, TargetStatus};
@@ -100,6 +101,9 @@ pub(super) async fn fragment(State(served): Shared, Query(query): Query<PageQuer
     drawn(&served, query, content).await
 }
 
+/// The pages that are drawn at once: each takes the memory of a page, and a thread that others wait for.
+static DRAWINGS: Semaphore = Semaphore::const_new(2);
+
 /// Draws the status of this moment, beside the tasks: the differences of long texts take their time.
 async fn drawn(
     served: &Served,
@@ -110,6 +114,8 @@ async fn drawn(
     let (links, may_change) = (status.source.links.clone(), served.keys.token.is_some());
     let query = PageQuery { links, may_change, ..query };
     let draw = move || Html(draw(&status, &query).into_string());
+    // A reader that is gone leaves the queue.
+    let _permit = DRAWINGS.acquire().await;
     match tokio::task::spawn_blocking(draw).await {
         Ok(page) => page.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

@@ -245,8 +245,11 @@ impl Inner {
 /// Whether references of the mirror are in the way: a lock that a killed child left, or a branch that cannot be
 /// beside the followed one, as `a` and `a/b` cannot.
 fn is_about_references(error: &SourceError) -> bool {
-    let words = [".lock", "cannot lock ref", "local refs could not be updated"];
-    matches!(error, SourceError::Failed { said, .. } if words.iter().any(|word| said.contains(word)))
+    let words = ["Unable to create '", "cannot lock ref", "local refs could not be updated"];
+    let SourceError::Failed { said, .. } = error else { return false };
+    // The words of the server are not about the mirror.
+    let mut own = said.lines().filter(|line| !line.starts_with("remote:"));
+    own.any(|line| words.iter().any(|word| line.contains(word)))
 }
 
 impl Tip {
