@@ -31,6 +31,7 @@ pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason}
 pub(crate) use decide::{ADOPTED, NOT_OURS, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
+pub(crate) use judge::consent_to_redeploy;
 pub(crate) use protection::{keep_protection, raise_protection, take_marks_back};
 pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};
