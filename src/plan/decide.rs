@@ -95,9 +95,10 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
     };
     if !settings.policy.prune {
-        // A commit that was not read whole, a lost path and a working tree prove nothing: it stays known.
+        // It leaves the inventory only if it is known that git no longer declares it.
         if !settings.loaded_whole
             || settings.is_worktree()
+            || settings.earlier.is_last_good_missing()
             || !settings.earlier.lost_paths.is_empty()
             || !settings.unread_files.is_empty()
             || settings.earlier.still_declared.contains_key(row.name)
