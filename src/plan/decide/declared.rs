@@ -87,8 +87,9 @@ fn hold_for_absent_layer(decision: &mut Decision, row: &Row<'_>, settings: &Sett
     }
     // A replace that is held already waits for consent to its name.
     let is_sent = |change: &Change| change.action.is_write() && !change.held;
-    // The rest of the document is not remembered as agreed either.
+    // The rest of the document is not remembered as agreed either, nor that something was told of it.
     (decision.memory, decision.entry.adopted) = (None, false);
+    decision.notices.clear();
     if decision.entry.change.as_deref().is_some_and(is_sent) {
         decision.entry.hold(absent_layer_in_words(path, settings));
     }
