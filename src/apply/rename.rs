@@ -45,7 +45,7 @@ async fn after_answer(
     ready: &Put,
     deployment: &Deployment,
 ) -> Ended {
-    match look_after(job, &desired.name).await {
+    match was_renamed(job, desired, &ready.fresh).await {
         Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment).into(),
         Ok(None) => {
             job.count_attempt(desired, attempt::RENAME);
@@ -57,8 +57,8 @@ async fn after_answer(
     }
 }
 
-/// The connection under the new name, if it is the one that had the old name: without an answer
-/// of the PUT it may be somebody else's.
+/// The connection under the new name, if it is the one that had the old name: the server may have kept that, and
+/// somebody may have made another one under the new name meanwhile.
 async fn was_renamed(
     job: &Job<'_>,
     desired: &DesiredConnection,
@@ -74,7 +74,7 @@ async fn was_renamed(
     }
     let why =
         format!("a connection of the name `{}` was made outside git in the meantime", desired.name);
-    Err(ChangeResult::Failed(why).into())
+    Err(Ended::in_doubt(ChangeResult::Failed(why)))
 }
 
 /// Remembers a rename that was made.
