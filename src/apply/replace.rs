@@ -15,6 +15,7 @@ use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
+use crate::plan::compare::{LiveView, has_moved};
 use crate::plan::{attempt, body};
 use crate::record::Owned;
 use crate::secret::SensitiveValue;
@@ -157,10 +158,15 @@ async fn make_again(job: &Job<'_>, name: &ConnectionName, old: Old, new_in_doubt
     let _ = job.ledger.save().await;
     let call = || job.client.create(&live.name, &way_back);
     let look = |_| look_after(job, &live.name);
+    let is_as_sent = |found: &LiveConnection| {
+        let paths = base.keys().map(String::as_str);
+        let own_type = catalog::find(&live.type_name);
+        own_type.is_some_and(|own| !has_moved(own, paths, &LiveView::of(&live), found))
+    };
     let made: Result<_, Ended> =
         match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
-            Ok(Made::Arrived(found)) if found.type_name != live.type_name => {
-                let why = format!("a connection of type {} is live", found.type_name);
+            Ok(Made::Arrived(found)) if !is_as_sent(&found) => {
+                let why = format!("another connection of type {} is live", found.type_name);
                 Err(ChangeResult::Failed(why).into())
             }
             Ok(made) => Ok(made.deployment()),
