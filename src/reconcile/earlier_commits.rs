@@ -421,7 +421,7 @@ impl Lineage<'_> {
         }
         let Some(Some(then)) = self.read.get(id) else { return Ok(false) };
         Ok(match due.replaces_by() {
-            Some(_) => then.types.get(name).copied() == owned_type,
+            Some(_) => owned_type.is_some() && then.types.get(name).copied() == owned_type,
             None => then.declares(name, &self.renamed),
         })
     }
