@@ -17,7 +17,7 @@ use crate::plan::{Action, Change, ConnectionState, FieldChange, Origin, protecti
 use crate::pointer;
 use crate::record::{Degraded, Memory, Owned};
 
-use super::{allow_delete_command, why_held};
+use super::{allow_delete_command, why_replace_held};
 
 /// The reason of a change that takes a connection into the inventory.
 pub(crate) const ADOPTED: &str = "adopted";
@@ -382,7 +382,7 @@ fn other_type(
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, ConnectionState::Pending, None).with(change);
-    if let Some(why) = why_held(row, owned, Some(wanted), settings) {
+    if let Some(why) = why_replace_held(row, owned, wanted, settings) {
         decision.entry.hold(why);
         return decision;
     }
