@@ -83,7 +83,7 @@ pub(super) async fn send_delete(
     let look = |_| async move {
         let Some(live) = look_after(job, name).await? else { return Ok(Some(())) };
         match not_ours(job, name, owned, &live) {
-            Some(why) => Err(Ended::in_doubt(ChangeResult::Held(why))),
+            Some(why) => Err(Ended::not_known(ChangeResult::Held(why))),
             None => Ok(None),
         }
     };

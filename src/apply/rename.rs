@@ -51,7 +51,7 @@ async fn after_answer(
             job.count_attempt(desired, attempt::RENAME);
             let why = "the server accepted the rename and kept the old name";
             // The next run settles what else it took.
-            Ended::in_doubt(ChangeResult::Blocked(why.to_owned()))
+            Ended::not_known(ChangeResult::Blocked(why.to_owned()))
         }
         Err(ended) => ended,
     }
@@ -74,7 +74,7 @@ async fn was_renamed(
     }
     let why =
         format!("a connection of the name `{}` was made outside git in the meantime", desired.name);
-    Err(Ended::in_doubt(ChangeResult::Failed(why)))
+    Err(Ended::not_known(ChangeResult::Failed(why)))
 }
 
 /// Remembers a rename that was made.

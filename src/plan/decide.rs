@@ -91,7 +91,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
             decision.leaves = true;
             return Some(decision);
         }
-        Sight::Unlisted => return None,
+        Sight::NotKnown => return None,
         Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
     };
     if !settings.policy.prune {

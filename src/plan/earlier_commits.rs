@@ -91,7 +91,7 @@ impl EarlierCommits {
     }
 
     /// The absent path that declared a part of a connection, or of the one that it is to be renamed from.
-    pub(crate) fn absent_layer_of(
+    pub(crate) fn absent_path_of(
         &self,
         name: &ConnectionName,
         desired: Option<&DesiredConnection>,

@@ -88,7 +88,7 @@ pub(super) fn follow_protection(
     // A connection that is to be renamed is not the one that a document of its old name declares.
     let is_renamed = matches!(row.claim, Some(Claim::Frees(_) | Claim::Locks(_)));
     let may_lift = settings.loaded_whole
-        && row.absent_layer.is_none()
+        && row.absent_path.is_none()
         && !settings.is_worktree()
         && !is_renamed;
     let Some(memory) = decision.memory.as_ref().or(row.memory) else { return };

@@ -20,7 +20,7 @@ use crate::record::{Base, Record};
 /// used to, and that the list leaves out; a name of the inventory that no list shows (one that git does
 /// not declare: only where the lists are complete); a call of an earlier run whose answer was lost;
 /// without a state also what would be deleted.
-pub(crate) fn to_confirm(
+pub(crate) fn to_read_alone(
     desired: &Desired,
     live: &Live,
     record: &Record,

@@ -114,7 +114,7 @@ impl Reconcile<'_> {
         }
         let is_whole = is_commit && !opened.loaded.contents.has_errors();
         let may_lift = |connection: &DesiredConnection| {
-            is_whole && earlier.absent_layer_of(&connection.name, Some(connection)).is_none()
+            is_whole && earlier.absent_path_of(&connection.name, Some(connection)).is_none()
         };
         take_marks_back(&mut record, desired, live, may_lift);
         take_marks_back(&mut opened.before, desired, live, may_lift);
@@ -267,7 +267,7 @@ impl Reconcile<'_> {
         let mut planned = decide(observed, &record.readable);
         if !planned.to_read.is_empty() {
             let read = self.read(connection, planned.to_read).await;
-            observed.confirmed.extend(read.found.keys().cloned());
+            observed.read_alone.extend(read.found.keys().cloned());
             observed.singles.extend(read.found);
             let failed = read.failed.into_iter().map(|(name, error)| (name, error.to_string()));
             observed.failed.extend(failed);
@@ -429,14 +429,14 @@ impl Reconcile<'_> {
         let Opened { desired, connection, .. } = opened;
         let filter = &self.options.requests.filter;
         let is_stateless = self.options.base_revision.is_some();
-        let confirmed = reading::to_confirm(desired, &live, record, filter, is_stateless);
+        let read_alone = reading::to_read_alone(desired, &live, record, filter, is_stateless);
         let due = self.secrets_due(desired, &live, record);
-        let wanted = confirmed.union(&due).cloned().collect();
+        let wanted = read_alone.union(&due).cloned().collect();
         let read = self.read(connection, wanted).await;
         let mut failed = BTreeMap::new();
         let mut unverified = Vec::new();
         for (name, error) in read.failed {
-            if confirmed.contains(&name) {
+            if read_alone.contains(&name) {
                 failed.insert(name, error.to_string());
             } else {
                 tracing::debug!(connection = %name, "secrets could not be read back: {error}");
@@ -457,7 +457,7 @@ impl Reconcile<'_> {
                 live.incomplete.entry(found.type_name.clone()).or_insert(problem);
             }
         }
-        Observed { live, singles: read.found, failed, confirmed }
+        Observed { live, singles: read.found, failed, read_alone }
     }
 
     /// Reads connections one by one.
