@@ -32,7 +32,7 @@ pub(crate) use decide::{ADOPTED, NOT_OURS, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
 pub(crate) use judge::consent_to_redeploy;
-pub(crate) use protection::{keep_protection, raise_protection, take_marks_back};
+pub(crate) use protection::{keep_protection, marks_that_are_over, raise_protection};
 pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};
 

@@ -396,10 +396,7 @@ pub(crate) fn lost_paths(
         Some(count) => *count == 0,
         None => is_mistyped && !is_below_any(path, counts),
     };
-    let today = BTreeMap::new();
-    all.filter(is_lost)
-        .map(|path| (path.clone(), names_touched_below(good, path, &today)))
-        .collect()
+    all.filter(is_lost).map(|path| (path.clone(), names_touched_below(good, path, None))).collect()
 }
 
 /// Whether one of today's paths reads what lies at a path.
@@ -413,13 +410,16 @@ pub(crate) fn is_at_or_below(file: &str, path: &str) -> bool {
 }
 
 /// The names in which files below a path had a say, and the old names of their renames: a commit that takes a
-/// rename back declares the connection under its old name. Files that one of today's paths reads do not count.
+/// rename back declares the connection under its old name. Files that one of the paths `but_read_by` reads do not
+/// count.
 pub(crate) fn names_touched_below(
     good: &GoodCommit,
     path: &str,
-    today: &BTreeMap<String, usize>,
+    but_read_by: Option<&BTreeMap<String, usize>>,
 ) -> BTreeSet<ConnectionName> {
-    let is_about = |file: &String| is_at_or_below(file, path) && !is_below_any(file, today);
+    let is_about = |file: &String| {
+        is_at_or_below(file, path) && !but_read_by.is_some_and(|paths| is_below_any(file, paths))
+    };
     let declared = good.declared.iter().chain(&good.beside);
     let below = declared.filter(|(_, then)| then.files.iter().any(is_about));
     let below = below.flat_map(|(name, then)| then.renamed_from.iter().chain([name]));

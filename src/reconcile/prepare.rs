@@ -27,8 +27,8 @@ use crate::plan::reading::{self, ReadBack};
 use crate::plan::renames::{open_renames, renames_of};
 use crate::plan::unanswered::settle;
 use crate::plan::{
-    Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
-    raise_protection, take_marks_back,
+    Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection,
+    marks_that_are_over, plan, raise_protection,
 };
 use crate::record::{GoodCommit, ReadableSecrets, Record};
 use crate::source::{Snapshot, SourceError};
@@ -116,8 +116,11 @@ impl Reconcile<'_> {
         let may_lift = |connection: &DesiredConnection| {
             is_whole && earlier.absent_path_of(&connection.name, Some(connection)).is_none()
         };
-        take_marks_back(&mut record, desired, live, may_lift);
-        take_marks_back(&mut opened.before, desired, live, may_lift);
+        for old in marks_that_are_over(&record, desired, live, may_lift) {
+            for known in [&mut record, &mut opened.before] {
+                known.edit(&old, |memory| memory.protected_by = None);
+            }
+        }
         keep_protection(desired, &record, live, may_lift);
         opened.save_protection().await?;
         let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
@@ -489,13 +492,11 @@ impl Reconcile<'_> {
         reading::secrets_due(desired, live, record, &self.options.requests.filter, &read_back)
     }
 
-    /// The judge of the changes.
     pub(super) fn judge<'r>(&'r self, tally: &'r Tally) -> Judge<'r> {
         let (user, allow) = (&self.target.rules, &self.options.requests.allow);
         Judge { user, allow, now: now(), tally }
     }
 
-    /// The settings of the comparisons.
     pub(super) fn compare_settings<'r>(
         &self,
         opened: &'r Opened,
@@ -503,6 +504,7 @@ impl Reconcile<'_> {
     ) -> CompareSettings<'r> {
         let loaded = &opened.loaded;
         let is_stateless = self.options.base_revision.is_some();
+        // A record has a base for each field; without a state a path that is lost takes bases away.
         let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
         CompareSettings {
             keys: opened.keys(),
