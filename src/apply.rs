@@ -1,7 +1,7 @@
 //! Carries a plan out: makes the calls, in order, and gives the result of each.
 //!
-//! Every call is noted before it is sent, so that a later run can settle one whose answer was lost, and
-//! remembered after it was acknowledged. One failure stops only the changes that wait for it.
+//! A call whose loss could mislead a later run is noted before it is sent (see `note`), so that the next run can
+//! settle it. A call is remembered after it was acknowledged. One failure stops only the changes that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -40,7 +40,7 @@ pub(crate) type NamesByPath = BTreeMap<String, BTreeSet<ConnectionName>>;
 /// The declarations of the last good commit, read with today's config.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum LastGood {
-    /// There is none: nothing was ever applied.
+    /// There is none: the tool never began to apply a whole commit.
     #[default]
     Never,
     /// The config has changed since, and the commit cannot be read with today's: the repository no longer
@@ -373,9 +373,9 @@ fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> 
 
 /// Paths that declared something in the last good commit and are missing or empty now, and the names
 /// that each touched. `counts` are today's paths with the number of their documents; `then` those of
-/// the last good commit read with today's config, where that is known. A path that the
-/// config no longer names counts as lost only if the config names an empty or missing one that declared
-/// nothing then: it may be mistyped.
+/// the last good commit read with today's config, where that is known. A path that the config no longer names
+/// counts as lost only where the config names another one that is empty or missing and declared nothing then:
+/// that one may be a mistyped form of it.
 pub(crate) fn lost_paths(
     good: &GoodCommit,
     then: Option<&BTreeMap<String, usize>>,

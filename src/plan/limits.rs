@@ -78,9 +78,9 @@ impl Deletes {
         let whole = || OverLimit { due: all, inventory: all, ..self.as_limit() };
         match before {
             Some(before) if is_whole && !before.is_whole() => Some(whole()),
-            // A held delete stays held until `max_deletes` is raised. Of the smaller of the two
-            // inventories it then has to allow more than before, and all that is due now. It never
-            // frees the delete of a whole inventory.
+            // A held delete stays held until `max_deletes` is raised: it has to allow more than it did then,
+            // and all that is due now. A share is taken of the smaller inventory, of then or of now. Nothing
+            // of this frees the delete of a whole inventory.
             Some(before) => {
                 let raised = allowed(self.max, before.inventory.min(self.inventory));
                 let is_free = raised > before.allowed && self.due <= raised && !before.is_whole();

@@ -54,7 +54,7 @@ pub(crate) fn marks_that_are_over(
 }
 
 /// Counts connections of the inventory as protected as long as they are so there, where this run may
-/// not lift it. The connection that has an old name until its rename is made is that of the new one.
+/// not lift it. While a rename is open, the connection under its old name is the one that the new name declares.
 pub(crate) fn keep_protection(
     desired: &mut Desired,
     record: &Record,

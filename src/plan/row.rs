@@ -27,8 +27,7 @@ pub(crate) struct Row<'a> {
     pub(crate) sight: Sight<'a>,
     /// The memory of it.
     pub(crate) memory: Option<&'a Memory>,
-    /// A path that declared a part of it in the last good commit and is missing, empty or not read
-    /// now.
+    /// A path that had a say in it, or in the one that it is renamed from, and is missing, empty or not read now.
     pub(crate) absent_path: Option<&'a str>,
     /// The meaning of the rename from this name, if a document declares one.
     pub(crate) claim: Option<Claim<'a>>,
@@ -65,7 +64,7 @@ pub(crate) enum Claim<'a> {
     Frees(&'a ConnectionName),
     /// The rename is not made now, and the name is kept from everything else.
     Locks(&'a ConnectionName),
-    /// The rename was not made, since both names are ours and live.
+    /// The rename is done, and a connection of ours that git does not declare still has the old name.
     Inert(&'a ConnectionName),
 }
 

@@ -113,6 +113,7 @@ impl<'a> Settling<'a> {
                 Outcome::NotKnown => not_known.extend(&intent.from),
             }
         }
+        // All old names are freed before a new one is owned: in a chain one name is both.
         for (name, intent, _) in &arrived {
             intent.from.iter().for_each(|old| self.free(name, old));
         }
@@ -190,9 +191,10 @@ impl<'a> Settling<'a> {
         is_as_sent() && !is_still_there && self.observed.live.is_complete()
     }
 
-    /// Settles a PUT to the connection that has the name still; whether it arrived. Where live shows a field as
-    /// it was to become, and did not before, all of it arrived, and its base counts from now on. Which of two
-    /// secrets is live is not known where live masks it: neither counts as sent.
+    /// Settles a PUT to the connection that still has the name, and returns whether it arrived. One field proves
+    /// that the whole PUT arrived: one that live shows as it was sent and did not show so before. The base of the
+    /// note counts from then on. Of a secret that live masks it is not known which of the two is live: neither
+    /// counts as sent.
     fn settle_put(&mut self, name: &ConnectionName, intent: &Intent) -> bool {
         let view = self.observed.shown(name);
         let owned = self.record.owned(name).zip(view);
@@ -231,8 +233,8 @@ impl<'a> Settling<'a> {
         has_arrived
     }
 
-    /// Has a base keep the fields that a call was to change and that stand as they did before: they are still to be
-    /// written.
+    /// Takes fields that a call was to change back to their base of before where live still shows that: they are
+    /// still to be written.
     fn keep_unwritten(&self, view: &LiveView<'_>, then: &Base, sent: &Base, base: &mut Base) {
         let shows = |of: &Base, path: &str| view.shows_or_default(path, of.get(path), self.keys);
         let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();

@@ -74,7 +74,8 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     /// Whether the record's fingerprints were made under today's key.
     pub(super) key_is_known: bool,
-    /// The record as it was read, with the protection that the commit raises.
+    /// The record as it was read, with the protection that the commit raises and without the marks that it takes
+    /// back: what is saved at once.
     pub(super) before: Record,
     /// Of a run that writes the state: it holds the lock until the outcome of the plan is remembered.
     pub(super) ledger: Option<Ledger>,
@@ -292,8 +293,8 @@ impl Reconcile<'_> {
         Ok(planned)
     }
 
-    /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths and
-    /// unread layers are kept with it until they are back or somebody consents. A consent clears their
+    /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost and unread
+    /// paths are kept with it until they are back or somebody consents. A consent clears their
     /// names. A path that today's config does not read stays known itself: it may still declare something.
     fn good_commit(&self, opened: &Opened, earlier: &EarlierCommits) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
@@ -504,7 +505,7 @@ impl Reconcile<'_> {
     ) -> CompareSettings<'r> {
         let loaded = &opened.loaded;
         let is_stateless = self.options.base_revision.is_some();
-        // A record has a base for each field; without a state a path that is lost takes bases away.
+        // Without a state nobody remembers what a lost path declared: live keeps what may be of it.
         let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
         CompareSettings {
             keys: opened.keys(),
