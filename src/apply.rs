@@ -59,6 +59,8 @@ pub(crate) struct Job<'a> {
     pub(crate) control: RunControl<'a>,
 }
 
+pub(crate) type LastCommits = BTreeMap<ConnectionName, Option<Arc<LastCommit>>>;
+
 /// How a run is carried out, and how it ends.
 #[derive(Clone, Copy)]
 pub(crate) struct RunControl<'a> {
@@ -69,8 +71,8 @@ pub(crate) struct RunControl<'a> {
     pub(crate) now: i64,
     /// The commit that is applied; `None`: a working tree.
     pub(crate) commit: Option<&'a CommitId>,
-    /// The commit that last changed each connection that is written.
-    pub(crate) last_commits: &'a BTreeMap<ConnectionName, Arc<LastCommit>>,
+    /// The commit that last changed each connection whose change is of git; `None`: a working tree.
+    pub(crate) last_commits: &'a LastCommits,
     /// Ends the run: calls in flight are finished, and no further one starts.
     pub(crate) stop: &'a CancellationToken,
     /// Told after each change.
@@ -168,15 +170,6 @@ impl Job<'_> {
             }
             _ => memory.consents.clear(),
         });
-    }
-
-    fn remember_last_commit(&self, change: &Change, result: &ChangeResult) {
-        if result.is_written() && change.is_of_git() {
-            let last_commit = self.control.last_commits.get(&change.name);
-            self.ledger.edit_memory(&change.name, |memory| {
-                memory.owned.iter_mut().for_each(|o| o.last_commit = last_commit.cloned());
-            });
-        }
     }
 
     /// Counts an attempt that is not made for ever where nothing comes of it.
@@ -311,8 +304,9 @@ impl<'j> Run<'j, '_> {
             self.job.count_attempt(desired, attempt::CREATE);
         }
         self.job.use_up_consents(change, &result);
-        self.job.remember_last_commit(change, &result);
-        tell(&self.job.target.name, change, &result);
+        // The audit trail tells of each write, and the run at its end of what failed.
+        let (target, action) = (self.job.target.name.as_str(), change.action.into_str());
+        debug!(target, action, connection = change.name.as_str(), ?result);
         (self.job.control.progress)(change, &result);
         if self.job.ledger.save_if_due().await.is_err() {
             self.failed_to_save.cancel();
@@ -355,18 +349,5 @@ impl<'j> Run<'j, '_> {
             Action::Create => create::create(job, desired).await,
             _ => update::update(job, desired, self.is_checked_first(change)).await,
         }
-    }
-}
-
-fn tell(target: &str, change: &Change, result: &ChangeResult) {
-    let (action, connection) = (change.action.into_str(), change.name.as_str());
-    match result {
-        // The audit trail tells of each write, and the run at its end of what failed.
-        ChangeResult::Done => debug!(target, action, connection, "done"),
-        ChangeResult::Failed(why) => debug!(target, action, connection, "failed: {why}"),
-        ChangeResult::Degraded(why) => {
-            debug!(target, action, connection, "saved but not deployed: {why}");
-        }
-        other => debug!(target, action, connection, result = ?other, "not made"),
     }
 }

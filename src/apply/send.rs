@@ -188,7 +188,7 @@ pub(super) fn remember(
             secrets_checked: desired.declares_secret().then_some(job.control.now),
             shown_secrets: known.shown_secrets,
             last_change: Some(job.control.now),
-            last_commit: known.last_commit,
+            last_commit: job.control.last_commits.get(name).cloned().unwrap_or(known.last_commit),
         });
     });
     note_deployment(job, name, deployment, None)
