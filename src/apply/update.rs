@@ -191,7 +191,7 @@ pub(super) async fn ready_put(
     let own_type = desired.connection_type;
     let declared = desired.fields.iter().map(|field| field.path.as_str());
     let base = owned.iter().flat_map(|owned| owned.base.keys().map(String::as_str));
-    let has_moved = || compare::has_moved(own_type, declared.chain(base), &in_plan, &fresh);
+    let has_moved = || compare::has_moved(declared.chain(base), &in_plan, &fresh);
     if job.control.strict && !is_resend && has_moved() {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
