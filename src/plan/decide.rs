@@ -86,10 +86,8 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
     let view = match &row.sight {
         Sight::Shown(view) => view,
         Sight::Gone => {
-            let mut decision = Decision::new(row, ConnectionState::Unmanaged, None);
-            *decision.memory(row) = Memory::default();
-            decision.leaves = true;
-            return Some(decision);
+            let decision = Decision::new(row, ConnectionState::Unmanaged, None);
+            return Some(Decision { leaves: true, memory: Some(Memory::default()), ..decision });
         }
         Sight::NotKnown => return None,
         Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
@@ -272,12 +270,11 @@ fn why_not_asked_for(row: &Row<'_>, by: Option<&str>, settings: &Settings<'_>) -
 fn not_asked_for(row: &Row<'_>, no_commit: &str, settings: &Settings<'_>) -> String {
     let (due, earlier) = (due_of(row), &settings.earlier);
     if earlier.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
-        let why = match settings.is_worktree() {
-            true => {
-                "held: the config has changed since the last good commit, which a run on the working \
-                     tree does not read"
-            }
-            false => "held: the repository no longer has the last good commit",
+        let why = if settings.is_worktree() {
+            "held: the config has changed since the last good commit, which a run on the working tree \
+             does not read"
+        } else {
+            "held: the repository no longer has the last good commit"
         };
         return format!("{why}, so whether a commit asked for it is not known");
     }

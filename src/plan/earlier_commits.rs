@@ -280,11 +280,8 @@ impl Noting<'_> {
         }
         let type_name = memory.owned.as_ref().map_or("", |owned| &owned.type_name);
         let is_delete = due.to == DueStep::Delete;
-        let of_tip = self
-            .earlier
-            .commit
-            .as_ref()
-            .filter(|_| consents.by_tip && (!is_delete || self.filter.admits(type_name, name)));
+        let is_of_tip = consents.by_tip && (!is_delete || self.filter.admits(type_name, name));
+        let of_tip = self.earlier.commit.as_ref().filter(|_| is_of_tip);
         if let Some(by) = consents.names.get(name).filter(|_| is_delete).or(of_tip) {
             due.consent = Some(by.clone());
         }

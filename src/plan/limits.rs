@@ -23,14 +23,10 @@ pub(crate) fn allowed(max: MaxDeletes, inventory: usize) -> usize {
 /// Holds the deletes and replaces that nothing else holds, if they are too many together or a path
 /// is lost, and keeps the reason in what is remembered.
 pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Settings<'_>) {
-    let owns = |decision: &&Decision| {
-        rows.get(&decision.entry.name).is_some_and(|row| row.owned().is_some())
-    };
     let deleted_elsewhere = decisions.iter().filter(|decision| decision.leaves).count();
     let owned = rows.values().filter(|row| row.owned().is_some()).count();
     let is_due = |decision: &&Decision| {
-        owns(decision)
-            && decision.entry.deletes()
+        decision.entry.deletes()
             && decision.entry.change.as_ref().is_some_and(|change| !change.held)
     };
     let group = Deletes {

@@ -55,6 +55,12 @@ fn noted(record: &Record) -> impl Iterator<Item = (&ConnectionName, &Intent)> {
     all.filter_map(|(name, memory)| Some((name, memory.intent.as_ref()?)))
 }
 
+/// The fields in which two bases differ.
+fn changed_paths<'b>(then: &'b Base, sent: &'b Base) -> impl Iterator<Item = &'b String> {
+    let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
+    paths.into_iter().filter(|path| then.get(*path) != sent.get(*path))
+}
+
 /// Whether what was read tells how a name stands.
 fn is_known(observed: &Observed, name: &ConnectionName) -> bool {
     let is_told = observed.shown(name).is_some() || observed.live.is_complete();
@@ -203,10 +209,8 @@ impl<'a> Settling<'a> {
             return false;
         };
         let (then, sent): (&Base, &Base) = (&owned.base, &intent.base);
-        let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
-        let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
         let (masked, told): (Vec<&String>, Vec<&String>) =
-            changed.partition(|path| view.masks(path, self.keys));
+            changed_paths(then, sent).partition(|path| view.masks(path, self.keys));
         let is_as_sent = |path: &&String| view.shows_or_default(path, sent.get(*path), self.keys);
         let has_arrived = match intent.call {
             NotedCall::Update => {
@@ -237,10 +241,8 @@ impl<'a> Settling<'a> {
     /// still to be written.
     fn keep_unwritten(&self, view: &LiveView<'_>, then: &Base, sent: &Base, base: &mut Base) {
         let shows = |of: &Base, path: &str| view.shows_or_default(path, of.get(path), self.keys);
-        let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
-        let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
-        for path in changed.filter(|path| !view.masks(path, self.keys)) {
-            if shows(sent, path) || !shows(then, path) {
+        for path in changed_paths(then, sent) {
+            if view.masks(path, self.keys) || shows(sent, path) || !shows(then, path) {
                 continue;
             }
             match then.get(path) {
@@ -262,8 +264,8 @@ impl<'a> Settling<'a> {
         !self.is_as(&view, &owned.type_name, &owned.base, Some(intent))
     }
 
-    /// Whether live shows a connection as a base has it, as far as today's key tells, and as `noted` has it where
-    /// it had drifted.
+    /// Whether live shows a connection as a base has it, as far as today's key tells. Fields that had drifted before
+    /// the call of `noted` have to be as they were then.
     fn is_as(
         &self,
         view: &LiveView<'_>,
