@@ -1,7 +1,7 @@
 //! Carries a plan out: makes the calls, in order, and gives the result of each.
 //!
-//! Every call is noted before it is sent, so that a later run can settle one whose answer was lost, and
-//! remembered after it was acknowledged. One failure stops only the changes that wait for it.
+//! A call whose loss could mislead a later run is noted before it is sent (see `note`), so that the next run can
+//! settle it. A call is remembered after it was acknowledged. One failure stops only the changes that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::name::{CommitId, ConnectionName};
 use crate::plan::compare::{CompareSettings, Comparison, LiveView, Remembered, compare};
 use crate::plan::{
     Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, all_declared, attempt,
+    consent_to_redeploy,
 };
 use crate::record::{LastCommit, Owned, Record};
 use crate::state::{Ledger, StateError};
@@ -58,6 +59,8 @@ pub(crate) struct Job<'a> {
     pub(crate) control: RunControl<'a>,
 }
 
+pub(crate) type LastCommits = BTreeMap<ConnectionName, Option<Arc<LastCommit>>>;
+
 /// How a run is carried out, and how it ends.
 #[derive(Clone, Copy)]
 pub(crate) struct RunControl<'a> {
@@ -68,8 +71,8 @@ pub(crate) struct RunControl<'a> {
     pub(crate) now: i64,
     /// The commit that is applied; `None`: a working tree.
     pub(crate) commit: Option<&'a CommitId>,
-    /// The commit that last changed each connection that is written.
-    pub(crate) last_commits: &'a BTreeMap<ConnectionName, Arc<LastCommit>>,
+    /// The commit that last changed each connection whose change is of git; `None`: a working tree.
+    pub(crate) last_commits: &'a LastCommits,
     /// Ends the run: calls in flight are finished, and no further one starts.
     pub(crate) stop: &'a CancellationToken,
     /// Told after each change.
@@ -104,18 +107,6 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     let (mut results, ()) = tokio::join!(run, keep_saving(job, &is_over, &failed_to_save));
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
-            // A consent is for one change; the next one needs its own, even if it is the same.
-            let has_rules = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
-            if has_rules && result.is_success() {
-                job.ledger.edit_memory(&entry.name, |memory| memory.consents.clear());
-            }
-            if result.is_written() && entry.change.as_deref().is_some_and(Change::is_of_git) {
-                job.ledger.edit_memory(&entry.name, |memory| {
-                    if let Some(owned) = &mut memory.owned {
-                        owned.last_commit = job.control.last_commits.get(&entry.name).cloned();
-                    }
-                });
-            }
             entry.end(result);
         }
     }
@@ -159,9 +150,26 @@ impl Job<'_> {
         Remembered { base: owned.map(|owned| &owned.base), unstable }
     }
 
-    /// Takes the note of a call back that did nothing: it must claim nothing that somebody else makes.
-    fn forget_intent(&self, name: &ConnectionName) {
-        self.ledger.edit_memory(name, |memory| memory.intent = None);
+    /// Takes the note of a call back that did nothing: it must claim nothing that somebody else makes. The note of
+    /// an earlier run that it replaced is there again.
+    fn take_note_back(&self, name: &ConnectionName) {
+        let earlier = self.record_of_plan.memory(name).and_then(|memory| memory.intent.clone());
+        self.ledger.edit_memory(name, |memory| memory.intent = memory.intent.take().and(earlier));
+    }
+
+    /// A consent is for one change; the next one needs its own, even if it is the same. Of a change that was not
+    /// deployed it stays for the redeploy.
+    fn use_up_consents(&self, change: &Change, result: &ChangeResult) {
+        let desired = self.desired.get(&change.name);
+        if change.rules.is_empty() || !(result.is_success() || result.is_written()) {
+            return;
+        }
+        self.ledger.edit_memory(&change.name, |memory| match (result, desired) {
+            (ChangeResult::Degraded(_), Some(desired)) => {
+                consent_to_redeploy(&mut memory.consents, desired);
+            }
+            _ => memory.consents.clear(),
+        });
     }
 
     /// Counts an attempt that is not made for ever where nothing comes of it.
@@ -257,7 +265,7 @@ impl<'j> Run<'j, '_> {
                         .to_owned(),
                 ),
             };
-            self.job.forget_intent(&change.name);
+            self.job.take_note_back(&change.name);
             (self.job.control.progress)(change, &result);
             results.insert(index, result);
         }
@@ -287,17 +295,18 @@ impl<'j> Run<'j, '_> {
     async fn carry_out_one(&self, change: &Change) -> ChangeResult {
         let was_owned = self.job.ledger.read(|record| record.owned(&change.name).is_some());
         let result = self.make(change).await;
-        let desired = self.job.desired.get(&change.name);
-        match (&result, change.action, desired) {
+        if was_owned
+            && change.action == Action::Create
+            && result.is_written()
+            && let Some(desired) = self.job.desired.get(&change.name)
+        {
             // A connection that was ours and is not listed may never show up.
-            (ChangeResult::Done | ChangeResult::Degraded(_), Action::Create, Some(desired))
-                if was_owned =>
-            {
-                self.job.count_attempt(desired, attempt::CREATE);
-            }
-            _ => {}
+            self.job.count_attempt(desired, attempt::CREATE);
         }
-        tell(&self.job.target.name, change, &result);
+        self.job.use_up_consents(change, &result);
+        // The audit trail tells of each write, and the run at its end of what failed.
+        let (target, action) = (self.job.target.name.as_str(), change.action.into_str());
+        debug!(target, action, connection = change.name.as_str(), ?result);
         (self.job.control.progress)(change, &result);
         if self.job.ledger.save_if_due().await.is_err() {
             self.failed_to_save.cancel();
@@ -312,7 +321,7 @@ impl<'j> Run<'j, '_> {
         }
         let Ended { result, in_doubt, .. } = self.call(change).await;
         if !in_doubt {
-            job.forget_intent(&change.name);
+            job.take_note_back(&change.name);
         }
         result
     }
@@ -340,18 +349,5 @@ impl<'j> Run<'j, '_> {
             Action::Create => create::create(job, desired).await,
             _ => update::update(job, desired, self.is_checked_first(change)).await,
         }
-    }
-}
-
-fn tell(target: &str, change: &Change, result: &ChangeResult) {
-    let (action, connection) = (change.action.into_str(), change.name.as_str());
-    match result {
-        // The audit trail tells of each write, and the run at its end of what failed.
-        ChangeResult::Done => debug!(target, action, connection, "done"),
-        ChangeResult::Failed(why) => debug!(target, action, connection, "failed: {why}"),
-        ChangeResult::Degraded(why) => {
-            debug!(target, action, connection, "saved but not deployed: {why}");
-        }
-        other => debug!(target, action, connection, result = ?other, "not made"),
     }
 }

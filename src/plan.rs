@@ -31,7 +31,8 @@ pub(crate) use connection_state::{ConnectionState, Counts, Summary, with_reason}
 pub(crate) use decide::{ADOPTED, NOT_OURS, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
-pub(crate) use protection::{keep_protection, raise_protection, take_marks_back};
+pub(crate) use judge::consent_to_redeploy;
+pub(crate) use protection::{keep_protection, marks_that_are_over, raise_protection};
 pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};
 
@@ -149,10 +150,8 @@ impl Planned {
                 "this version of the server does not know the type {type_name}: its documents are blocked"
             ));
         }
-        let is_rename = |entry: &Entry| {
-            entry.change.as_ref().is_some_and(|change| change.action == Action::Rename)
-        };
-        if entries.iter().any(is_rename) {
+        let mut changes = entries.iter().filter_map(|entry| entry.change.as_ref());
+        if changes.any(|change| change.action == Action::Rename) {
             let note = "references by name, such as those of log policies, do not follow a rename";
             notices.push(note.to_owned());
         }
@@ -191,16 +190,13 @@ impl Planned {
         for entry in &mut self.plan.entries {
             for change in entry.changes_mut() {
                 for field in &mut change.fields {
-                    let shows = |value: &Value| redactor.is_shown_by(value);
-                    if field.before.as_ref().is_some_and(shows) {
-                        field.before = Some(Value::from(SENSITIVE));
-                        field.sensitive = true;
-                    }
                     // Git's object is sent with the keys that live has beside it.
-                    let is_of_parts = |value: &&Value| value.is_object() || value.is_array();
-                    if field.after.as_ref().filter(is_of_parts).is_some_and(shows) {
-                        field.after = Some(Value::from(SENSITIVE));
-                        field.sensitive = true;
+                    let is_of_parts = |value: &&mut Value| value.is_object() || value.is_array();
+                    let after = field.after.as_mut().filter(is_of_parts);
+                    for value in field.before.iter_mut().chain(after) {
+                        if redactor.is_shown_by(value) {
+                            (*value, field.sensitive) = (Value::from(SENSITIVE), true);
+                        }
                     }
                 }
                 if let Some(by) = change.edited.as_mut().and_then(|edit| edit.by.as_mut()) {

@@ -12,17 +12,10 @@ use crate::record::Owned;
 /// Deletes a connection that the plan lists, if it still is the one in the inventory.
 pub(super) async fn delete(job: &Job<'_>, change: &Change) -> Ended {
     let name = &change.name;
-    let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {
-        return ChangeResult::Held("it is no longer in the inventory".to_owned()).into();
-    };
-    let live = match read(job, name).await {
-        Ok(Some(live)) => live,
-        Ok(None) => return ChangeResult::Failed(NOT_SHOWN.to_owned()).into(),
+    let (owned, live) = match ready_delete(job, name).await {
+        Ok(ready) => ready,
         Err(result) => return result.into(),
     };
-    if let Some(reason) = not_ours(job, name, &owned, &live) {
-        return ChangeResult::Held(reason).into();
-    }
     let deployment = match send_delete(job, &live.name, &owned).await {
         Ok(made) => made.deployment(),
         Err(ended) => return ended,
@@ -31,8 +24,25 @@ pub(super) async fn delete(job: &Job<'_>, change: &Change) -> Ended {
     note_deployment(job, name, &deployment, Some(&owned.type_name)).into()
 }
 
+/// Reads the connection that is to be deleted. The error is the result of a change that must not delete it.
+pub(super) async fn ready_delete(
+    job: &Job<'_>,
+    name: &ConnectionName,
+) -> Result<(Owned, LiveConnection), ChangeResult> {
+    let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {
+        return Err(ChangeResult::Held("it is no longer in the inventory".to_owned()));
+    };
+    let Some(live) = read(job, name).await? else {
+        return Err(ChangeResult::Failed(NOT_SHOWN.to_owned()));
+    };
+    match not_ours(job, name, &owned, &live) {
+        Some(reason) => Err(ChangeResult::Held(reason)),
+        None => Ok((owned, live)),
+    }
+}
+
 /// Why the connection that is live must not be deleted.
-pub(super) fn not_ours(
+fn not_ours(
     job: &Job<'_>,
     name: &ConnectionName,
     owned: &Owned,
@@ -48,12 +58,8 @@ pub(super) fn not_ours(
     if is_made_anew(job, name, live) {
         return Some("it was deleted and created again since the plan was made".to_owned());
     }
-    let own_type = crate::catalog::find(&owned.type_name);
-    let has_moved = || {
-        let paths = owned.base.keys().map(String::as_str);
-        own_type.is_none_or(|own_type| compare::has_moved(own_type, paths, &in_plan, live))
-    };
-    if job.control.strict && has_moved() {
+    let paths = owned.base.keys().map(String::as_str);
+    if job.control.strict && compare::has_moved(paths, &in_plan, live) {
         return Some("it moved since the plan was made".to_owned());
     }
     if job.compare_by.is_stateless
@@ -83,7 +89,7 @@ pub(super) async fn send_delete(
     let look = |_| async move {
         let Some(live) = look_after(job, name).await? else { return Ok(Some(())) };
         match not_ours(job, name, owned, &live) {
-            Some(why) => Err(Ended::in_doubt(ChangeResult::Held(why))),
+            Some(why) => Err(Ended::not_known(ChangeResult::Held(why))),
             None => Ok(None),
         }
     };

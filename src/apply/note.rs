@@ -1,4 +1,4 @@
-//! Every call is noted before it is sent: `plan::unanswered` settles those whose answer no run saw. An update
+//! Calls are noted before they are sent: `plan::unanswered` settles those whose answer no run saw. An update
 //! that adopts has no note, nor has a PUT that is sent again: nothing is lost with them.
 
 use std::collections::BTreeSet;
@@ -13,9 +13,9 @@ use crate::plan::{Action, Change, FieldChange, TargetPlan};
 use crate::record::{Base, Intent, NotedCall, Owned};
 use crate::secret::SensitiveValue;
 
-/// Notes every call in one go: a crash between a call and its answer must leave no orphan, and no value that
-/// git does not know to be live. Where a call follows the state is written even if nothing is noted, so that
-/// one that cannot be written stops the run before its first call; where none does it is left as it is.
+/// Notes the calls of a run in one go: after a crash between a call and its answer the next run must know what the
+/// call may have made or written. Where a call follows, the state is written even if nothing is noted: a state that
+/// cannot be written stops the run before its first call.
 pub(super) fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
     let changes = plan.entries.iter().filter_map(|entry| entry.change.as_deref());
     let sent: Vec<&Change> = changes.filter(|change| change.needs_call()).collect();

@@ -22,43 +22,33 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
     let call = || job.client.update(&old.name, body);
     let hints_at_arrival = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old);
-    match send(job, call, hints_at_arrival, look).await {
-        Ok(Made::Acknowledged(deployment)) => after_answer(job, desired, ready, &deployment).await,
+    let deployment = match send(job, call, hints_at_arrival, look).await {
+        Ok(Made::Acknowledged(deployment)) => deployment,
         Ok(Made::Arrived(live)) => {
             remember_rename(job, desired, ready, &live, &Deployment::Done);
-            update::resend_masked(job, desired, &live).await
+            return update::resend_masked(job, desired, &live).await;
         }
-        Err(ended) => match &ended.refused {
-            Some(words) => {
-                let why = format!("the server refuses the rename: {words}");
-                Ended { result: ChangeResult::Blocked(why), ..ended }
-            }
-            None => ended,
-        },
-    }
-}
-
-/// A server may take the PUT and keep the name, so the connection is read to decide.
-async fn after_answer(
-    job: &Job<'_>,
-    desired: &DesiredConnection,
-    ready: &Put,
-    deployment: &Deployment,
-) -> Ended {
-    match look_after(job, &desired.name).await {
-        Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment).into(),
+        Err(ended) => {
+            let Some(words) = &ended.refused else { return ended };
+            let why = format!("the server refuses the rename: {words}");
+            return Ended { result: ChangeResult::Blocked(why), ..ended };
+        }
+    };
+    // A server may take the PUT and keep the name, so the connection is read to decide.
+    match was_renamed(job, desired, old).await {
+        Ok(Some(live)) => remember_rename(job, desired, ready, &live, &deployment).into(),
         Ok(None) => {
             job.count_attempt(desired, attempt::RENAME);
             let why = "the server accepted the rename and kept the old name";
             // The next run settles what else it took.
-            Ended::in_doubt(ChangeResult::Blocked(why.to_owned()))
+            Ended::not_known(ChangeResult::Blocked(why.to_owned()))
         }
         Err(ended) => ended,
     }
 }
 
-/// The connection under the new name, if it is the one that had the old name: without an answer
-/// of the PUT it may be somebody else's.
+/// The connection under the new name, if it is the one that had the old name: the server may have kept that, and
+/// somebody may have made another one under the new name meanwhile.
 async fn was_renamed(
     job: &Job<'_>,
     desired: &DesiredConnection,
@@ -74,7 +64,7 @@ async fn was_renamed(
     }
     let why =
         format!("a connection of the name `{}` was made outside git in the meantime", desired.name);
-    Err(ChangeResult::Failed(why).into())
+    Err(Ended::not_known(ChangeResult::Failed(why)))
 }
 
 /// Remembers a rename that was made.

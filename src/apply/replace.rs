@@ -6,8 +6,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::create;
-use super::delete::{not_ours, send_delete};
-use super::send::{Ended, Made, NOT_SHOWN, look_after, note_deployment, read, send};
+use super::delete::{ready_delete, send_delete};
+use super::send::{Ended, Made, look_after, note_deployment, send};
 use super::update::ShownSecrets;
 use super::{ChangeResult, Job, RunControl, note};
 use crate::api::{ENDING, ErrorKind};
@@ -15,6 +15,7 @@ use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
+use crate::plan::compare::{LiveView, has_moved};
 use crate::plan::{attempt, body};
 use crate::record::Owned;
 use crate::secret::SensitiveValue;
@@ -42,19 +43,10 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Ended
 
 /// Makes everything ready.
 async fn ready_old(job: &Job<'_>, desired: &DesiredConnection) -> Result<Old, ChangeResult> {
-    let name = &desired.name;
-    let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {
-        return Err(ChangeResult::Held("it is no longer in the inventory".to_owned()));
-    };
     if let Err(problem) = body::for_create(desired) {
         return Err(ChangeResult::Blocked(problem.to_string()));
     }
-    let Some(live) = read(job, name).await? else {
-        return Err(ChangeResult::Failed(NOT_SHOWN.to_owned()));
-    };
-    if let Some(reason) = not_ours(job, name, &owned, &live) {
-        return Err(ChangeResult::Held(reason));
-    }
+    let (owned, live) = ready_delete(job, &desired.name).await?;
     let way_back = body_of_way_back(job, &owned, &live).await.map_err(ChangeResult::Blocked)?;
     Ok(Old { owned, live, way_back })
 }
@@ -157,10 +149,13 @@ async fn make_again(job: &Job<'_>, name: &ConnectionName, old: Old, new_in_doubt
     let _ = job.ledger.save().await;
     let call = || job.client.create(&live.name, &way_back);
     let look = |_| look_after(job, &live.name);
+    let is_as_sent = |found: &LiveConnection| {
+        !has_moved(base.keys().map(String::as_str), &LiveView::of(&live), found)
+    };
     let made: Result<_, Ended> =
         match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
-            Ok(Made::Arrived(found)) if found.type_name != live.type_name => {
-                let why = format!("a connection of type {} is live", found.type_name);
+            Ok(Made::Arrived(found)) if !is_as_sent(&found) => {
+                let why = format!("another connection of type {} is live", found.type_name);
                 Err(ChangeResult::Failed(why).into())
             }
             Ok(made) => Ok(made.deployment()),

@@ -47,7 +47,8 @@ impl From<ChangeResult> for Ended {
 }
 
 impl Ended {
-    pub(super) fn in_doubt(result: ChangeResult) -> Self {
+    /// Whether a call of it was done is not known.
+    pub(super) fn not_known(result: ChangeResult) -> Self {
         Self { in_doubt: true, ..result.into() }
     }
 }
@@ -86,7 +87,7 @@ where
         }
         if let Err(why) = job.client.retries().pause(&mut tries, &error).await {
             let result = failed(&CallError { gave_up: Some(why), ..error });
-            return Err(Ended::in_doubt(result));
+            return Err(Ended::not_known(result));
         }
     }
 }
@@ -119,7 +120,7 @@ pub(super) async fn look_after(
     };
     let unknown = |error: CallError| {
         let why = format!("it is not known whether the write was done: {error}");
-        Ended::in_doubt(ChangeResult::Failed(why))
+        Ended::not_known(ChangeResult::Failed(why))
     };
     Ok(learned(job, found.map_err(unknown)?))
 }
@@ -187,7 +188,7 @@ pub(super) fn remember(
             secrets_checked: desired.declares_secret().then_some(job.control.now),
             shown_secrets: known.shown_secrets,
             last_change: Some(job.control.now),
-            last_commit: known.last_commit,
+            last_commit: job.control.last_commits.get(name).cloned().unwrap_or(known.last_commit),
         });
     });
     note_deployment(job, name, deployment, None)

@@ -76,7 +76,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> Ended {
     let call = || job.client.update(&fresh.name, body);
     let look = |_| async move {
         let Some(now) = look_after(job, &desired.name).await? else {
-            return Err(Ended::in_doubt(ChangeResult::Failed(NOT_SHOWN.to_owned())));
+            return Err(Ended::not_known(ChangeResult::Failed(NOT_SHOWN.to_owned())));
         };
         if fresh.id.is_some() && now.id.is_some() && now.id != fresh.id {
             return Err(ChangeResult::Failed(MADE_ANEW.to_owned()).into());
@@ -164,7 +164,7 @@ pub(super) async fn ready_put(
     desired: &DesiredConnection,
     purpose: Purpose,
 ) -> Result<Put, ChangeResult> {
-    let (is_rename, again) = (purpose == Purpose::Rename, purpose == Purpose::Resend);
+    let (is_rename, is_resend) = (purpose == Purpose::Rename, purpose == Purpose::Resend);
     let Some(mut fresh) = read(job, name).await? else {
         let renamed = format!("`{name}` is not there any more");
         return Err(ChangeResult::Failed(if is_rename { renamed } else { NOT_SHOWN.to_owned() }));
@@ -173,26 +173,26 @@ pub(super) async fn ready_put(
         let what = if is_rename { format!("`{name}`") } else { "it".to_owned() };
         return Err(ChangeResult::Blocked(format!("{what} now has the type {}", fresh.type_name)));
     }
-    if !again && is_made_anew(job, name, &fresh) {
+    if !is_resend && is_made_anew(job, name, &fresh) {
         return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
     }
     if is_rename && read(job, &desired.name).await?.is_some() {
         return Err(ChangeResult::Blocked(format!("the name `{}` is taken", desired.name)));
     }
     // If this run created it, the plan's view is of an older connection.
-    let listed = job.observed.live.connections.get(name).filter(|_| !again);
+    let listed = job.observed.live.connections.get(name).filter(|_| !is_resend);
     // Some servers show ids in lists alone.
     fresh.id = fresh.id.or_else(|| listed?.id.clone());
     let listed = listed.unwrap_or(&fresh);
-    let in_plan = LiveView { listed, own: job.observed.singles.get(name).filter(|_| !again) };
+    let in_plan = LiveView { listed, own: job.observed.singles.get(name).filter(|_| !is_resend) };
     let view = LiveView { listed, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
     let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.compare_by));
     let own_type = desired.connection_type;
     let declared = desired.fields.iter().map(|field| field.path.as_str());
     let base = owned.iter().flat_map(|owned| owned.base.keys().map(String::as_str));
-    let has_moved = || compare::has_moved(own_type, declared.chain(base), &in_plan, &fresh);
-    if job.control.strict && !again && has_moved() {
+    let has_moved = || compare::has_moved(declared.chain(base), &in_plan, &fresh);
+    if job.control.strict && !is_resend && has_moved() {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
     let is_put_due = purpose != Purpose::Update
@@ -206,7 +206,7 @@ pub(super) async fn ready_put(
     let written = comparison.written();
     let consents = job.record_of_plan.memory(&desired.name).map(|memory| &memory.consents);
     let action = if is_rename { Action::Rename } else { Action::Update };
-    if !again && let Some(stopped) = job.judge.stops(desired, action, written, consents) {
+    if !is_resend && let Some(stopped) = job.judge.stops(desired, action, written, consents) {
         return Err(stopped);
     }
     let undeclared = own_type.secrets().filter(|secret| {

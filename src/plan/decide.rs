@@ -86,18 +86,17 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
     let view = match &row.sight {
         Sight::Shown(view) => view,
         Sight::Gone => {
-            let mut decision = Decision::new(row, ConnectionState::Unmanaged, None);
-            *decision.memory(row) = Memory::default();
-            decision.leaves = true;
-            return Some(decision);
+            let decision = Decision::new(row, ConnectionState::Unmanaged, None);
+            return Some(Decision { leaves: true, memory: Some(Memory::default()), ..decision });
         }
-        Sight::Unlisted => return None,
+        Sight::NotKnown => return None,
         Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
     };
     if !settings.policy.prune {
-        // A commit that was not read whole, a lost path and a working tree prove nothing: it stays known.
+        // It leaves the inventory only if it is known that git no longer declares it.
         if !settings.loaded_whole
             || settings.is_worktree()
+            || settings.earlier.is_last_good_missing()
             || !settings.earlier.lost_paths.is_empty()
             || !settings.unread_files.is_empty()
             || settings.earlier.still_declared.contains_key(row.name)
@@ -110,7 +109,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         return Some(decision);
     }
     let mut decision = delete(row, owned, view);
-    if let Some(why) = why_held(row, owned, None, settings) {
+    if let Some(why) = why_delete_held(row, owned, settings) {
         decision.entry.hold(why);
     }
     // A create tells no id, so the first reading after it does.
@@ -123,8 +122,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
 }
 
 fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
-    let asked_by = row.memory.and_then(|m| m.due.as_ref()).map(|due| &due.asked_by);
-    let reason = match asked_by {
+    let reason = match due_of(row).map(|due| &due.asked_by) {
         Some(AskedBy::Commit(commit)) => {
             format!("no longer in git since commit {}", commit.short())
         }
@@ -175,54 +173,51 @@ fn deleted_values(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     shown.collect()
 }
 
-/// Why the delete of one connection is held, or its replace by the type `by`: the first reason.
-pub(super) fn why_held(
+/// Why the delete of one connection is held: the first reason. A missing commit or an unread file points at a
+/// path to mend, so it comes before `protect`.
+fn why_delete_held(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Why> {
+    let protected = || {
+        Why::new("held: it is protected; removing its document does not lift `protect`")
+            .advice("declare it again without `protect`, apply that, then remove it")
+    };
+    why_not_known(row, owned, settings)
+        .or_else(|| why_both_live(row))
+        .or_else(|| why_not_asked_for(row, None, settings))
+        .or_else(|| why_not_read(row, settings))
+        .or_else(|| is_protected(row).then(protected))
+        .or_else(|| why_of_worktree("delete", settings))
+}
+
+/// Why the replace of one connection by the type `by` is held: the first reason.
+pub(super) fn why_replace_held(
     row: &Row<'_>,
     owned: &Owned,
-    by: Option<&str>,
+    by: &str,
     settings: &Settings<'_>,
 ) -> Option<Why> {
-    let is_protected = row.memory.is_some_and(Memory::is_protected);
-    let protect = || is_protected.then(|| why_protected(owned, by));
-    // A replace is told of `protect` first. For a delete it comes later: a missing commit or an unread
-    // file points at a path to mend first.
-    let first = by.and_then(|_| protect()).or_else(|| why_not_known(row, owned, settings));
-    if first.is_some() {
-        return first;
-    }
-    let (allow, forget) = (allow_delete_command(row.name), forget_command(row.name));
-    let due = row.memory.and_then(|memory| memory.due.as_ref());
-    let moved_to = due.and_then(|due| due.moved_to.as_ref());
-    if let Some(new) = moved_to.filter(|new| row.claim == Some(Claim::Inert(new))) {
-        let why = Why::new(format!("held: `{new}` has it as `renamedFrom`, and both are live"));
-        return Some(why.advice(format!("take `renamedFrom` out of `{new}`, and it is deleted")));
-    }
-    let is_allowed = settings.allows_delete_of(row.name);
-    let is_asked_for = due.is_some_and(|due| due.is_asked_for() && due.replaces_by() == by);
-    if !is_asked_for && !is_allowed {
-        let (no_commit, advice) = if by.is_some() {
-            ("held: no commit changed its type", format!("`{allow}` replaces it"))
-        } else {
-            let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
-            ("held: no commit removed it", advice)
-        };
-        return Some(Why::new(not_asked_for(row, due, no_commit, settings)).advice(advice));
-    }
-    let not_read = || why_not_read(row, &allow, settings).filter(|_| by.is_none() && !is_allowed);
-    if let Some(why) = not_read().or_else(protect) {
-        return Some(why);
-    }
-    let what = if by.is_some() { "replace" } else { "delete" };
-    if settings.is_worktree() && !settings.allows_deletes() {
-        let reason =
-            format!("held: a run on the working tree does not {what} without `--allow-deletes`");
-        let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`";
-        return Some(Why::new(reason).advice(advice));
-    }
-    (by.is_some() && !settings.policy.prune).then(|| {
+    let protected = || {
+        Why::new("held: it is protected").advice(format!(
+            "lift `protect` first: declare the {} connection without it in a commit of its own",
+            owned.type_name
+        ))
+    };
+    let not_pruned = || {
         Why::new("held: a replace deletes the old connection, and `prune` is off")
             .advice("set `prune: true`, or give it another name in git")
-    })
+    };
+    (is_protected(row).then(protected))
+        .or_else(|| why_not_known(row, owned, settings))
+        .or_else(|| why_not_asked_for(row, Some(by), settings))
+        .or_else(|| why_of_worktree("replace", settings))
+        .or_else(|| (!settings.policy.prune).then(not_pruned))
+}
+
+fn is_protected(row: &Row<'_>) -> bool {
+    row.memory.is_some_and(Memory::is_protected)
+}
+
+fn due_of<'a>(row: &Row<'a>) -> Option<&'a Due> {
+    row.memory?.due.as_ref()
 }
 
 /// The conditions without which it is not known that the connection is the one to delete.
@@ -247,50 +242,39 @@ fn why_not_known(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Optio
     })
 }
 
-/// Why a delete is held of which something that is not read may say otherwise. `allow` is the command that
-/// deletes the connection all the same.
-fn why_not_read(row: &Row<'_>, allow: &str, settings: &Settings<'_>) -> Option<Why> {
-    if let Some(path) = settings.earlier.still_declared.get(row.name) {
-        let why = Why::new(format!(
-            "held: the path `{path}`, which the config no longer reads, may still declare it"
-        ));
-        return Some(why.advice(format!("read the path again, or `{allow}` deletes it")));
-    }
-    let (_, note) = settings.unread_files.first_key_value()?;
-    let why = Why::new(format!("held: a file that is not read may declare it; {note}"));
-    Some(why.advice(format!(
-        "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
-    )))
+/// A commit added a rename from this name, and both names are live.
+fn why_both_live(row: &Row<'_>) -> Option<Why> {
+    let new = due_of(row)?.moved_to.as_ref().filter(|new| row.claim == Some(Claim::Inert(new)))?;
+    let why = Why::new(format!("held: `{new}` has it as `renamedFrom`, and both are live"));
+    Some(why.advice(format!("take `renamedFrom` out of `{new}`, and it is deleted")))
 }
 
-/// Who takes a document out does not lift `protect`; a commit of its own does.
-fn why_protected(owned: &Owned, by: Option<&str>) -> Why {
-    if by.is_some() {
-        return Why::new("held: it is protected").advice(format!(
-            "lift `protect` first: declare the {} connection without it in a commit of its own",
-            owned.type_name
-        ));
+/// Why a delete, or a replace by the type `by`, is held that no commit is known to have asked for.
+fn why_not_asked_for(row: &Row<'_>, by: Option<&str>, settings: &Settings<'_>) -> Option<Why> {
+    let due = due_of(row);
+    let is_asked_for = due.is_some_and(|due| due.is_asked_for() && due.replaces_by() == by);
+    if is_asked_for || settings.allows_delete_of(row.name) {
+        return None;
     }
-    Why::new("held: it is protected; removing its document does not lift `protect`")
-        .advice("declare it again without `protect`, apply that, then remove it")
+    let (allow, forget) = (allow_delete_command(row.name), forget_command(row.name));
+    let (no_commit, advice) = if by.is_some() {
+        ("held: no commit changed its type", format!("`{allow}` replaces it"))
+    } else {
+        let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
+        ("held: no commit removed it", advice)
+    };
+    Some(Why::new(not_asked_for(row, no_commit, settings)).advice(advice))
 }
 
-/// Why a delete or replace is held that no commit is known to have asked for; `no_commit` is the
-/// beginning of that sentence.
-fn not_asked_for(
-    row: &Row<'_>,
-    due: Option<&Due>,
-    no_commit: &str,
-    settings: &Settings<'_>,
-) -> String {
-    let earlier = &settings.earlier;
+/// The reason of the above; `no_commit` is the beginning of that sentence.
+fn not_asked_for(row: &Row<'_>, no_commit: &str, settings: &Settings<'_>) -> String {
+    let (due, earlier) = (due_of(row), &settings.earlier);
     if earlier.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
-        let why = match settings.is_worktree() {
-            true => {
-                "held: the config has changed since the last good commit, which a run on the working \
-                     tree does not read"
-            }
-            false => "held: the repository no longer has the last good commit",
+        let why = if settings.is_worktree() {
+            "held: the config has changed since the last good commit, which a run on the working tree \
+             does not read"
+        } else {
+            "held: the repository no longer has the last good commit"
         };
         return format!("{why}, so whether a commit asked for it is not known");
     }
@@ -310,6 +294,35 @@ fn not_asked_for(
         "{no_commit} since the last good one: a path, the target or the config may have changed, or a \
          narrowed run created it"
     )
+}
+
+/// Why a delete is held of a name that a path or file which is not read may still declare.
+fn why_not_read(row: &Row<'_>, settings: &Settings<'_>) -> Option<Why> {
+    if settings.allows_delete_of(row.name) {
+        return None;
+    }
+    let allow = allow_delete_command(row.name);
+    if let Some(path) = settings.earlier.still_declared.get(row.name) {
+        let why = Why::new(format!(
+            "held: the path `{path}`, which the config no longer reads, may still declare it"
+        ));
+        return Some(why.advice(format!("read the path again, or `{allow}` deletes it")));
+    }
+    let (_, note) = settings.unread_files.first_key_value()?;
+    let why = Why::new(format!("held: a file that is not read may declare it; {note}"));
+    Some(why.advice(format!(
+        "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
+    )))
+}
+
+/// Why a run on the working tree, which is no decision to delete anything, holds a delete or replace.
+fn why_of_worktree(action: &str, settings: &Settings<'_>) -> Option<Why> {
+    (settings.is_worktree() && !settings.allows_deletes()).then(|| {
+        Why::new(format!(
+            "held: a run on the working tree does not {action} without `--allow-deletes`"
+        ))
+        .advice("commit, or run `apinizer-gitops apply --worktree --allow-deletes`")
+    })
 }
 
 /// The command that consents to the delete of exactly one name.

@@ -40,7 +40,7 @@ pub(crate) type NamesByPath = BTreeMap<String, BTreeSet<ConnectionName>>;
 /// The declarations of the last good commit, read with today's config.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum LastGood {
-    /// There is none: nothing was ever applied.
+    /// There is none: the tool never began to apply a whole commit.
     #[default]
     Never,
     /// The config has changed since, and the commit cannot be read with today's: the repository no longer
@@ -91,7 +91,7 @@ impl EarlierCommits {
     }
 
     /// The absent path that declared a part of a connection, or of the one that it is to be renamed from.
-    pub(crate) fn absent_layer_of(
+    pub(crate) fn absent_path_of(
         &self,
         name: &ConnectionName,
         desired: Option<&DesiredConnection>,
@@ -281,11 +281,8 @@ impl Noting<'_> {
         }
         let type_name = memory.owned.as_ref().map_or("", |owned| &owned.type_name);
         let is_delete = due.to == DueStep::Delete;
-        let of_tip = self
-            .earlier
-            .commit
-            .as_ref()
-            .filter(|_| consents.by_tip && (!is_delete || self.filter.admits(type_name, name)));
+        let is_of_tip = consents.by_tip && (!is_delete || self.filter.admits(type_name, name));
+        let of_tip = self.earlier.commit.as_ref().filter(|_| is_of_tip);
         if let Some(by) = consents.names.get(name).filter(|_| is_delete).or(of_tip) {
             due.consent = Some(by.clone());
         }
@@ -374,9 +371,9 @@ fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> 
 
 /// Paths that declared something in the last good commit and are missing or empty now, and the names
 /// that each touched. `counts` are today's paths with the number of their documents; `then` those of
-/// the last good commit read with today's config, where that is known. A path that the
-/// config no longer names counts as lost only if the config names an empty or missing one that declared
-/// nothing then: it may be mistyped.
+/// the last good commit read with today's config, where that is known. A path that the config no longer names
+/// counts as lost only where the config names another one that is empty or missing and declared nothing then:
+/// that one may be a mistyped form of it.
 pub(crate) fn lost_paths(
     good: &GoodCommit,
     then: Option<&BTreeMap<String, usize>>,
@@ -397,10 +394,7 @@ pub(crate) fn lost_paths(
         Some(count) => *count == 0,
         None => is_mistyped && !is_below_any(path, counts),
     };
-    let today = BTreeMap::new();
-    all.filter(is_lost)
-        .map(|path| (path.clone(), names_touched_below(good, path, &today)))
-        .collect()
+    all.filter(is_lost).map(|path| (path.clone(), names_touched_below(good, path, None))).collect()
 }
 
 /// Whether one of today's paths reads what lies at a path.
@@ -414,13 +408,16 @@ pub(crate) fn is_at_or_below(file: &str, path: &str) -> bool {
 }
 
 /// The names in which files below a path had a say, and the old names of their renames: a commit that takes a
-/// rename back declares the connection under its old name. Files that one of today's paths reads do not count.
+/// rename back declares the connection under its old name. Files that one of the paths `but_read_by` reads do not
+/// count.
 pub(crate) fn names_touched_below(
     good: &GoodCommit,
     path: &str,
-    today: &BTreeMap<String, usize>,
+    but_read_by: Option<&BTreeMap<String, usize>>,
 ) -> BTreeSet<ConnectionName> {
-    let is_about = |file: &String| is_at_or_below(file, path) && !is_below_any(file, today);
+    let is_about = |file: &String| {
+        is_at_or_below(file, path) && !but_read_by.is_some_and(|paths| is_below_any(file, paths))
+    };
     let declared = good.declared.iter().chain(&good.beside);
     let below = declared.filter(|(_, then)| then.files.iter().any(is_about));
     let below = below.flat_map(|(name, then)| then.renamed_from.iter().chain([name]));

@@ -29,17 +29,17 @@ impl Judge<'_> {
         remembered: Option<&BTreeMap<String, Consent>>,
         given: impl Fn(&str) -> Option<CommitId>,
     ) -> (Vec<Match>, BTreeMap<String, Consent>) {
-        // Half of its digits: the state keeps one for each consent.
-        let digest = sha256_hex(&canonical(&json!([change.action, connection])));
-        let digest = &digest[..digest.len() / 2];
+        let is_redeploy = change.action == Action::Update && change.fields.is_empty();
+        let action = if is_redeploy { REDEPLOY } else { change.action.into_str() };
+        let digest = digest_of(action, connection);
         let mut found = self.user.of_change(connection, &self.for_rules(change), self.now);
         let mut consents = BTreeMap::new();
         for hold in found.iter_mut().filter(|found| found.effect == Effect::Hold) {
             let remembered = remembered.and_then(|all| all.get(&hold.rule));
-            let remembered = remembered.filter(|consent| consent.change == *digest);
+            let remembered = remembered.filter(|consent| consent.change == digest);
             let by = given(&hold.rule).or_else(|| Some(remembered?.by.clone()));
             if let Some(by) = &by {
-                let consent = Consent { by: by.clone(), change: digest.to_owned() };
+                let consent = Consent { by: by.clone(), change: digest.clone() };
                 consents.insert(hold.rule.clone(), consent);
             }
             hold.consent = if self.allow.contains(&hold.rule) {
@@ -112,6 +112,26 @@ pub(super) fn held(decisions: &[Decision], record: &Record) -> BTreeSet<Connecti
     now.map(|entry| &entry.name).chain(before.map(|(name, _)| name)).cloned().collect()
 }
 
+/// The word by which a consent tells a PUT that changes no field from an update.
+const REDEPLOY: &str = "redeploy";
+
+/// The digest by which a consent tells its change from others.
+fn digest_of(action: &str, connection: &Value) -> String {
+    let mut digest = sha256_hex(&canonical(&json!([action, connection])));
+    // The state keeps one for each consent.
+    digest.truncate(digest.len() / 2);
+    digest
+}
+
+/// Has the consents to a change that was not deployed count for its redeploy, and for nothing else.
+pub(crate) fn consent_to_redeploy(
+    consents: &mut BTreeMap<String, Consent>,
+    desired: &DesiredConnection,
+) {
+    let redeploy = digest_of(REDEPLOY, &declared_for_rules(desired));
+    consents.values_mut().for_each(|consent| consent.change.clone_from(&redeploy));
+}
+
 /// Judges one decision by the rules of the user.
 pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
     let remembered = row.memory.map(|memory| &memory.consents).filter(|all| !all.is_empty());
@@ -135,6 +155,14 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
         (change.rules, consents) =
             settings.judge.matches_of(&connection, change, remembered, given);
         decision.entry.follow_rules();
+    }
+    if let (Some(remembered), Some(desired)) = (remembered, row.wanted())
+        && row.memory.is_some_and(|memory| memory.degraded.is_some())
+    {
+        // A redeploy may come later: it waits for its time, or another change is due before.
+        let redeploy = digest_of(REDEPLOY, &declared_for_rules(desired));
+        let to_redeploy = remembered.clone().into_iter().filter(|(_, c)| c.change == redeploy);
+        consents = to_redeploy.chain(consents).collect();
     }
     if remembered.is_some() || !consents.is_empty() {
         decision.memory(row).consents = consents;

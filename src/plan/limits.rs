@@ -23,14 +23,10 @@ pub(crate) fn allowed(max: MaxDeletes, inventory: usize) -> usize {
 /// Holds the deletes and replaces that nothing else holds, if they are too many together or a path
 /// is lost, and keeps the reason in what is remembered.
 pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Settings<'_>) {
-    let owns = |decision: &&Decision| {
-        rows.get(&decision.entry.name).is_some_and(|row| row.owned().is_some())
-    };
     let deleted_elsewhere = decisions.iter().filter(|decision| decision.leaves).count();
     let owned = rows.values().filter(|row| row.owned().is_some()).count();
     let is_due = |decision: &&Decision| {
-        owns(decision)
-            && decision.entry.deletes()
+        decision.entry.deletes()
             && decision.entry.change.as_ref().is_some_and(|change| !change.held)
     };
     let group = Deletes {
@@ -78,9 +74,9 @@ impl Deletes {
         let whole = || OverLimit { due: all, inventory: all, ..self.as_limit() };
         match before {
             Some(before) if is_whole && !before.is_whole() => Some(whole()),
-            // A held delete stays held until `max_deletes` is raised. Of the smaller of the two
-            // inventories it then has to allow more than before, and all that is due now. It never
-            // frees the delete of a whole inventory.
+            // A held delete stays held until `max_deletes` is raised: it has to allow more than it did then,
+            // and all that is due now. A share is taken of the smaller inventory, of then or of now. Nothing
+            // of this frees the delete of a whole inventory.
             Some(before) => {
                 let raised = allowed(self.max, before.inventory.min(self.inventory));
                 let is_free = raised > before.allowed && self.due <= raised && !before.is_whole();

@@ -32,14 +32,14 @@ pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) {
     }
 }
 
-/// Takes the marks back of renames that lists show to be done, and of documents that lift `protect`. Of a document
-/// that is gone or is no rename from the name any more the mark stays.
-pub(crate) fn take_marks_back(
-    record: &mut Record,
+/// The names whose marks are taken back: of renames that lists show to be done, and of documents that lift `protect`.
+/// Where the document is gone, or is no rename from the name any more, the mark stays.
+pub(crate) fn marks_that_are_over(
+    record: &Record,
     desired: &Desired,
     live: &Live,
     may_lift: impl Fn(&DesiredConnection) -> bool,
-) {
+) -> Vec<ConnectionName> {
     let open = open_renames(renames_of(desired), record, live);
     let is_over = |old: &ConnectionName, document: &DesiredConnection| {
         let renames = document.options.renamed_from.as_ref() == Some(old);
@@ -50,13 +50,11 @@ pub(crate) fn take_marks_back(
         let document = memory.protected_by.as_ref().and_then(|new| desired.get(new));
         document.is_some_and(|document| is_over(old, document))
     });
-    for old in over.map(|(old, _)| old.clone()).collect::<Vec<_>>() {
-        record.edit(&old, |memory| memory.protected_by = None);
-    }
+    over.map(|(old, _)| old.clone()).collect()
 }
 
 /// Counts connections of the inventory as protected as long as they are so there, where this run may
-/// not lift it. The connection that has an old name until its rename is made is that of the new one.
+/// not lift it. While a rename is open, the connection under its old name is the one that the new name declares.
 pub(crate) fn keep_protection(
     desired: &mut Desired,
     record: &Record,
@@ -88,7 +86,7 @@ pub(super) fn follow_protection(
     // A connection that is to be renamed is not the one that a document of its old name declares.
     let is_renamed = matches!(row.claim, Some(Claim::Frees(_) | Claim::Locks(_)));
     let may_lift = settings.loaded_whole
-        && row.absent_layer.is_none()
+        && row.absent_path.is_none()
         && !settings.is_worktree()
         && !is_renamed;
     let Some(memory) = decision.memory.as_ref().or(row.memory) else { return };

@@ -20,7 +20,7 @@ use crate::record::{Base, Record};
 /// used to, and that the list leaves out; a name of the inventory that no list shows (one that git does
 /// not declare: only where the lists are complete); a call of an earlier run whose answer was lost;
 /// without a state also what would be deleted.
-pub(crate) fn to_confirm(
+pub(crate) fn to_read_alone(
     desired: &Desired,
     live: &Live,
     record: &Record,
@@ -76,7 +76,6 @@ fn lacks_a_declared_field(
     is_shown: &dyn Fn(&str, &str) -> bool,
 ) -> bool {
     let view = LiveView { listed, own: None };
-    let lists = |path: &str| view.get(path).is_some();
     let type_name = desired.connection_type.name;
     let declared = desired.fields.iter().any(|field| {
         let path = &*field.path;
@@ -102,7 +101,7 @@ fn lacks_a_declared_field(
             || field_exactly_at(desired.connection_type, path).is_some_and(Field::is_secret);
         desired.field(path).is_none()
             && !is_empty(&field.declared)
-            && !lists(path)
+            && view.get(path).is_none()
             && !is_secret()
             && !is_shown(type_name, path)
     });

@@ -4,15 +4,15 @@
 //! |---|---|
 //! | done | the connection of the new name is ours and live; where lists fail, `Owned::renamed_from` says it |
 //! | inert | it is done, and a connection of ours that git does not declare has the old name |
-//! | open | it is not done, or the new name is itself the old name of an open one |
-//! | due | it is open; the old name is live, and the new one is not, or a due rename frees it |
+//! | open | it is not done; or the connection of its new name is itself to be renamed by an open one |
+//! | due | it is open; the old name is live, and not of a connection that was made after this rename, as ids tell; the new name is not live, or a due rename frees it |
 //! | waits | it is open; the connection of the new name is ours, and a rename that is not due is to move it on |
 //! | refused | it is open; both names are live, the new one is not ours, and no connection is to stay under the old one |
 //!
-//! [`open_renames`] tells what is done from what is open, before any row is made; `standing` in `decide/renamed.rs`
-//! tells the rest of the rows.
-//! `Owned::renamed_from` is what the document said when live was last compared with it, also where nothing had to
-//! be renamed. Whether the call of a rename arrived is another question, which ids answer: `was_renamed` in
+//! [`open_renames`] tells the done ones from the open ones, before any row is made. `standing` in `decide/renamed.rs`
+//! tells the others apart, from the rows of both names.
+//! Each comparison of a connection with its document sets `Owned::renamed_from` to what the document says, whether
+//! or not a rename was made. Whether the call of a rename arrived is another question, which ids answer: `was_renamed` in
 //! `apply/rename.rs` asks it right after the call, and `is_ours` in `unanswered.rs` in the next run.
 
 use std::collections::BTreeMap;

@@ -27,9 +27,8 @@ pub(crate) struct Row<'a> {
     pub(crate) sight: Sight<'a>,
     /// The memory of it.
     pub(crate) memory: Option<&'a Memory>,
-    /// A path that declared a part of it in the last good commit and is missing, empty or not read
-    /// now.
-    pub(crate) absent_layer: Option<&'a str>,
+    /// A path that had a say in it, or in the one that it is renamed from, and is missing, empty or not read now.
+    pub(crate) absent_path: Option<&'a str>,
     /// The meaning of the rename from this name, if a document declares one.
     pub(crate) claim: Option<Claim<'a>>,
 }
@@ -53,7 +52,7 @@ pub(crate) enum Sight<'a> {
     /// Complete lists do not show it, nor does its own answer where it was asked for.
     Gone,
     /// A list failed, so whether it is there is not known.
-    Unlisted,
+    NotKnown,
     /// Its own answer could not be had, or lists contradict each other about it.
     Unclear(String),
 }
@@ -65,7 +64,7 @@ pub(crate) enum Claim<'a> {
     Frees(&'a ConnectionName),
     /// The rename is not made now, and the name is kept from everything else.
     Locks(&'a ConnectionName),
-    /// The rename was not made, since both names are ours and live.
+    /// The rename is done, and a connection of ours that git does not declare still has the old name.
     Inert(&'a ConnectionName),
 }
 
@@ -79,7 +78,7 @@ pub(crate) struct Observed {
     /// Why the own answer of a connection, which is needed, could not be had.
     pub(crate) failed: BTreeMap<ConnectionName, String>,
     /// The names that were read one by one since the lists do not say enough.
-    pub(crate) confirmed: BTreeSet<ConnectionName>,
+    pub(crate) read_alone: BTreeSet<ConnectionName>,
 }
 
 impl Observed {
@@ -105,7 +104,7 @@ impl Observed {
         match self.shown(name) {
             Some(view) => Sight::Shown(view),
             None if self.live.incomplete.is_empty() => Sight::Gone,
-            None => Sight::Unlisted,
+            None => Sight::NotKnown,
         }
     }
 }
@@ -132,7 +131,7 @@ pub(crate) fn join<'a>(
             declared,
             sight: observed.sight(name),
             memory: record.memory(name),
-            absent_layer: earlier.absent_layer_of(name, desired.get(name)),
+            absent_path: earlier.absent_path_of(name, desired.get(name)),
             claim: None,
         }
     };
@@ -156,7 +155,7 @@ impl<'a> Row<'a> {
     pub(crate) fn view(&self) -> Option<LiveView<'a>> {
         match &self.sight {
             Sight::Shown(view) => Some(*view),
-            Sight::Gone | Sight::Unlisted | Sight::Unclear(_) => None,
+            Sight::Gone | Sight::NotKnown | Sight::Unclear(_) => None,
         }
     }
 
@@ -244,7 +243,7 @@ impl Settings<'_> {
 
     /// Whether the run or the tip consents to changes that an absent path (lost or unread) holds. A tip
     /// consents once, so it does not in a run that looks at a part, which does not remember that.
-    pub(crate) fn consents_to_absent_layers(&self) -> bool {
+    pub(crate) fn consents_to_absent_paths(&self) -> bool {
         let is_whole = self.loaded_whole && !self.run.filter.is_narrow();
         let by_tip = is_whole && self.earlier.consents.by_tip;
         self.allows_deletes() || (!self.without_consents && by_tip)

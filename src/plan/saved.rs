@@ -58,7 +58,7 @@ impl Digests {
     /// Digests what a plan is made from. The own answers count of connections of which the lists do
     /// not show all that is compared.
     pub(crate) fn of(desired: &Desired, observed: &Observed, record: &Record) -> Self {
-        let Observed { live, singles, confirmed, .. } = observed;
+        let Observed { live, singles, read_alone, .. } = observed;
         let old_names = renames_of(desired).map(|(_, old)| old);
         let owned = record.inventory().map(|(name, _)| name);
         let names = desired.keys().chain(owned).chain(old_names);
@@ -66,7 +66,7 @@ impl Digests {
             desired: desired.iter().map(|(n, d)| (n.clone(), digest(&of_desired(d)))).collect(),
             live: names
                 .filter_map(|name| {
-                    let own = confirmed.get(name).and_then(|name| singles.get(name));
+                    let own = read_alone.get(name).and_then(|name| singles.get(name));
                     let answers = [live.connections.get(name), own];
                     let shown = answers.into_iter().flatten();
                     let shown = shown.map(|one| of_live(one, desired.get(name), record));

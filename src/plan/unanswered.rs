@@ -56,6 +56,12 @@ fn noted(record: &Record) -> impl Iterator<Item = (&ConnectionName, &Intent)> {
     all.filter_map(|(name, memory)| Some((name, memory.intent.as_ref()?)))
 }
 
+/// The fields in which two bases differ.
+fn changed_paths<'b>(then: &'b Base, sent: &'b Base) -> impl Iterator<Item = &'b String> {
+    let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
+    paths.into_iter().filter(|path| then.get(*path) != sent.get(*path))
+}
+
 /// Whether what was read tells how a name stands.
 fn is_known(observed: &Observed, name: &ConnectionName) -> bool {
     let is_told = observed.shown(name).is_some() || observed.live.is_complete();
@@ -114,6 +120,7 @@ impl<'a> Settling<'a> {
                 Outcome::NotKnown => not_known.extend(&intent.from),
             }
         }
+        // All old names are freed before a new one is owned: in a chain one name is both.
         for (name, intent, _) in &arrived {
             intent.from.iter().for_each(|old| self.free(name, old));
         }
@@ -196,9 +203,10 @@ impl<'a> Settling<'a> {
         is_as_sent() && !is_still_there && self.observed.live.is_complete()
     }
 
-    /// Settles a PUT to the connection that has the name still; whether it arrived. Where live shows a field as
-    /// it was to become, and did not before, all of it arrived, and its base counts from now on. Which of two
-    /// secrets is live is not known where live masks it: neither counts as sent.
+    /// Settles a PUT to the connection that still has the name, and returns whether it arrived. One field proves
+    /// that the whole PUT arrived: one that live shows as it was sent and did not show so before. The base of the
+    /// note counts from then on. Of a secret that live masks it is not known which of the two is live: neither
+    /// counts as sent.
     fn settle_put(&mut self, name: &ConnectionName, intent: &Intent) -> bool {
         let view = self.observed.shown(name);
         let owned = self.record.owned(name).zip(view);
@@ -207,10 +215,8 @@ impl<'a> Settling<'a> {
             return false;
         };
         let (then, sent): (&Base, &Base) = (&owned.base, &intent.base);
-        let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
-        let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
         let (masked, told): (Vec<&String>, Vec<&String>) =
-            changed.partition(|path| view.masks(path, self.keys));
+            changed_paths(then, sent).partition(|path| view.masks(path, self.keys));
         let is_as_sent = |path: &&String| view.shows_or_default(path, sent.get(*path), self.keys);
         let has_arrived = match intent.call {
             NotedCall::Update => {
@@ -237,14 +243,12 @@ impl<'a> Settling<'a> {
         has_arrived
     }
 
-    /// Has a base keep the fields that a call was to change and that stand as they did before: they are still to be
-    /// written.
+    /// Takes fields that a call was to change back to their base of before where live still shows that: they are
+    /// still to be written.
     fn keep_unwritten(&self, view: &LiveView<'_>, then: &Base, sent: &Base, base: &mut Base) {
         let shows = |of: &Base, path: &str| view.shows_or_default(path, of.get(path), self.keys);
-        let paths: BTreeSet<&String> = then.keys().chain(sent.keys()).collect();
-        let changed = paths.into_iter().filter(|path| then.get(*path) != sent.get(*path));
-        for path in changed.filter(|path| !view.masks(path, self.keys)) {
-            if shows(sent, path) || !shows(then, path) {
+        for path in changed_paths(then, sent) {
+            if view.masks(path, self.keys) || shows(sent, path) || !shows(then, path) {
                 continue;
             }
             match then.get(path) {

@@ -1,6 +1,5 @@
 //! From a plan to its outcome.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::Instrument as _;
@@ -8,7 +7,7 @@ use tracing::Instrument as _;
 use super::load::LoadedTarget;
 use super::prepare::{Opened, Reconcile};
 use super::{Engine, Prepared, Ready, RunOptions, blocking, now};
-use crate::apply::{self, Job, ReadableNow, RunControl};
+use crate::apply::{self, Job, LastCommits, ReadableNow, RunControl};
 use crate::name::{self, CommitId, ConnectionName};
 use crate::plan::{Action, Change, ChangeResult, Entry, TargetPlan};
 use crate::record::{GoodCommit, LastCommit, Owned, Record};
@@ -40,7 +39,9 @@ pub async fn carry_out(
     trail.found_done(&ready.found_done);
     let ledger = ledger.clone().unwrap_or_else(|| Ledger::new(before.clone(), None, None));
     plan.notices.extend(reconcile.keep_last_good(ready.good.as_ref()).await);
-    let record = with_commit(&ready);
+    // The deletes that the commit asked for are noted in the same save as the commit.
+    let mut record = ready.record.clone();
+    record.last_good = ready.good.clone().or(record.last_good);
     if record != *before {
         // The target may have been suspended since the record was read.
         ledger.edit(|known| *known = Record { suspended: known.suspended, ..record });
@@ -134,16 +135,6 @@ impl Reconcile<'_> {
     }
 }
 
-/// The record as the plan leaves it, with this commit as the last good one: the deletes that it asked
-/// for are noted in there too.
-fn with_commit(ready: &Ready) -> Record {
-    let mut record = ready.record.clone();
-    if let Some(good) = &ready.good {
-        record.last_good = Some(good.clone());
-    }
-    record
-}
-
 async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetPlan) {
     if ledger.read(|record| record.last_applied.as_ref() == Some(commit)) {
         return;
@@ -173,16 +164,18 @@ fn last_commits_of(
     loaded: &LoadedTarget,
     last_good: Option<&CommitId>,
     plan: &TargetPlan,
-) -> BTreeMap<ConnectionName, Arc<LastCommit>> {
+) -> LastCommits {
     let changed = plan.entries.iter().filter(|entry| {
         entry.change.as_ref().is_some_and(|change| {
             change.action.is_write() && change.is_of_git() && change.action != Action::Delete
         })
     });
+    let Snapshot::Commit { repository, commit: tip } = snapshot else {
+        return changed.map(|entry| (entry.name.clone(), None)).collect();
+    };
     let changed: Vec<&Entry> = changed.collect();
-    let Snapshot::Commit { repository, commit: tip } = snapshot else { return BTreeMap::new() };
     if changed.is_empty() {
-        return BTreeMap::new();
+        return LastCommits::new();
     }
     let mut files = loaded.files();
     let mut looks = MOST_LOOKS;
@@ -194,7 +187,7 @@ fn last_commits_of(
             None
         });
         let Commit { id, author, time, .. } = found.unwrap_or_else(|| tip.clone());
-        (entry.name.clone(), Arc::new(LastCommit { id, author, time }))
+        (entry.name.clone(), Some(Arc::new(LastCommit { id, author, time })))
     });
     blocking(|| found.collect())
 }

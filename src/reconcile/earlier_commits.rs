@@ -62,9 +62,8 @@ impl CommitReader<'_> {
             }
         }
         let (still_declared, mut unread_paths) = self.still_declared(record, good, &counts)?;
-        let (not_read, today) = (self.loaded.unread_files.keys(), BTreeMap::new());
-        let touched = |place: &String| (place.clone(), names_touched_below(good, place, &today));
-        unread_paths.extend(not_read.map(touched));
+        let touched = |place: &String| (place.clone(), names_touched_below(good, place, None));
+        unread_paths.extend(self.loaded.unread_files.keys().map(touched));
         Ok(EarlierCommits { last_good, still_declared, lost_paths, unread_paths, ..earlier })
     }
 
@@ -115,10 +114,11 @@ impl CommitReader<'_> {
             let then = declared_unread(engine, target, snapshot, &path, good, counts)?;
             let may_be_more = !then.unknown_files.is_empty();
             // Known by themselves: consent to the loss of the path does not free what they may declare.
-            let touched = |file: &String| (file.clone(), names_touched_below(good, file, counts));
+            let touched =
+                |file: &String| (file.clone(), names_touched_below(good, file, Some(counts)));
             paths.extend(then.unknown_files.iter().map(touched));
             if !then.names.is_empty() || may_be_more {
-                paths.insert(path.clone(), names_touched_below(good, &path, counts));
+                paths.insert(path.clone(), names_touched_below(good, &path, Some(counts)));
             }
             if may_be_more {
                 let all = record.inventory().map(|(name, _)| name.clone());
@@ -421,7 +421,7 @@ impl Lineage<'_> {
         }
         let Some(Some(then)) = self.read.get(id) else { return Ok(false) };
         Ok(match due.replaces_by() {
-            Some(_) => then.types.get(name).copied() == owned_type,
+            Some(_) => owned_type.is_some() && then.types.get(name).copied() == owned_type,
             None => then.declares(name, &self.renamed),
         })
     }

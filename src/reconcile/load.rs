@@ -127,8 +127,8 @@ pub(super) fn declared_below(
 }
 
 /// The declarations of a snapshot below a path that the config no longer reads, in files that no path of
-/// today reads. A file whose names are not known counts only if it declared something before, was not read
-/// before either, lies in a path that is lost, or may be one that was not read before and has moved.
+/// today reads. A file whose names are not known counts in four cases only: it declared something before; it was
+/// not read before; its path is lost; or it may have moved from a place that was not read.
 pub(super) fn declared_unread(
     engine: &Engine,
     target: &Target,

@@ -27,8 +27,8 @@ use crate::plan::reading::{self, ReadBack};
 use crate::plan::renames::{open_renames, renames_of};
 use crate::plan::unanswered::settle;
 use crate::plan::{
-    Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
-    raise_protection, take_marks_back,
+    Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection,
+    marks_that_are_over, plan, raise_protection,
 };
 use crate::record::{GoodCommit, ReadableSecrets, Record};
 use crate::source::{Snapshot, SourceError};
@@ -74,7 +74,8 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     /// Whether the record's fingerprints were made under today's key.
     pub(super) key_is_known: bool,
-    /// The record as it was read, with the protection that the commit raises.
+    /// The record as it was read, with the protection that the commit raises and without the marks that it takes
+    /// back: what is saved at once.
     pub(super) before: Record,
     /// Of a run that writes the state: it holds the lock until the outcome of the plan is remembered.
     pub(super) ledger: Option<Ledger>,
@@ -114,10 +115,13 @@ impl Reconcile<'_> {
         }
         let is_whole = is_commit && !opened.loaded.contents.has_errors();
         let may_lift = |connection: &DesiredConnection| {
-            is_whole && earlier.absent_layer_of(&connection.name, Some(connection)).is_none()
+            is_whole && earlier.absent_path_of(&connection.name, Some(connection)).is_none()
         };
-        take_marks_back(&mut record, desired, live, may_lift);
-        take_marks_back(&mut opened.before, desired, live, may_lift);
+        for old in marks_that_are_over(&record, desired, live, may_lift) {
+            for known in [&mut record, &mut opened.before] {
+                known.edit(&old, |memory| memory.protected_by = None);
+            }
+        }
         keep_protection(desired, &record, live, may_lift);
         opened.save_protection().await?;
         let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
@@ -267,7 +271,7 @@ impl Reconcile<'_> {
         let mut planned = decide(observed, &record.readable);
         if !planned.to_read.is_empty() {
             let read = self.read(connection, planned.to_read).await;
-            observed.confirmed.extend(read.found.keys().cloned());
+            observed.read_alone.extend(read.found.keys().cloned());
             observed.singles.extend(read.found);
             let failed = read.failed.into_iter().map(|(name, error)| (name, error.to_string()));
             observed.failed.extend(failed);
@@ -289,8 +293,8 @@ impl Reconcile<'_> {
         Ok(planned)
     }
 
-    /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths and
-    /// unread layers are kept with it until they are back or somebody consents. A consent clears their
+    /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost and unread
+    /// paths are kept with it until they are back or somebody consents. A consent clears their
     /// names. A path that today's config does not read stays known itself: it may still declare something.
     fn good_commit(&self, opened: &Opened, earlier: &EarlierCommits) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
@@ -429,14 +433,14 @@ impl Reconcile<'_> {
         let Opened { desired, connection, .. } = opened;
         let filter = &self.options.requests.filter;
         let is_stateless = self.options.base_revision.is_some();
-        let confirmed = reading::to_confirm(desired, &live, record, filter, is_stateless);
+        let read_alone = reading::to_read_alone(desired, &live, record, filter, is_stateless);
         let due = self.secrets_due(desired, &live, record);
-        let wanted = confirmed.union(&due).cloned().collect();
+        let wanted = read_alone.union(&due).cloned().collect();
         let read = self.read(connection, wanted).await;
         let mut failed = BTreeMap::new();
         let mut unverified = Vec::new();
         for (name, error) in read.failed {
-            if confirmed.contains(&name) {
+            if read_alone.contains(&name) {
                 failed.insert(name, error.to_string());
             } else {
                 tracing::debug!(connection = %name, "secrets could not be read back: {error}");
@@ -457,7 +461,7 @@ impl Reconcile<'_> {
                 live.incomplete.entry(found.type_name.clone()).or_insert(problem);
             }
         }
-        Observed { live, singles: read.found, failed, confirmed }
+        Observed { live, singles: read.found, failed, read_alone }
     }
 
     /// Reads connections one by one.
@@ -489,13 +493,11 @@ impl Reconcile<'_> {
         reading::secrets_due(desired, live, record, &self.options.requests.filter, &read_back)
     }
 
-    /// The judge of the changes.
     pub(super) fn judge<'r>(&'r self, tally: &'r Tally) -> Judge<'r> {
         let (user, allow) = (&self.target.rules, &self.options.requests.allow);
         Judge { user, allow, now: now(), tally }
     }
 
-    /// The settings of the comparisons.
     pub(super) fn compare_settings<'r>(
         &self,
         opened: &'r Opened,
@@ -503,6 +505,7 @@ impl Reconcile<'_> {
     ) -> CompareSettings<'r> {
         let loaded = &opened.loaded;
         let is_stateless = self.options.base_revision.is_some();
+        // Without a state nobody remembers what a lost path declared: live keeps what may be of it.
         let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
         CompareSettings {
             keys: opened.keys(),

@@ -78,6 +78,24 @@ fn a_field_that_the_server_rewrites_is_given_up_after_two_puts() {
 }
 
 #[test]
+fn a_field_that_is_given_up_is_not_noted_again_and_again_while_a_layer_is_absent() {
+    let mut world = World::with(rewriting_hosts());
+    world.target("paths: [connections, over]");
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: SMTP.example.com\n");
+    world.write("over/a.yaml", "name: a\nport: 26\n");
+    world.commit("a");
+    for _ in 0..3 {
+        world.apply();
+    }
+    world.target("paths: [connections, ovre]");
+    let notes = "note: `a` is not converging";
+    let noted = (0..3).filter(|_| world.apply().stdout.contains(notes)).count();
+    assert_eq!(noted, 0, "nothing is remembered of it while the path is mistyped");
+    world.target("paths: [connections, over]");
+    world.apply().says(notes);
+}
+
+#[test]
 fn an_edit_by_hand_does_not_end_a_rewrite_by_the_server() {
     let world = rewriting();
     for _ in 0..4 {

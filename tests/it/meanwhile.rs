@@ -190,3 +190,17 @@ fn missing(message: &str) -> Fault {
     let body = json!({"status": "FAILURE", "resultMessage": message}).to_string();
     Fault::Answer { status: StatusCode::NOT_FOUND, body, retry_after: None }
 }
+
+#[test]
+fn a_connection_that_somebody_makes_under_the_new_name_is_not_the_renamed_one() {
+    let world = World::settled(&["old", "other"]);
+    world.commit_rename("old", "new");
+    world.control().fail_next(Some(Method::PUT), "/old/", Fault::BareSuccess, 1);
+    let gate = world.control().gate(Some(Method::PUT), "/old/", Moment::After);
+    let applying = Applying::until(&world, &gate);
+    world.make(email_body("new"));
+    gate.open();
+    applying.ends().code(1).says("`new` was made outside git");
+    let owned = world.remembered("owned");
+    assert!(owned.get("old").is_some() && owned.get("new").is_none(), "{owned}");
+}

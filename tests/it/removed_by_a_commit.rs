@@ -113,6 +113,19 @@ fn a_shallow_clone_answers_from_the_state() {
 }
 
 #[test]
+fn without_prune_a_name_stays_in_the_inventory_while_it_is_not_known_whether_a_commit_removed_it() {
+    let mut world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    shallow(&mut world, "prune: false");
+    world.apply().code(0);
+    world.commit_without(&["a"]);
+    shallow(&mut world, "prune: false\npaths: [connections, overlays]");
+    world.apply().code(0);
+    assert!(world.remembered("owned").get("a").is_some());
+}
+
+#[test]
 fn a_due_delete_lasts_until_the_name_is_declared_again() {
     let mut world = World::new();
     world.target("max_deletes: 0");

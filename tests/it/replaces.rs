@@ -149,6 +149,25 @@ fn a_way_back_whose_answer_was_lost_leaves_no_orphan() {
 }
 
 #[test]
+fn a_connection_that_somebody_makes_in_place_of_a_lost_way_back_is_not_ours() {
+    let world = replacing(masked());
+    let control = world.control();
+    control.fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    control.fail_next(Some(Method::POST), "/a/", Fault::Reset, 1);
+    let refused = control.gate(Some(Method::POST), "/a/", Moment::After);
+    let applying = Applying::until(&world, &refused);
+    let way_back = control.gate(Some(Method::POST), "/a/", Moment::Before);
+    refused.open();
+    world.block_on(way_back.wait_for(1));
+    let mut theirs = email_body("a");
+    theirs["host"] = json!("theirs.example.com");
+    world.make(theirs);
+    way_back.open();
+    applying.ends().code(1);
+    assert!(world.remembered("owned").get("a").is_none());
+}
+
+#[test]
 fn a_way_back_that_is_refused_too_claims_nothing() {
     let world = replacing(masked());
     world.control().fail_next(Some(Method::POST), "/a/", refusal("not now"), 2);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use axum::http::Method;
 
-use crate::faults::Moment;
+use crate::faults::{Fault, Moment};
 use crate::running::{Applying, Running, eventually};
 use crate::world::{CANARY, CHECKOUT, World, one_target, refusal};
 
@@ -239,6 +239,24 @@ fn the_trailer_consents_once_and_to_what_its_commit_changed() {
     assert!(world.remembered("allowed").as_object().unwrap().is_empty());
     world.edit("c", "port", json!(1));
     world.apply().code(3).says("held by the rule `r`");
+}
+
+#[test]
+fn a_consent_lasts_for_the_redeploy_of_its_change_and_for_nothing_else() {
+    let mut world = World::settled(&["a"]);
+    with_rules(&mut world, "", &["r|hold|change.action == 'update'"]);
+    world.write_email("a", "port: 26\n");
+    consent(&world, "Allow-Rule: r");
+    world.control().fail_next(Some(Method::PUT), "/a/", Fault::Undeployed, 1);
+    world.apply().code(1).says("saved but not deployed");
+    world.edit("a", "port", json!(1));
+    world.forget_calls();
+    world.apply().code(3).says("held by the rule `r`");
+    assert_eq!(world.writes(), [""; 0], "drift is another change");
+    world.edit("a", "port", json!(26));
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["PUT a"]);
+    assert!(world.remembered("allowed").as_object().unwrap().is_empty());
 }
 
 #[test]

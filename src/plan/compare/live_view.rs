@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{self, ConnectionType, Field, Kind};
+use crate::catalog::{self, Field, Kind};
 use crate::desired::{holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::plan::compare::base::{Keys, matches_base};
@@ -212,11 +212,11 @@ impl LiveView<'_> {
 /// Whether live moved between two readings in a field of those pointers, among the fields that both
 /// answers carry, secrets aside.
 pub(crate) fn has_moved<'p>(
-    own_type: &'static ConnectionType,
     mut paths: impl Iterator<Item = &'p str>,
     in_plan: &LiveView<'_>,
     now: &LiveConnection,
 ) -> bool {
+    let Some(own_type) = catalog::find(&now.type_name) else { return true };
     in_plan.listed.type_name != now.type_name
         || paths.any(|path| {
             let field = field_exactly_at(own_type, path);

@@ -17,7 +17,7 @@ use crate::plan::{Action, Change, ConnectionState, FieldChange, Origin, protecti
 use crate::pointer;
 use crate::record::{Degraded, Memory, Owned};
 
-use super::{allow_delete_command, why_held};
+use super::{allow_delete_command, why_replace_held};
 
 /// The reason of a change that takes a connection into the inventory.
 pub(crate) const ADOPTED: &str = "adopted";
@@ -30,7 +30,7 @@ pub(super) fn decide_declared(
 ) -> Decision {
     let mut decision = decide_wanted(row, desired, settings);
     protection::follow_protection(&mut decision, row, desired, settings);
-    hold_for_absent_layer(&mut decision, row, settings);
+    hold_for_absent_path(&mut decision, row, settings);
     decision
 }
 
@@ -48,7 +48,7 @@ fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, settings: &Settings
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     match &row.sight {
         _ if is_freed => create(row, desired, None, settings),
-        Sight::Gone | Sight::Unlisted => create(row, desired, row.owned(), settings),
+        Sight::Gone | Sight::NotKnown => create(row, desired, row.owned(), settings),
         Sight::Unclear(problem) => Decision::blocked(row, Why::new(problem)),
         Sight::Shown(view) if view.listed.type_name == desired.connection_type.name => {
             present(row, desired, *view, settings)
@@ -75,8 +75,8 @@ pub(super) fn cannot_be_written(
 
 /// A path that declared a part of this connection is missing, empty or not read now: what is left of the
 /// document is not written.
-fn hold_for_absent_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
-    let Some(path) = row.absent_layer.filter(|_| !settings.consents_to_absent_layers()) else {
+fn hold_for_absent_path(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
+    let Some(path) = row.absent_path.filter(|_| !settings.consents_to_absent_paths()) else {
         return;
     };
     let is_replaced =
@@ -87,15 +87,16 @@ fn hold_for_absent_layer(decision: &mut Decision, row: &Row<'_>, settings: &Sett
     }
     // A replace that is held already waits for consent to its name.
     let is_sent = |change: &Change| change.action.is_write() && !change.held;
-    // The rest of the document is not remembered as agreed either.
+    // The rest of the document is not remembered as agreed either, nor that something was told of it.
     (decision.memory, decision.entry.adopted) = (None, false);
+    decision.notices.clear();
     if decision.entry.change.as_deref().is_some_and(is_sent) {
-        decision.entry.hold(absent_layer_in_words(path, settings));
+        decision.entry.hold(absent_path_in_words(path, settings));
     }
 }
 
 /// Why an absent path holds an update: a lost one, or one that is not read.
-pub(super) fn absent_layer_in_words(path: &str, settings: &Settings<'_>) -> Why {
+pub(super) fn absent_path_in_words(path: &str, settings: &Settings<'_>) -> Why {
     if settings.earlier.lost_paths.contains_key(path) {
         return lost_path_in_words(path);
     }
@@ -381,7 +382,7 @@ fn other_type(
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, ConnectionState::Pending, None).with(change);
-    if let Some(why) = why_held(row, owned, Some(wanted), settings) {
+    if let Some(why) = why_replace_held(row, owned, wanted, settings) {
         decision.entry.hold(why);
         return decision;
     }

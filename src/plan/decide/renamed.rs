@@ -13,8 +13,7 @@ use crate::plan::{Action, Change, ConnectionState};
 use crate::record::Record;
 
 use super::declared::{
-    ADOPTED, Compared, Wipes, absent_layer_in_words, came_to_nothing, cannot_be_written,
-    report_kept,
+    ADOPTED, Compared, Wipes, absent_path_in_words, came_to_nothing, cannot_be_written, report_kept,
 };
 use super::tell_edit;
 
@@ -99,22 +98,23 @@ fn standing(
     settings: &CompareSettings<'_>,
 ) -> Standing {
     // Whether a connection of ours has a name under which git declares none.
-    let is_left = |name: &ConnectionName| {
+    let stays_undeclared = |name: &ConnectionName| {
         let row = rows.get(name).filter(|row| row.wanted().is_none());
         row.is_some_and(|row| row.ours(settings).is_some())
     };
     if !is_open {
-        return if is_left(old) { Standing::Inert } else { Standing::Done };
+        return if stays_undeclared(old) { Standing::Inert } else { Standing::Done };
     }
     let Some((row, old_row)) = rows.get(new).zip(rows.get(old)) else { return Standing::Open };
     let is_there = matches!(old_row.sight, Sight::Shown(_) | Sight::Unclear(_));
     // Was the rename made before, what has the old name now was made after it, as the ids tell.
     let renamed = row.owned().filter(|owned| owned.renamed_from.as_ref() == Some(old));
     let ids = renamed.and_then(|owned| owned.id.as_ref()).zip(old_row.view().and_then(|v| v.id()));
-    let is_another = ids.is_some_and(|(known, shown)| known != shown) && !is_left(old);
-    // Git may declare the old name for a connection that is to be renamed too: the end of a chain.
-    let moves_on =
-        |document: &DesiredConnection| document.rename().is_some_and(|(_, old)| is_left(old));
+    let is_another = ids.is_some_and(|(known, shown)| known != shown) && !stays_undeclared(old);
+    // In a chain git declares the old name for a connection that is itself to be renamed.
+    let moves_on = |document: &DesiredConnection| {
+        document.rename().is_some_and(|(_, old)| stays_undeclared(old))
+    };
     if !is_there || is_another {
         Standing::Open
     } else if is_freed || row.view().is_none() {
@@ -138,17 +138,17 @@ fn refuse(row: &Row<'_>, old: &ConnectionName, settings: &Settings<'_>) -> Optio
     is_admitted.then(|| Decision::blocked(row, Why::new(reason).advice(advice)))
 }
 
-/// Decides one rename: `row` is the new name's, `old` the old one's.
+/// Decides one rename: `row` is the new name's, `old_row` the old one's.
 fn decide_rename(
     row: &Row<'_>,
-    old: &Row<'_>,
+    old_row: &Row<'_>,
     desired: &DesiredConnection,
     settings: &Settings<'_>,
 ) -> Decision {
     if desired.options.suspend {
         return Decision::new(row, ConnectionState::Suspended, None);
     }
-    let view = match old_view(row, old, desired, settings) {
+    let view = match old_view(row, old_row, desired, settings) {
         Ok(view) => view,
         Err(why) => return Decision::blocked(row, why),
     };
@@ -159,7 +159,7 @@ fn decide_rename(
             format!("not converging: the server keeps the name `{name}`"),
         );
     }
-    let compared = Compared::of(old, view, desired, settings, true);
+    let compared = Compared::of(old_row, view, desired, settings, true);
     if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
     }
@@ -180,8 +180,8 @@ fn decide_rename(
     decision.proven_readable = comparison.proven_readable;
     // A list may leave out a secret that the PUT would wipe.
     decision.needs_reading = view.own.is_none();
-    if let Some(path) = row.absent_layer.filter(|_| !settings.consents_to_absent_layers()) {
-        decision.entry.hold(absent_layer_in_words(path, settings));
+    if let Some(path) = row.absent_path.filter(|_| !settings.consents_to_absent_paths()) {
+        decision.entry.hold(absent_path_in_words(path, settings));
     }
     decision
 }
@@ -189,30 +189,30 @@ fn decide_rename(
 /// The connection to be renamed, or why that cannot be done now.
 fn old_view<'a>(
     row: &Row<'_>,
-    old: &Row<'a>,
+    old_row: &Row<'a>,
     desired: &DesiredConnection,
     settings: &Settings<'_>,
 ) -> Result<LiveView<'a>, Why> {
-    let (new_name, old_name) = (row.name, old.name);
+    let (new_name, old_name) = (row.name, old_row.name);
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     if matches!(row.claim, Some(Claim::Locks(_))) || (row.view().is_some() && !is_freed) {
         return Err(Why::new(format!("waits for the name `{new_name}`, which is not free")));
     }
-    if old.wanted().is_some_and(|desired| desired.options.suspend) {
+    if old_row.wanted().is_some_and(|desired| desired.options.suspend) {
         return Err(Why::new(format!("waits until `{old_name}` is no longer suspended")));
     }
-    if matches!(old.declared, Declared::Invalid(_)) {
+    if matches!(old_row.declared, Declared::Invalid(_)) {
         let reason = format!("waits for the document of `{old_name}`, which is not valid");
         return Err(Why::new(reason));
     }
     if let Some(reason) = cannot_be_written(desired, settings) {
         return Err(Why::new(reason));
     }
-    let view = match (&row.sight, &old.sight) {
+    let view = match (&row.sight, &old_row.sight) {
         (Sight::Unclear(problem), _) if !is_freed => return Err(Why::new(problem)),
         (_, Sight::Shown(view)) => view,
         (_, Sight::Unclear(problem)) => return Err(Why::new(problem)),
-        (_, Sight::Gone | Sight::Unlisted) => {
+        (_, Sight::Gone | Sight::NotKnown) => {
             return Err(Why::new(format!("`{old_name}` is not live any more")));
         }
     };
