@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::after::Wait;
 use super::status::{TargetState, TargetStatus};
-use super::target_reconcile::{InForce, TargetResult};
+use super::target_reconcile::TargetResult;
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
@@ -54,8 +54,6 @@ pub(super) struct TargetLog<'a> {
     /// Why it was made, and who asked for it.
     pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
-    /// The newest commit of the source.
-    pub(super) newest: Option<&'a CommitId>,
     /// How the target stood before.
     pub(super) before: Option<&'a TargetStatus>,
 }
@@ -90,9 +88,7 @@ impl TargetLog<'_> {
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
-        // Beside a refused commit the entries are those of the commit in force.
-        let good = result.refused.as_ref().map_or(self.commit, |InForce(good)| good.as_ref());
-        let of_entries = TargetLog { commit: good, ..*self };
+        let of_entries = TargetLog { commit: result.commit_in_force(), ..*self };
         for (state, words) in TROUBLE {
             of_entries.connections(result, state, words);
         }
@@ -121,9 +117,9 @@ impl TargetLog<'_> {
     /// Logs the warnings about the documents of a commit once; `validate` shows all of them.
     fn warnings(&self, diagnostics: &[Diagnostic]) {
         let (target, commit, event) = (self.target, self.short(), "warning");
-        let of_same =
-            |before: &&TargetStatus| before.commit_seen.as_ref().map(|c| &c.id) == self.newest;
-        let told = self.before.filter(of_same).map(|before| &before.trouble.diagnostics);
+        let before = self.before.map(|before| &before.trouble);
+        let told = before.filter(|before| before.commit_given.as_ref() == self.commit);
+        let told = told.map(|before| &before.diagnostics);
         let is_new = |one: &&Diagnostic| {
             one.severity == Severity::Warning && !told.is_some_and(|told| told.contains(*one))
         };
@@ -367,7 +363,6 @@ mod tests {
                 commit: None,
                 asked: &asked,
                 throttle: &throttle,
-                newest: None,
                 before: None,
             };
             let made = lines.clone();

@@ -59,6 +59,14 @@ impl TargetResult {
         !self.plan.entries.is_empty() || (self.plan.errors.is_empty() && !self.gets_nothing_yet())
     }
 
+    /// The commit that the entries are of; `None`: the working tree, or none is known.
+    pub(super) fn commit_in_force(&self) -> Option<&CommitId> {
+        match &self.refused {
+            Some(InForce(good)) => good.as_ref(),
+            None => self.commit.as_ref().map(|commit| &commit.id),
+        }
+    }
+
     /// Whether the target waits for its predecessor and has no commit to stay on.
     pub(super) fn gets_nothing_yet(&self) -> bool {
         self.wait.is_some() && self.commit.is_none()

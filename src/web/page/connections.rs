@@ -8,6 +8,7 @@ use strum::VariantArray as _;
 use super::{PageQuery, author, badge, commit_id, in_words, moment, seconds};
 use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
+use crate::name::CommitId;
 use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry, FieldChange, Origin};
 use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::words;
@@ -159,7 +160,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, query: &PageQuery) -> 
                     (not_made(change, reason, &format!("{key}/{number}"), is_open))
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
-                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, query)) } }
+                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target.trouble.commit_in_force.as_ref(), &place.file, place.line, query)) } }
                 @if let Some(commit) = &one.last_commit {
                     p.quiet { "last changed by commit " (commit_id(&commit.id, query)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
                 }
@@ -169,12 +170,12 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, query: &PageQuery) -> 
     }
 }
 
-/// A place in a file, with a link to its page where that is known.
-pub(super) fn file(target: &TargetStatus, file: &str, line: u32, query: &PageQuery) -> Markup {
+/// A place in a file of a commit, with a link to its page where that is known.
+pub(super) fn file(commit: Option<&CommitId>, file: &str, line: u32, query: &PageQuery) -> Markup {
     let text = html! { code { (file) ":" (line) } };
-    match (&query.links, &target.commit_seen) {
+    match (&query.links, commit) {
         (Some(links), Some(commit)) => {
-            let page = links.to_line(&commit.id.0, file, line);
+            let page = links.to_line(&commit.0, file, line);
             html! { a href=(page) rel="noreferrer" { (text) } }
         }
         _ => text,
