@@ -25,7 +25,7 @@ use crate::yaml;
 const LARGEST: u64 = 1024 * 1024;
 
 impl Config {
-    /// Reads a config file and resolves the references in its plain keys.
+    /// Reads a config file and resolves the references in the keys that are read at load.
     ///
     /// # Errors
     /// All problems of the file, warnings included, sorted by place.

@@ -74,7 +74,9 @@ fn kind(kind: &KeyKind) -> Value {
     let or_reference =
         |schema: Value| json!({"anyOf": [schema, {"type": "string", "pattern": REFERENCE}]});
     match kind {
-        KeyKind::Text | KeyKind::Plain | KeyKind::Kept => json!({"type": "string", "minLength": 1}),
+        KeyKind::Text | KeyKind::Verbatim | KeyKind::Late => {
+            json!({"type": "string", "minLength": 1})
+        }
         KeyKind::Secret(example) => json!({
             "type": "string",
             "pattern": ONLY_REFERENCES,
