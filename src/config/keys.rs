@@ -333,7 +333,7 @@ static NOTIFY: Section = Section {
         key(
             "secret",
             KeyKind::Secret("NOTIFY_SECRET"),
-            "What signs the body of a webhook (HMAC-SHA-256), or a token of the git host that may set statuses.",
+            "What signs the body of a webhook (HMAC-SHA-256), or a token of the git host that may set statuses; a slack receiver has none.",
         ),
         key(
             "events",

@@ -332,6 +332,7 @@ fn each_mistake_has_its_code() {
         (&target("    paths: [a/../..]\n"), "AG614"),
         (&target("source: {path: a, url: b}\n"), "AG615"),
         (&target("    username: u\n"), "AG615"),
+        (&target("notify: [{kind: slack, url: '${env:U}', secret: '${env:S}'}]\n"), "AG615"),
         (&target("").replace("prod", "'a\\u0007'").replace('\'', "\""), "AG616"),
         (&target("    vars: {'a b': 1}\n"), "AG616"),
         (&rule("target.vars.host == ''"), "AG619"),
