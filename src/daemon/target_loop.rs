@@ -133,7 +133,7 @@ impl TargetLoop {
         if let Ok(_slot) = self.slots.any.acquire().await {
             self.show_last_applied().await;
         }
-        let (mut failures, mut refusals, mut wait) = (0, 0, None);
+        let (mut facts, mut wait) = (DueFacts::default(), None);
         // A replica that is elected looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         while let Some((causes, slot)) = self.due(next.take(), wait.take(), term.over()).await {
@@ -158,10 +158,8 @@ impl TargetLoop {
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
             }
             result.outcome = result.ended_as(options.stop.is_cancelled());
-            failures = in_a_row(result.has_failed(), failures);
-            refusals = in_a_row(result.credentials_refused, refusals);
-            let facts = self.due_facts(cause, (failures, refusals), &result).await;
-            let due = facts.next(fastrand::f64());
+            facts = self.due_facts(cause, facts, &result).await;
+            let (next_in, next_cause) = facts.next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = result.outcome == TargetState::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
@@ -169,11 +167,10 @@ impl TargetLoop {
             answers.iter().for_each(|request| self.mailbox.answered(request.number));
             // Without replicas the predecessor wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
-            let next_in = due.delay;
             let ended = Ended { checked: &checked, newer, cause, answers, time, duration, next_in };
             self.reporter.report(result, &ended);
-            next = Some((Instant::now() + due.delay, due.cause));
-            self.watched.expect(due.delay);
+            next = Some((Instant::now() + next_in, next_cause));
+            self.watched.expect(next_in);
         }
     }
 
@@ -304,12 +301,8 @@ impl TargetLoop {
         true
     }
 
-    async fn due_facts(
-        &self,
-        cause: Cause,
-        (failures, refusals): (u32, u32),
-        result: &TargetResult,
-    ) -> DueFacts {
+    async fn due_facts(&self, cause: Cause, before: DueFacts, result: &TargetResult) -> DueFacts {
+        let failures = in_a_row(result.has_failed(), before.failures);
         let waits = result.plan.has(ConnectionState::Degraded);
         let degraded_in = if waits { self.degraded_in().await } else { None };
         let due_in = || super::after::due_in(&self.engine, &self.target);
@@ -319,7 +312,7 @@ impl TargetLoop {
             resync: self.target.resync,
             after_resync,
             failures,
-            refusals,
+            refusals: in_a_row(result.credentials_refused, before.refusals),
             asker: cause.asker(),
             degraded_in,
             soaked_in,
@@ -353,15 +346,8 @@ const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause after refused credentials, unless the resync is slower.
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(600);
 
-/// When a target's next reconcile is due, if nothing happens before, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NextDue {
-    pub(super) delay: Duration,
-    pub(super) cause: Cause,
-}
-
 /// The facts that the time of the next reconcile depends on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DueFacts {
     /// How often live is compared.
     pub(super) resync: Duration,
@@ -380,31 +366,26 @@ pub(super) struct DueFacts {
 }
 
 impl DueFacts {
-    /// The next reconcile; `chance` is between 0 and 1. After a start or a commit, which all targets
-    /// reconcile at once, their next ones are spread over half of the time, so that a server that serves
-    /// them all is not asked by all at once; later ones stay apart.
-    pub(super) fn next(&self, chance: f64) -> NextDue {
-        let cause = Cause::Retry(self.asker);
+    /// How long until the next reconcile if nothing happens before, and why it is made; `chance` is between
+    /// 0 and 1. After a start or a commit, which all targets reconcile at once, their next ones are spread
+    /// over half of the time, so that a server that serves them all is not asked by all at once; later ones
+    /// stay apart.
+    pub(super) fn next(&self, chance: f64) -> (Duration, Cause) {
+        let again = Cause::Retry(self.asker);
         if self.refusals > 0 {
             let most = self.resync.max(LONGEST_REFUSED_PAUSE);
             let pause = pause(FIRST_REFUSED_PAUSE, self.refusals, most);
-            return NextDue { delay: spread(pause, 0.1, chance), cause };
+            return (spread(pause, 0.1, chance), again);
         }
         let share = if self.after_resync { 0.1 } else { 0.5 };
-        let resync = NextDue { delay: spread(self.resync, share, chance), cause: Cause::Resync };
-        let retry = (self.failures > 0).then(|| NextDue {
-            delay: spread(pause(FIRST_PAUSE, self.failures, self.resync), 0.5, chance),
-            cause,
-        });
-        let degraded = self
-            .degraded_in
-            .map(|delay| NextDue { delay: delay.max(FIRST_PAUSE), cause: Cause::Degraded });
-        let soaked = self
-            .soaked_in
-            .map(|delay| NextDue { delay: delay.max(FIRST_PAUSE), cause: Cause::After });
+        let resync = (spread(self.resync, share, chance), Cause::Resync);
+        let pause = pause(FIRST_PAUSE, self.failures, self.resync);
+        let retry = (self.failures > 0).then(|| (spread(pause, 0.5, chance), again));
+        let degraded = self.degraded_in.map(|delay| (delay.max(FIRST_PAUSE), Cause::Degraded));
+        let soaked = self.soaked_in.map(|delay| (delay.max(FIRST_PAUSE), Cause::After));
         // Of two that are due together the resync is named: it looks at everything anyway.
         let others = [retry, degraded, soaked].into_iter().flatten();
-        std::iter::once(resync).chain(others).min_by_key(|due| due.delay).unwrap_or(resync)
+        std::iter::once(resync).chain(others).min_by_key(|(delay, _)| *delay).unwrap_or(resync)
     }
 }
 
@@ -501,11 +482,11 @@ mod tests {
             soaked_in: None,
         };
         let seconds: Vec<u64> = [1, 2, 3, 4, 5, 99]
-            .map(|refusals| facts(refusals, Duration::from_secs(1)).next(0.0).delay.as_secs())
+            .map(|refusals| facts(refusals, Duration::from_secs(1)).next(0.0).0.as_secs())
             .to_vec();
         assert_eq!(seconds, [60, 120, 240, 480, 600, 600]);
-        assert_eq!(facts(99, 60 * MINUTE).next(0.0).delay, 60 * MINUTE);
-        assert_eq!(facts(1, MINUTE).next(1.0).cause, Cause::Retry(None));
+        assert_eq!(facts(99, 60 * MINUTE).next(0.0).0, 60 * MINUTE);
+        assert_eq!(facts(1, MINUTE).next(1.0).1, Cause::Retry(None));
     }
 
     #[test]
@@ -519,22 +500,19 @@ mod tests {
             degraded_in: None,
             soaked_in: None,
         };
-        assert_eq!(calm.next(0.0), NextDue { delay: 5 * MINUTE, cause: Cause::Resync });
-        assert!(calm.next(1.0).delay >= 4 * MINUTE);
+        assert_eq!(calm.next(0.0), (5 * MINUTE, Cause::Resync));
+        assert!(calm.next(1.0).0 >= 4 * MINUTE);
         let after_a_commit = DueFacts { after_resync: false, ..calm };
-        assert_eq!(after_a_commit.next(0.0).delay, 5 * MINUTE);
-        assert_eq!(after_a_commit.next(1.0).delay, 5 * MINUTE / 2);
+        assert_eq!(after_a_commit.next(0.0).0, 5 * MINUTE);
+        assert_eq!(after_a_commit.next(1.0).0, 5 * MINUTE / 2);
         let failing = DueFacts { failures: 2, ..calm };
-        assert_eq!(
-            failing.next(0.0),
-            NextDue { delay: Duration::from_secs(2), cause: Cause::Retry(None) }
-        );
-        assert!(failing.next(1.0).delay >= Duration::from_secs(1));
+        assert_eq!(failing.next(0.0), (Duration::from_secs(2), Cause::Retry(None)));
+        assert!(failing.next(1.0).0 >= Duration::from_secs(1));
         let degraded = DueFacts { degraded_in: Some(MINUTE), ..calm };
-        assert_eq!(degraded.next(0.5), NextDue { delay: MINUTE, cause: Cause::Degraded });
+        assert_eq!(degraded.next(0.5), (MINUTE, Cause::Degraded));
         let soaked = DueFacts { soaked_in: Some(MINUTE), ..calm };
-        assert_eq!(soaked.next(0.5), NextDue { delay: MINUTE, cause: Cause::After });
+        assert_eq!(soaked.next(0.5), (MINUTE, Cause::After));
         let overdue = DueFacts { degraded_in: Some(Duration::ZERO), ..calm };
-        assert_eq!(overdue.next(0.5).delay, FIRST_PAUSE);
+        assert_eq!(overdue.next(0.5).0, FIRST_PAUSE);
     }
 }
