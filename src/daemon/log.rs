@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, btree_map};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use strum::VariantArray as _;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -89,9 +90,7 @@ impl TargetLog<'_> {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
         let of_entries = TargetLog { commit: result.commit_in_force(), ..*self };
-        for (state, words) in TROUBLE {
-            of_entries.connections(result, state, words);
-        }
+        ConnectionState::VARIANTS.iter().for_each(|state| of_entries.connections(result, *state));
         if !result.went_well() {
             return self.failures(result);
         }
@@ -160,7 +159,7 @@ impl TargetLog<'_> {
         let (kind, text) = if !result.plan.errors.is_empty() {
             (FailureKind::of(result), result.plan.errors.join("; "))
         } else if result.gets_nothing_yet()
-            || TROUBLE.iter().any(|(state, _)| result.plan.has(*state))
+            || result.plan.entries.iter().any(|entry| entry.state.trouble().is_some())
         {
             return;
         } else {
@@ -186,9 +185,10 @@ impl TargetLog<'_> {
         }
     }
 
-    /// Logs the connections in one state: a line for each that is new, and every 5 minutes one for
+    /// Logs the connections in one state of trouble: a line for each that is new, and every 5 minutes one for
     /// all that stay, however many take turns.
-    fn connections(&self, result: &TargetResult, state: ConnectionState, words: &str) {
+    fn connections(&self, result: &TargetResult, state: ConnectionState) {
+        let Some(words) = state.trouble() else { return };
         let (target, commit) = (self.target, self.short());
         let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
@@ -235,15 +235,6 @@ impl FailureKind {
         }
     }
 }
-
-/// The states in which a connection is not as git declares it, and their words.
-const TROUBLE: [(ConnectionState, &str); 5] = [
-    (ConnectionState::Failed, "failed"),
-    (ConnectionState::Blocked, "is blocked"),
-    (ConnectionState::Held, "is held"),
-    (ConnectionState::Degraded, "is saved but not deployed"),
-    (ConnectionState::NotConverging, "does not converge"),
-];
 
 /// How often a failure of one kind is logged while it lasts.
 const EVERY: Duration = Duration::from_secs(300);
