@@ -57,12 +57,10 @@ pub(super) fn list(target: &TargetStatus, query: &PageQuery) -> Markup {
 pub(super) fn by_state<'e>(
     entries: impl Iterator<Item = &'e Entry>,
 ) -> Vec<(ConnectionState, usize)> {
-    let mut counts: Vec<_> = ConnectionState::VARIANTS.iter().map(|state| (*state, 0)).collect();
-    for entry in entries {
-        let own = counts.iter_mut().find(|(state, _)| *state == entry.state);
-        own.into_iter().for_each(|(_, count)| *count += 1);
-    }
-    counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    let states: Vec<_> = entries.map(|entry| entry.state).collect();
+    let count = |wanted| states.iter().filter(|state| **state == wanted).count();
+    let counts = ConnectionState::VARIANTS.iter().map(|state| (*state, count(*state)));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// How many stand how, each a link to those.
