@@ -226,6 +226,8 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     show_plan(status, result);
 }
 
+/// How a target stands after a reconcile. A suspended one is shown as that, whatever went wrong beside it:
+/// its error stands below.
 fn state_of(result: &TargetResult) -> TargetState {
     match result.outcome {
         _ if result.suspended => TargetState::Suspended,
