@@ -67,7 +67,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The key of fingerprints as `${env:...}`; `None`: derived from the target's credential.
     pub fingerprint_key: Option<SecretText>,
-    /// The values of the environment that stand in plain keys, so that the redactor can learn
+    /// The values of the environment that were resolved at load, so that the redactor can learn
     /// them: they may not be shown either.
     pub resolved: Vec<Sensitive>,
     /// Problems that do not refuse it; every report of a target shows them.
@@ -84,7 +84,7 @@ impl Config {
     }
 }
 
-/// Which references of plain keys are resolved.
+/// Which references are resolved at load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolve {
     /// All: a variable without a value is a problem of the config.

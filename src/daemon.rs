@@ -1,11 +1,10 @@
 //! The daemon: keeps every target equal to git for as long as it runs.
 //!
-//! Everything that happens is an [`event`](Trigger) in one channel. One task, the `SourceLoop`,
+//! All that causes a reconcile, save a suspension, is a `DaemonEvent` in one channel. One task, the `SourceLoop`,
 //! receives the events, debounces them (`gather`), reads the source and posts orders. One task for each
 //! target, its `TargetLoop`, has a `Mailbox` for these orders and reconciles. A `Reporter` tells board,
 //! log, metrics and receivers how each reconcile ended. So a target that is down holds no other back, and
-//! an event only says that there is something to look at. A suspension is no event: it is in the mailbox of
-//! its target before it is accepted.
+//! an event only says that there is something to look at.
 
 mod after;
 mod event;
@@ -160,7 +159,7 @@ struct Tasks {
 
 impl Tasks {
     /// None yet; those of the config before may still be finishing.
-    fn after(mut ends: TaskEnds) -> Self {
+    fn following(mut ends: TaskEnds) -> Self {
         ends.retain(|_, task| !task.is_cancelled());
         Self { running: JoinSet::new(), ends }
     }
@@ -260,9 +259,6 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
 
     #[tokio::test(start_paused = true)]
     async fn a_task_waits_only_for_an_older_one_that_works_on_the_same() {
@@ -272,11 +268,11 @@ mod tests {
             let said = Arc::clone(&said);
             async move { said.lock().push(word) }
         };
-        let mut first = Tasks::after(TaskEnds::default());
+        let mut first = Tasks::following(TaskEnds::default());
         first.spawn("a".into(), hangs.clone().cancelled_owned());
         let ends = first.ends.clone();
         let left = tokio::spawn(first.end());
-        let mut second = Tasks::after(ends);
+        let mut second = Tasks::following(ends);
         second.spawn("a".into(), says("a"));
         second.spawn("b".into(), says("b"));
         tokio::time::sleep(FINISHING / 2).await;
@@ -290,16 +286,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_silent_for_too_long_is_named() {
         let watchdog = Watchdog::default();
-        let (supervisor, prod) = (watchdog.watch("loop"), watchdog.watch("prod"));
-        supervisor.expect(Duration::from_secs(10));
+        let (source_loop, prod) = (watchdog.watch("the source loop"), watchdog.watch("prod"));
+        source_loop.expect(Duration::from_secs(10));
         prod.expect(Duration::from_secs(600));
         tokio::time::advance(Duration::from_secs(39)).await;
         assert!(watchdog.late().is_empty());
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(watchdog.late(), ["loop"]);
-        supervisor.expect(Duration::from_secs(10));
+        assert_eq!(watchdog.late(), ["the source loop"]);
+        source_loop.expect(Duration::from_secs(10));
         assert!(watchdog.late().is_empty());
-        drop(supervisor);
+        drop(source_loop);
         tokio::time::advance(Duration::from_secs(600)).await;
         assert_eq!(watchdog.late(), ["prod"]);
     }

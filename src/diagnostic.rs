@@ -121,10 +121,8 @@ impl Mark {
     }
 }
 
-// A problem before its place in a file is known.
-//
-// The checks work on merged values and say where by JSON pointer, so they stay free of files and
-// texts; places are looked up afterwards, for the few documents that have problems.
+// A problem before its place in a file is known. Places are looked up afterwards, for the few documents
+// that have problems.
 
 /// A document of a load: the number of its file, and its own number in that file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -30,13 +30,13 @@ pub struct RetryPolicy {
     /// back. A server that fails most calls is left alone, however many calls there are to make.
     pub retries: u32,
     /// After this long without one success the target is given up, and a call that failed for
-    /// this long is not made again.
+    /// this long is not made again. The longest pause that the server named to a call, up to
+    /// `longest_pause`, comes on top for that call.
     pub give_up_after: Duration,
     /// The same where no server is found that could answer, or it does not speak HTTP, and none
     /// answered before in this run.
     pub give_up_without_server_after: Duration,
-    /// A server that asks for a longer pause is not waited for. When a call asks whether it or the target is
-    /// given up, `give_up_after` counts as longer by the longest pause that was named to this call.
+    /// A server that asks for a longer pause is not waited for.
     pub longest_pause: Duration,
     /// Tells the person who waits that calls are made again, and why.
     pub tell: Option<fn(&str)>,
@@ -249,7 +249,7 @@ impl Retries {
         }
         // Full jitter: calls that failed together do not come back together.
         let own = self.longest_backoff(tries.failed).mul_f64(fastrand::f64());
-        // A pause of no length that a server names is no leave to hammer it.
+        // A server that names no pause at all is still not asked again at once.
         let wait = error.retry_after.map_or(own, |named| named.max(own));
         tries.named = tries.named.max(error.retry_after.unwrap_or_default());
         let left = |since: Instant| {

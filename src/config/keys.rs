@@ -45,12 +45,12 @@ pub(super) struct Key {
 /// The kind of a key's value.
 #[derive(Debug)]
 pub(super) enum KeyKind {
-    /// A text.
+    /// A text; references in it are resolved at load.
     Text,
     /// A text as it is written: `${...}` in it stays text.
-    Plain,
-    /// A text that is kept as it is written, with or without references.
-    Kept,
+    Verbatim,
+    /// A text whose references are resolved when it is used.
+    Late,
     /// References only; the name to suggest.
     Secret(&'static str),
     /// A duration of at least this.
@@ -84,13 +84,20 @@ impl Section {
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
     }
+
+    /// Whether it or a section in it has a key of that name.
+    fn has(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| match key.kind {
+            _ if key.name == name => true,
+            KeyKind::Section(section) | KeyKind::Sections(section) => section.has(name),
+            _ => false,
+        })
+    }
 }
 
 /// Whether any section has a key of that name.
 pub(super) fn is_key(name: &str) -> bool {
-    let sections =
-        [&ROOT, &SOURCE, &VERIFY, &LINKS, &TARGET, &AFTER, &SERVER, &KUBERNETES, &NOTIFY, &RULE];
-    sections.iter().any(|section| section.key(name).is_some())
+    ROOT.has(name)
 }
 
 const fn key(name: &'static str, kind: KeyKind, about: &'static str) -> Key {
@@ -182,11 +189,11 @@ static LINKS: Section = Section {
     name: "`links`",
     choices: &[],
     keys: &[
-        key("commit", KeyKind::Plain, "The address of a commit, with `{commit}` for its id.")
+        key("commit", KeyKind::Verbatim, "The address of a commit, with `{commit}` for its id.")
             .required(),
         key(
             "file",
-            KeyKind::Plain,
+            KeyKind::Verbatim,
             "The address of a line of a file, with `{commit}`, `{file}` and `{line}`.",
         )
         .required(),
@@ -214,7 +221,7 @@ static TARGET: Section = Section {
         key("url", KeyKind::Text, "The URL of the Apinizer Manager.").required(),
         key("project", KeyKind::Text, "The Apinizer project, case-sensitive.").required(),
         key("token", KeyKind::Secret("APINIZER_TOKEN"), "A bearer token of the Management API."),
-        key("username", KeyKind::Kept, "The user of a client-credentials token."),
+        key("username", KeyKind::Late, "The user of a client-credentials token."),
         key("password", KeyKind::Secret("APINIZER_PASSWORD"), "The password of a client-credentials token."),
         key("paths", KeyKind::Texts, "The folders of the repository to read; later ones patch earlier ones.").or("[\"connections\"]"),
         key("vars", KeyKind::Vars, "Plain values for ${var:NAME}; they are shown like any other."),
@@ -319,14 +326,14 @@ static NOTIFY: Section = Section {
         .required(),
         key(
             "url",
-            KeyKind::Kept,
+            KeyKind::Late,
             "Where it is sent: the URL of a slack or webhook receiver, which is a secret, or the repository's address on a git host.",
         )
         .required(),
         key(
             "secret",
             KeyKind::Secret("NOTIFY_SECRET"),
-            "What signs the body of a webhook (HMAC-SHA-256), or a token of the git host that may set statuses.",
+            "What signs the body of a webhook (HMAC-SHA-256), or a token of the git host that may set statuses; a slack receiver has none.",
         ),
         key(
             "events",
@@ -340,17 +347,17 @@ static RULE: Section = Section {
     name: "a rule",
     choices: &[OneOf { groups: &[&["deny"], &["hold"], &["warn"]], required: true }],
     keys: &[
-        key("name", KeyKind::Plain, "What the rule is called, in every output and in consents.")
+        key("name", KeyKind::Verbatim, "What the rule is called, in every output and in consents.")
             .required(),
         key("targets", KeyKind::Texts, "The targets that it is for; default: all."),
         key(
             "when",
-            KeyKind::Plain,
+            KeyKind::Verbatim,
             "An expression in CEL: the rule matches where it is true; `explain rules` shows what it sees.",
         )
         .required(),
-        key("deny", KeyKind::Plain, "Refuse a document or block a change that matches; the text says why."),
-        key("hold", KeyKind::Plain, "Hold a change that matches until it is consented to; the text says why."),
-        key("warn", KeyKind::Plain, "Say this text in every output where the rule matches."),
+        key("deny", KeyKind::Verbatim, "Refuse a document or block a change that matches; the text says why."),
+        key("hold", KeyKind::Verbatim, "Hold a change that matches until it is consented to; the text says why."),
+        key("warn", KeyKind::Verbatim, "Say this text in every output where the rule matches."),
     ],
 };

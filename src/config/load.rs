@@ -25,7 +25,7 @@ use crate::yaml;
 const LARGEST: u64 = 1024 * 1024;
 
 impl Config {
-    /// Reads a config file and resolves the references in its plain keys.
+    /// Reads a config file and resolves the references in the keys that are read at load.
     ///
     /// # Errors
     /// All problems of the file, warnings included, sorted by place.
@@ -61,7 +61,7 @@ impl Config {
         let mut documents = split(&text).into_iter();
         let document =
             documents.next().unwrap_or(Chunk { range: 0..0, first_line: 1, content_line: None });
-        let excerpt = Excerpt::whole(&text, &document);
+        let excerpt = Excerpt::whole(&text, &document, is_key);
         let file = path.display().to_string();
         if let Some(second) = documents.next() {
             let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };

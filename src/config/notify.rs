@@ -4,7 +4,7 @@ use serde::Deserialize;
 use strum::{IntoStaticStr, VariantArray};
 
 use super::fields::Fields;
-use super::problems::error;
+use super::problems::{error, warning};
 use super::read::Reader;
 use super::{Notify, SecretText};
 use crate::diagnostic::code;
@@ -64,27 +64,14 @@ pub(super) fn build(reader: &mut Reader<'_>, list: &[Fields]) -> Vec<Notify> {
 fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
     let url: SecretText = fields.get("url")?;
     let kind: Option<NotifyKind> = fields.get("kind");
-    if !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference() {
-        reader.problems.conceal(&fields.place_of("url"));
+    let place = fields.place_of("url");
+    // The URL of a chat or of a webhook is a secret: who knows it may post.
+    let is_literal = !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference();
+    if is_literal {
+        reader.problems.conceal(&place);
     }
     let kind = kind?;
-    let secret = fields.get("secret");
-    check_url(reader, fields, kind, &url);
-    if kind.is_git_host() && !fields.has("secret") {
-        let message = format!("a commit status on {} has no `secret`", kind.into_str());
-        let problem = error(&code::CONFIG_MISSING_KEY, message)
-            .help("write `secret: ${env:NAME}` for a token of the git host");
-        reader.problems.add(&fields.pointer, problem);
-    }
-    let events: Vec<NotifyEvent> = fields.get("events").unwrap_or_default();
-    let events = if events.is_empty() { NotifyEvent::VARIANTS.to_vec() } else { events };
-    Some(Notify { kind, url, secret, events })
-}
-
-/// The URL of a chat or of a webhook is a secret: who knows it may post.
-fn check_url(reader: &mut Reader<'_>, fields: &Fields, kind: NotifyKind, url: &SecretText) {
-    let place = fields.place_of("url");
-    if !kind.is_git_host() && !url.is_reference() {
+    if is_literal {
         let message = format!(
             "the `url` of a {} notification is a secret and holds something \
              else than `${{env:NAME}}`",
@@ -100,4 +87,19 @@ fn check_url(reader: &mut Reader<'_>, fields: &Fields, kind: NotifyKind, url: &S
             reader.problems.add(&place, error(&code::CONFIG_BAD_URL, message));
         }
     }
+    if kind.is_git_host() && !fields.has("secret") {
+        let message = format!("a commit status on {} has no `secret`", kind.into_str());
+        let problem = error(&code::CONFIG_MISSING_KEY, message)
+            .help("write `secret: ${env:NAME}` for a token of the git host");
+        reader.problems.add(&fields.pointer, problem);
+    }
+    if kind == NotifyKind::Slack && fields.has("secret") {
+        let message = "a slack receiver has no use for a `secret`: what it is sent is not signed";
+        let problem = warning(&code::CONFIG_CONTRADICTION, message)
+            .help("leave the key out, or write `kind: webhook`");
+        reader.problems.add(&fields.place_of("secret"), problem);
+    }
+    let events: Vec<NotifyEvent> = fields.get("events").unwrap_or_default();
+    let events = if events.is_empty() { NotifyEvent::VARIANTS.to_vec() } else { events };
+    Some(Notify { kind, url, secret: fields.get("secret"), events })
 }

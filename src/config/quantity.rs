@@ -9,7 +9,8 @@ use super::MaxDeletes;
 
 const A_DURATION: &str = "a duration is written as `30s`, `5m`, `1h30m` or `500ms`";
 const A_SIZE: &str = "a size is written as `256 MiB`, `10 MB` or as a number of bytes";
-const A_SHARE: &str = "it is a share such as `30%` (0% to 100%) or an exact count such as `5`";
+const A_SHARE: &str =
+    "it is a share such as `30%` (1% to 100%) or an exact count such as `5`; `0` is none";
 
 /// The units of a size.
 const SIZE_UNITS: [(&str, u64); 8] = [
@@ -51,13 +52,13 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, &'static str> {
 /// Reads `30%` or a count.
 ///
 /// # Errors
-/// How to write it instead, where it is neither or the share is over 100%.
+/// How to write it instead, where it is neither, or the share is 0% (which would still allow 3) or over 100%.
 pub(crate) fn parse_max_deletes(text: &str) -> Result<MaxDeletes, &'static str> {
     let (number, rest) = leading_number(text).ok_or(A_SHARE)?;
     match rest {
         "%" => u8::try_from(number)
             .ok()
-            .filter(|share| *share <= 100)
+            .filter(|share| (1..=100).contains(share))
             .map(MaxDeletes::Percent)
             .ok_or(A_SHARE),
         "" => usize::try_from(number).map(MaxDeletes::Count).map_err(|_| A_SHARE),
@@ -134,9 +135,8 @@ mod tests {
     #[test]
     fn shares_and_counts() {
         assert_eq!(parse_max_deletes("30%"), Ok(MaxDeletes::Percent(30)));
-        assert_eq!(parse_max_deletes("0%"), Ok(MaxDeletes::Percent(0)));
         assert_eq!(parse_max_deletes("12"), Ok(MaxDeletes::Count(12)));
-        for text in ["", "%", "101%", "-1", "30 %", "1.5%", "all"] {
+        for text in ["", "%", "0%", "101%", "-1", "30 %", "1.5%", "all"] {
             assert_eq!(parse_max_deletes(text), Err(A_SHARE), "{text}");
         }
     }

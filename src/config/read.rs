@@ -161,8 +161,8 @@ impl Reader<'_> {
         let name = key.name;
         Some(match &key.kind {
             KeyKind::Text => json!(self.text(name, node)?),
-            KeyKind::Plain => json!(self.plain(name, node)?),
-            KeyKind::Kept => json!(self.kept(name, node)?),
+            KeyKind::Verbatim => json!(self.verbatim(name, node)?),
+            KeyKind::Late => json!(self.late(name, node)?),
             KeyKind::Secret(example) => json!(self.secret(name, example, node)?),
             KeyKind::Duration(least) => self.parsed(name, node, |text| {
                 let duration = parse_duration(text)?;
@@ -368,7 +368,7 @@ impl Reader<'_> {
     }
 
     /// Reads a text as it is written.
-    fn plain(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
+    fn verbatim(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
         let written = self.scalar(name, node)?.trim().to_owned();
         self.not_empty(name, node, &written)?;
         Some(Text { value: written.clone(), written, resolved: true })
@@ -383,8 +383,8 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Reads text or references, kept as they are written.
-    fn kept(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
+    /// Reads text or references, which are resolved when they are used.
+    fn late(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
         let written = self.scalar(name, node)?;
         let segments = self.segments(name, &written, &node.pointer)?;
         if segments.iter().any(|segment| matches!(segment, Segment::Var(_) | Segment::Apinizer(_)))

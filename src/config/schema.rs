@@ -9,7 +9,8 @@ const REFERENCE: &str = r"\$\{env:[A-Za-z0-9_]+\}";
 /// A text of `${env:NAME}` and nothing else.
 const ONLY_REFERENCES: &str = r"^(\$\{env:[A-Za-z0-9_]+\})+$";
 const DURATION: &str = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
-const SIZE: &str = r"^[0-9]+ *([kKmMgG]([iI])?)?[bB]?$";
+const MAX_DELETES: &str = r"^([0-9]+|0*([1-9][0-9]?|100)%)$";
+const SIZE: &str = r"^[0-9]+ *(([kKmMgG][iI]?)?[bB])?$";
 
 /// The JSON Schema (2020-12) of `apinizer-gitops.yaml`.
 pub fn schema() -> Value {
@@ -74,7 +75,9 @@ fn kind(kind: &KeyKind) -> Value {
     let or_reference =
         |schema: Value| json!({"anyOf": [schema, {"type": "string", "pattern": REFERENCE}]});
     match kind {
-        KeyKind::Text | KeyKind::Plain | KeyKind::Kept => json!({"type": "string", "minLength": 1}),
+        KeyKind::Text | KeyKind::Verbatim | KeyKind::Late => {
+            json!({"type": "string", "minLength": 1})
+        }
         KeyKind::Secret(example) => json!({
             "type": "string",
             "pattern": ONLY_REFERENCES,
@@ -92,7 +95,7 @@ fn kind(kind: &KeyKind) -> Value {
             or_reference(json!({"type": "integer", "minimum": min, "maximum": max}))
         }
         KeyKind::MaxDeletes => or_reference(json!({
-            "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%?$",
+            "type": ["integer", "string"], "minimum": 0, "pattern": MAX_DELETES,
             "examples": ["30%", 3],
         })),
         KeyKind::Word(words) => or_reference(json!({"enum": words})),

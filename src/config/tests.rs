@@ -225,7 +225,7 @@ notify:
         paths: [/abs, ../up, connections, connections]
 9:13+9 AG606 the value of `resync` cannot be used [a duration is written as `30s`, `5m`, `1h30m` or `500ms`]
         resync: 5 parsecs
-10:18+4 AG606 the value of `max_deletes` cannot be used [it is a share such as `30%` (0% to 100%) or an exact count such as `5`]
+10:18+4 AG606 the value of `max_deletes` cannot be used [it is a share such as `30%` (1% to 100%) or an exact count such as `5`; `0` is none]
         max_deletes: 130%
 11:12+7 AG606 the value of `adopt` is not one of its words [did you mean `always`? The words are always, equal, never]
         adopt: allways
@@ -319,6 +319,7 @@ fn each_mistake_has_its_code() {
         (&target("    project_: x\n").replace("project: P", "project: ''"), "AG606"),
         ("targets: []\n", "AG606"),
         (&target("    paths: []\n"), "AG606"),
+        (&target("    max_deletes: 0%\n"), "AG606"),
         (&target("").replace("${env:T}", "${T}"), "AG607"),
         (&target("    ca_file: ${var:x}\n"), "AG608"),
         (&target("    ca_file: ${vault:x}\n"), "AG608"),
@@ -331,6 +332,7 @@ fn each_mistake_has_its_code() {
         (&target("    paths: [a/../..]\n"), "AG614"),
         (&target("source: {path: a, url: b}\n"), "AG615"),
         (&target("    username: u\n"), "AG615"),
+        (&target("notify: [{kind: slack, url: '${env:U}', secret: '${env:S}'}]\n"), "AG615"),
         (&target("").replace("prod", "'a\\u0007'").replace('\'', "\""), "AG616"),
         (&target("    vars: {'a b': 1}\n"), "AG616"),
         (&rule("target.vars.host == ''"), "AG619"),

@@ -227,9 +227,8 @@ fn stand(
         }
         if is_whole && open.commit == *commit {
             let so_far = Soak { until: now, ..open.clone() };
-            let is_enough = |wanted: &Duration| so_far.lasted() >= *wanted;
-            let is_long_enough =
-                wanted.iter().any(|wanted| is_enough(wanted) && open.lasted() < *wanted);
+            let is_reached = |soak: &Duration| so_far.lasted() >= *soak && open.lasted() < *soak;
+            let is_long_enough = wanted.iter().any(is_reached);
             if is_long_enough {
                 *open = so_far;
             }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, btree_map};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use strum::VariantArray as _;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::after::Wait;
 use super::status::{TargetState, TargetStatus};
-use super::target_reconcile::{InForce, TargetResult};
+use super::target_reconcile::TargetResult;
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
@@ -54,8 +55,6 @@ pub(super) struct TargetLog<'a> {
     /// Why it was made, and who asked for it.
     pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
-    /// The newest commit of the source.
-    pub(super) newest: Option<&'a CommitId>,
     /// How the target stood before.
     pub(super) before: Option<&'a TargetStatus>,
 }
@@ -90,12 +89,8 @@ impl TargetLog<'_> {
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
-        // Beside a refused commit the entries are those of the commit in force.
-        let good = result.refused.as_ref().map_or(self.commit, |InForce(good)| good.as_ref());
-        let of_entries = TargetLog { commit: good, ..*self };
-        for (state, words) in TROUBLE {
-            of_entries.connections(result, state, words);
-        }
+        let of_entries = TargetLog { commit: result.commit_in_force(), ..*self };
+        ConnectionState::VARIANTS.iter().for_each(|state| of_entries.connections(result, *state));
         if !result.went_well() {
             return self.failures(result);
         }
@@ -121,9 +116,9 @@ impl TargetLog<'_> {
     /// Logs the warnings about the documents of a commit once; `validate` shows all of them.
     fn warnings(&self, diagnostics: &[Diagnostic]) {
         let (target, commit, event) = (self.target, self.short(), "warning");
-        let of_same =
-            |before: &&TargetStatus| before.commit_seen.as_ref().map(|c| &c.id) == self.newest;
-        let told = self.before.filter(of_same).map(|before| &before.trouble.diagnostics);
+        let before = self.before.map(|before| &before.trouble);
+        let told = before.filter(|before| before.commit_given.as_ref() == self.commit);
+        let told = told.map(|before| &before.diagnostics);
         let is_new = |one: &&Diagnostic| {
             one.severity == Severity::Warning && !told.is_some_and(|told| told.contains(*one))
         };
@@ -164,7 +159,7 @@ impl TargetLog<'_> {
         let (kind, text) = if !result.plan.errors.is_empty() {
             (FailureKind::of(result), result.plan.errors.join("; "))
         } else if result.gets_nothing_yet()
-            || TROUBLE.iter().any(|(state, _)| result.plan.has(*state))
+            || result.plan.entries.iter().any(|entry| entry.state.trouble().is_some())
         {
             return;
         } else {
@@ -190,9 +185,10 @@ impl TargetLog<'_> {
         }
     }
 
-    /// Logs the connections in one state: a line for each that is new, and every 5 minutes one for
+    /// Logs the connections in one state of trouble: a line for each that is new, and every 5 minutes one for
     /// all that stay, however many take turns.
-    fn connections(&self, result: &TargetResult, state: ConnectionState, words: &str) {
+    fn connections(&self, result: &TargetResult, state: ConnectionState) {
+        let Some(words) = state.trouble() else { return };
         let (target, commit) = (self.target, self.short());
         let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
@@ -239,15 +235,6 @@ impl FailureKind {
         }
     }
 }
-
-/// The states in which a connection is not as git declares it, and their words.
-const TROUBLE: [(ConnectionState, &str); 5] = [
-    (ConnectionState::Failed, "failed"),
-    (ConnectionState::Blocked, "is blocked"),
-    (ConnectionState::Held, "is held"),
-    (ConnectionState::Degraded, "is saved but not deployed"),
-    (ConnectionState::NotConverging, "does not converge"),
-];
 
 /// How often a failure of one kind is logged while it lasts.
 const EVERY: Duration = Duration::from_secs(300);
@@ -367,7 +354,6 @@ mod tests {
                 commit: None,
                 asked: &asked,
                 throttle: &throttle,
-                newest: None,
                 before: None,
             };
             let made = lines.clone();

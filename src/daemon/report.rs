@@ -137,9 +137,7 @@ impl Reporter {
 
     /// A reconcile ended.
     pub(super) fn report(&self, result: TargetResult, ended: &Ended<'_>) {
-        // Taken out of the result, which goes to the board.
-        let commit = result.commit.clone();
-        let commit = commit.as_ref();
+        let commit = result.commit.as_ref();
         let id = commit.map(|commit| &commit.id);
         let name = &self.key.name;
         let asked = ended.cause.asked();
@@ -149,7 +147,6 @@ impl Reporter {
             commit: id,
             asked: &asked,
             throttle: &self.throttle,
-            newest: ended.checked.snapshot.commit().map(|commit| &commit.id),
             before: status.target(name),
         };
         match &ended.newer {
@@ -167,9 +164,7 @@ impl Reporter {
             let target = (&self.key, self.source.as_str());
             self.notifier.tell(news::notice(*event, target, commit, &result, &news));
         }
-        self.board.edit_target(&self.key, |status| {
-            show(status, result, ended);
-        });
+        self.board.edit_target(&self.key, |status| show(status, result, ended));
         self.show_past(|past| {
             if let Some(newest) = past.reconciles.first() {
                 self.trail.reconciled(&newest.ended);
@@ -205,15 +200,14 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
         let outcome = result.outcome;
         status.answered = Some(RequestAnswer { request: number, outcome, unread, waits });
     }
-    let after = SignedDuration::try_from(ended.next_in).ok();
-    status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
+    let delay = SignedDuration::try_from(ended.next_in).ok();
+    status.next_reconcile = delay.and_then(|delay| now.checked_add(delay).ok());
     let errors = &result.plan.errors;
     status.trouble.error = match &ended.newer {
         Some(newer) => {
-            let ended =
-                format!("a newer commit, {}, ended the reconcile of this one", newer.short());
-            let retried = retried(&result.plan);
-            Some(retried.map_or(ended.clone(), |retried| format!("{retried}; {ended}")))
+            let why = format!("a newer commit, {}, ended the reconcile of this one", newer.short());
+            let causes = retried(&result.plan);
+            Some(causes.into_iter().chain([why]).collect::<Vec<_>>().join("; "))
         }
         None => (!errors.is_empty()).then(|| errors.join("; ")),
     };
@@ -232,6 +226,8 @@ fn show(status: &mut TargetStatus, result: TargetResult, ended: &Ended<'_>) {
     show_plan(status, result);
 }
 
+/// How a target stands after a reconcile. A suspended one is shown as that, whatever went wrong beside it:
+/// its error stands below.
 fn state_of(result: &TargetResult) -> TargetState {
     match result.outcome {
         _ if result.suspended => TargetState::Suspended,
@@ -245,12 +241,14 @@ fn state_of(result: &TargetResult) -> TargetState {
 
 /// Shows the entries of a reconcile.
 fn show_plan(status: &mut TargetStatus, result: TargetResult) {
+    let in_force = result.was_looked_at().then(|| result.commit_in_force().cloned());
     status.trouble.refused = result.refused.is_some();
-    let looked_at = result.was_looked_at();
+    status.trouble.commit_given = result.commit.as_ref().map(|commit| commit.id.clone());
     status.trouble.notices = result.plan.notices;
     status.trouble.diagnostics = Arc::new(result.plan.diagnostics);
     // Connections that could not be looked at keep their last state.
-    if looked_at {
+    if let Some(in_force) = in_force {
+        status.trouble.commit_in_force = in_force;
         status.trouble.rule_matches = Arc::new(result.plan.rule_matches);
         let mut entries = result.plan.entries;
         entries.retain(|entry| !entry.is_deleted());

@@ -40,6 +40,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The same while it cannot be read: its repair may cause no event.
 const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
+/// How long the first fetch is waited for, before the commits that an earlier run fetched are taken.
+const FIRST_FETCH_PATIENCE: Duration = LOOK_AGAIN;
+
 /// How the daemon learns of changes of the source.
 enum SourceChanges {
     /// A url is fetched every `poll`, and on request.
@@ -63,7 +66,7 @@ struct Addressee {
 
 /// The daemon under one config; a new config starts the next one.
 pub(super) struct SourceLoop {
-    config: SourceConfig,
+    source_config: SourceConfig,
     source: Source,
     // The newest of the source, for the target loops.
     checked: watch::Sender<Option<CheckedSnapshot>>,
@@ -107,12 +110,12 @@ impl SourceLoop {
         let notifier = senders.start(&config.notify, &engine.environment, redactor);
         let [reading, fetching] = news.source_throttles();
         // The commit that was read last stays in force, also if the source cannot be read now.
-        let of_same = previous.filter(|previous| previous.config == config.source);
+        let of_same = previous.filter(|previous| previous.source_config == config.source);
         let seen = of_same.and_then(|previous| previous.checked.borrow().clone());
         let ends = previous.map(|previous| previous.tasks.ends.clone());
         let mut started = Self {
             checked: watch::Sender::new(seen),
-            config: config.source.clone(),
+            source_config: config.source.clone(),
             targets: Vec::new(),
             changes: SourceChanges::Unwatched,
             unserved: previous.map(|previous| previous.unserved.clone()).unwrap_or_default(),
@@ -120,7 +123,7 @@ impl SourceLoop {
             began: Instant::now(),
             unreadable: false,
             reporter: SourceReporter::new(location, is_url, board, news, &notifier, reading),
-            tasks: Tasks::after(ends.unwrap_or_default()),
+            tasks: Tasks::following(ends.unwrap_or_default()),
             ending: CancellationToken::new(),
             source,
         };
@@ -183,7 +186,7 @@ impl SourceLoop {
         let (fetches, wanted) = unbounded_channel();
         let (trigger, board) = (daemon.trigger.clone(), daemon.board.clone());
         let works_on = mirror.path().display().to_string();
-        let (poll, ending) = (self.config.poll, self.ending.clone());
+        let (poll, ending) = (self.source_config.poll, self.ending.clone());
         let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, throttle, ending };
         self.tasks.spawn(works_on, fetch_loop.run());
         self.changes = SourceChanges::Fetched(fetches);
@@ -256,11 +259,10 @@ impl SourceLoop {
 
     /// Reads the source and posts orders to the targets.
     fn look(&mut self) {
-        // The first fetch sends an event however it ends. A host that hangs is waited for only
-        // briefly: the commits that an earlier run fetched are there.
+        // The first fetch sends an event however it ends.
         let fetch = self.source.mirror().map(Mirror::status);
         let is_first = fetch.as_ref().is_some_and(|fetch| *fetch == FetchStatus::default());
-        if is_first && self.began.elapsed() < LOOK_AGAIN {
+        if is_first && self.began.elapsed() < FIRST_FETCH_PATIENCE {
             return;
         }
         let mut causes = std::mem::take(&mut self.unserved.causes);

@@ -19,6 +19,7 @@ use crate::audit::{PastReconcile, ShownPast};
 use crate::config::TargetKey;
 use crate::document::{Diagnostic, Severity};
 use crate::links::Links;
+use crate::name::CommitId;
 use crate::plan::Entry;
 use crate::report::diagnostics;
 use crate::source::Commit;
@@ -115,10 +116,14 @@ pub(crate) struct Trouble {
     pub error: Option<String>,
     /// Other notices.
     pub notices: Vec<String>,
-    /// The problems of the documents of the commit that was seen.
+    /// The commit that the target was last given; with `after` it is not always the newest.
+    pub commit_given: Option<CommitId>,
+    /// The problems of the documents of that commit.
     pub diagnostics: Arc<Vec<Diagnostic>>,
-    /// Whether the commit that was seen is refused, so that the last good one is kept up.
+    /// Whether that commit is refused, so that the last good one is kept up.
     pub refused: bool,
+    /// The commit that the connections were compared with.
+    pub commit_in_force: Option<CommitId>,
     /// How many documents and changes each rule of the user matches, by name and effect.
     pub rule_matches: Arc<BTreeMap<(String, &'static str), usize>>,
     /// The wait for the predecessor, and since when it waits.

@@ -133,7 +133,7 @@ impl TargetLoop {
         if let Ok(_slot) = self.slots.any.acquire().await {
             self.show_last_applied().await;
         }
-        let (mut failures, mut wait) = (0, None);
+        let (mut facts, mut wait) = (DueFacts::default(), None);
         // A replica that is elected looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         while let Some((causes, slot)) = self.due(next.take(), wait.take(), term.over()).await {
@@ -158,8 +158,8 @@ impl TargetLoop {
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
             }
             result.outcome = result.ended_as(options.stop.is_cancelled());
-            failures = failures_after(result.outcome, failures);
-            let due = self.due_facts(cause, failures, &result).await.next(fastrand::f64());
+            facts = self.due_facts(cause, facts, &result).await;
+            let (next_in, next_cause) = facts.next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = result.outcome == TargetState::Interrupted;
             let newer = ended_by.filter(|_| is_interrupted);
@@ -167,11 +167,10 @@ impl TargetLoop {
             answers.iter().for_each(|request| self.mailbox.answered(request.number));
             // Without replicas the predecessor wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
-            let next_in = due.after;
             let ended = Ended { checked: &checked, newer, cause, answers, time, duration, next_in };
             self.reporter.report(result, &ended);
-            next = Some((Instant::now() + due.after, due.cause));
-            self.watched.expect(due.after);
+            next = Some((Instant::now() + next_in, next_cause));
+            self.watched.expect(next_in);
         }
     }
 
@@ -302,7 +301,8 @@ impl TargetLoop {
         true
     }
 
-    async fn due_facts(&self, cause: Cause, failures: u32, result: &TargetResult) -> DueFacts {
+    async fn due_facts(&self, cause: Cause, before: DueFacts, result: &TargetResult) -> DueFacts {
+        let failures = in_a_row(result.has_failed(), before.failures);
         let waits = result.plan.has(ConnectionState::Degraded);
         let degraded_in = if waits { self.degraded_in().await } else { None };
         let due_in = || super::after::due_in(&self.engine, &self.target);
@@ -312,8 +312,8 @@ impl TargetLoop {
             resync: self.target.resync,
             after_resync,
             failures,
+            refusals: in_a_row(result.credentials_refused, before.refusals),
             asker: cause.asker(),
-            credentials_refused: result.credentials_refused,
             degraded_in,
             soaked_in,
         }
@@ -331,13 +331,9 @@ impl TargetLoop {
     }
 }
 
-/// How many reconciles in a row failed. Held, blocked and suspended targets wait for a person, not
-/// for another try.
-fn failures_after(outcome: TargetState, failures: u32) -> u32 {
-    match outcome {
-        TargetState::Failing | TargetState::Interrupted => failures.saturating_add(1),
-        _ => 0,
-    }
+/// How many reconciles in a row ended so, where the last one did or did not.
+fn in_a_row(did: bool, before: u32) -> u32 {
+    if did { before.saturating_add(1) } else { 0 }
 }
 
 /// The pause after the first failure; it doubles with each further one.
@@ -350,15 +346,8 @@ const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause after refused credentials, unless the resync is slower.
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(600);
 
-/// When a target's next reconcile is due, if nothing happens before, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NextDue {
-    pub(super) after: Duration,
-    pub(super) cause: Cause,
-}
-
 /// The facts that the time of the next reconcile depends on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DueFacts {
     /// How often live is compared.
     pub(super) resync: Duration,
@@ -366,10 +355,10 @@ pub(super) struct DueFacts {
     pub(super) after_resync: bool,
     /// How many reconciles in a row failed.
     pub(super) failures: u32,
+    /// In how many in a row the server refused the credentials.
+    pub(super) refusals: u32,
     /// Who asked for the last one.
     pub(super) asker: Option<Asker>,
-    /// Whether the last one failed because the server refused the credentials.
-    pub(super) credentials_refused: bool,
     /// When something that was saved but not deployed is due.
     pub(super) degraded_in: Option<Duration>,
     /// When a commit has stood applied whole for long enough for a follower.
@@ -377,39 +366,33 @@ pub(super) struct DueFacts {
 }
 
 impl DueFacts {
-    /// The next reconcile; `chance` is between 0 and 1. After a start or a commit, which all targets
-    /// reconcile at once, their next ones are spread over half of the time, so that a server that serves
-    /// them all is not asked by all at once; later ones stay apart.
-    pub(super) fn next(&self, chance: f64) -> NextDue {
-        let cause = Cause::Retry(self.asker);
-        if self.credentials_refused {
-            let pause = FIRST_REFUSED_PAUSE
-                .saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)))
-                .min(self.resync.max(LONGEST_REFUSED_PAUSE));
-            return NextDue { after: spread(pause, 0.1, chance), cause };
+    /// How long until the next reconcile if nothing happens before, and why it is made; `chance` is between
+    /// 0 and 1. After a start or a commit, which all targets reconcile at once, their next ones are spread
+    /// over half of the time, so that a server that serves them all is not asked by all at once; later ones
+    /// stay apart.
+    pub(super) fn next(&self, chance: f64) -> (Duration, Cause) {
+        let again = Cause::Retry(self.asker);
+        if self.refusals > 0 {
+            let most = self.resync.max(LONGEST_REFUSED_PAUSE);
+            let pause = pause(FIRST_REFUSED_PAUSE, self.refusals, most);
+            return (spread(pause, 0.1, chance), again);
         }
         let share = if self.after_resync { 0.1 } else { 0.5 };
-        let resync = NextDue { after: spread(self.resync, share, chance), cause: Cause::Resync };
-        let retry = (self.failures > 0).then(|| NextDue {
-            after: spread(pause(self.failures, self.resync), 0.5, chance),
-            cause,
-        });
-        let degraded = self
-            .degraded_in
-            .map(|after| NextDue { after: after.max(FIRST_PAUSE), cause: Cause::Degraded });
-        let soaked = self
-            .soaked_in
-            .map(|after| NextDue { after: after.max(FIRST_PAUSE), cause: Cause::After });
+        let resync = (spread(self.resync, share, chance), Cause::Resync);
+        let pause = pause(FIRST_PAUSE, self.failures, self.resync);
+        let retry = (self.failures > 0).then(|| (spread(pause, 0.5, chance), again));
+        let degraded = self.degraded_in.map(|delay| (delay.max(FIRST_PAUSE), Cause::Degraded));
+        let soaked = self.soaked_in.map(|delay| (delay.max(FIRST_PAUSE), Cause::After));
         // Of two that are due together the resync is named: it looks at everything anyway.
         let others = [retry, degraded, soaked].into_iter().flatten();
-        std::iter::once(resync).chain(others).min_by_key(|due| due.after).unwrap_or(resync)
+        std::iter::once(resync).chain(others).min_by_key(|(delay, _)| *delay).unwrap_or(resync)
     }
 }
 
 /// The pause after so many failures in a row.
-pub(super) fn pause(failures: u32, most: Duration) -> Duration {
+fn pause(first: Duration, failures: u32, most: Duration) -> Duration {
     let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-    FIRST_PAUSE.saturating_mul(doubled).min(most.max(FIRST_PAUSE))
+    first.saturating_mul(doubled).min(most.max(first))
 }
 
 /// Shortens a time by up to `share` of it.
@@ -478,6 +461,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_the_resync() {
+        let pause = |failures, most| pause(FIRST_PAUSE, failures, most);
         let pauses: Vec<u64> = (1..=8).map(|n| pause(n, MINUTE).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(pause(u32::MAX, MINUTE), MINUTE);
@@ -487,21 +471,22 @@ mod tests {
 
     #[test]
     fn refused_credentials_are_tried_again_slowly() {
-        let facts = |failures, resync| DueFacts {
+        let facts = |refusals, resync| DueFacts {
             resync,
             after_resync: true,
-            failures,
+            // Other failures before the refusals do not lengthen the pause.
+            failures: 99,
+            refusals,
             asker: None,
-            credentials_refused: true,
             degraded_in: Some(Duration::ZERO),
             soaked_in: None,
         };
         let seconds: Vec<u64> = [1, 2, 3, 4, 5, 99]
-            .map(|failures| facts(failures, Duration::from_secs(1)).next(0.0).after.as_secs())
+            .map(|refusals| facts(refusals, Duration::from_secs(1)).next(0.0).0.as_secs())
             .to_vec();
         assert_eq!(seconds, [60, 120, 240, 480, 600, 600]);
-        assert_eq!(facts(99, 60 * MINUTE).next(0.0).after, 60 * MINUTE);
-        assert_eq!(facts(1, MINUTE).next(1.0).cause, Cause::Retry(None));
+        assert_eq!(facts(99, 60 * MINUTE).next(0.0).0, 60 * MINUTE);
+        assert_eq!(facts(1, MINUTE).next(1.0).1, Cause::Retry(None));
     }
 
     #[test]
@@ -510,27 +495,24 @@ mod tests {
             resync: 5 * MINUTE,
             after_resync: true,
             failures: 0,
+            refusals: 0,
             asker: None,
-            credentials_refused: false,
             degraded_in: None,
             soaked_in: None,
         };
-        assert_eq!(calm.next(0.0), NextDue { after: 5 * MINUTE, cause: Cause::Resync });
-        assert!(calm.next(1.0).after >= 4 * MINUTE);
+        assert_eq!(calm.next(0.0), (5 * MINUTE, Cause::Resync));
+        assert!(calm.next(1.0).0 >= 4 * MINUTE);
         let after_a_commit = DueFacts { after_resync: false, ..calm };
-        assert_eq!(after_a_commit.next(0.0).after, 5 * MINUTE);
-        assert_eq!(after_a_commit.next(1.0).after, 5 * MINUTE / 2);
+        assert_eq!(after_a_commit.next(0.0).0, 5 * MINUTE);
+        assert_eq!(after_a_commit.next(1.0).0, 5 * MINUTE / 2);
         let failing = DueFacts { failures: 2, ..calm };
-        assert_eq!(
-            failing.next(0.0),
-            NextDue { after: Duration::from_secs(2), cause: Cause::Retry(None) }
-        );
-        assert!(failing.next(1.0).after >= Duration::from_secs(1));
+        assert_eq!(failing.next(0.0), (Duration::from_secs(2), Cause::Retry(None)));
+        assert!(failing.next(1.0).0 >= Duration::from_secs(1));
         let degraded = DueFacts { degraded_in: Some(MINUTE), ..calm };
-        assert_eq!(degraded.next(0.5), NextDue { after: MINUTE, cause: Cause::Degraded });
+        assert_eq!(degraded.next(0.5), (MINUTE, Cause::Degraded));
         let soaked = DueFacts { soaked_in: Some(MINUTE), ..calm };
-        assert_eq!(soaked.next(0.5), NextDue { after: MINUTE, cause: Cause::After });
+        assert_eq!(soaked.next(0.5), (MINUTE, Cause::After));
         let overdue = DueFacts { degraded_in: Some(Duration::ZERO), ..calm };
-        assert_eq!(overdue.next(0.5).after, FIRST_PAUSE);
+        assert_eq!(overdue.next(0.5).0, FIRST_PAUSE);
     }
 }

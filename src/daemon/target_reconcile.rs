@@ -59,20 +59,36 @@ impl TargetResult {
         !self.plan.entries.is_empty() || (self.plan.errors.is_empty() && !self.gets_nothing_yet())
     }
 
+    /// The commit that the entries are of; `None`: the working tree, or none is known.
+    pub(super) fn commit_in_force(&self) -> Option<&CommitId> {
+        match &self.refused {
+            Some(InForce(good)) => good.as_ref(),
+            None => self.commit.as_ref().map(|commit| &commit.id),
+        }
+    }
+
     /// Whether the target waits for its predecessor and has no commit to stay on.
     pub(super) fn gets_nothing_yet(&self) -> bool {
         self.wait.is_some() && self.commit.is_none()
     }
 
-    /// How the reconcile ended, the worst first. `interrupted`: a shutdown or a newer commit asked it to
-    /// end.
-    pub(super) fn ended_as(&self, interrupted: bool) -> TargetState {
-        let Counts { done, adopted, failed, blocked, held, drifted, not_started, .. } =
-            Counts::of([&self.plan]);
+    /// Whether something failed that another try may mend. A refused commit is no such failure: it waits for
+    /// a newer one, as held, blocked and suspended targets wait for a person.
+    pub(super) fn has_failed(&self) -> bool {
+        let Counts { failed, not_started, .. } = Counts::of([&self.plan]);
         let is_left = !self.only_looked_at && not_started > 0;
+        let refusals = usize::from(self.refused.is_some());
+        failed > 0 || is_left || self.plan.errors.len() > refusals
+    }
+
+    /// How the reconcile ended, by the first that holds. `interrupted`: a shutdown or a newer commit asked it
+    /// to end.
+    pub(super) fn ended_as(&self, interrupted: bool) -> TargetState {
+        let Counts { done, adopted, blocked, held, drifted, not_started, .. } =
+            Counts::of([&self.plan]);
         if self.refused.is_some() {
             TargetState::Refused
-        } else if failed > 0 || is_left || !self.plan.errors.is_empty() {
+        } else if self.has_failed() {
             // A failure in a reconcile that had to end was perhaps only not tried again.
             if interrupted { TargetState::Interrupted } else { TargetState::Failing }
         } else if self.suspended && self.only_looked_at {
@@ -164,8 +180,8 @@ async fn commit_or_last_good(reconcile: TargetReconcile<'_>) -> TargetResult {
             (newest.plan.errors.join("; "), newest.plan.diagnostics)
         }
     };
-    let refused = checked.snapshot.commit().map(|commit| &commit.id);
-    engine.trail(target, options.writes).of_run(refused, &options.asked).refused(&reason);
+    let refused_commit = checked.snapshot.commit().map(|commit| &commit.id);
+    engine.trail(target, options.writes).of_run(refused_commit, &options.asked).refused(&reason);
     // The drift of the last good commit is still corrected.
     let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
     let good = good.map(|good| good.commit);

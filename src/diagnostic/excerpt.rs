@@ -21,29 +21,28 @@ pub(crate) struct Excerpt {
 impl Excerpt {
     /// A document that can be read: values that are not plain are concealed.
     pub(crate) fn new(text: &Arc<FileText>, chunk: &Chunk) -> Self {
-        let mut excerpt = Self::whole(text, chunk);
-        excerpt.concealed = match &excerpt.places {
-            Some(places) => Concealed::of(places),
-            None => Concealed::of_broken(text, chunk, is_field),
-        };
+        let mut excerpt = Self::whole(text, chunk, is_field);
+        if let Some(places) = &excerpt.places {
+            excerpt.concealed = Concealed::of(places);
+        }
         excerpt
     }
 
     /// A document that cannot be read: of its lines only the keys are shown that are known.
     pub(crate) fn broken(text: &Arc<FileText>, chunk: &Chunk, is_key: fn(&str) -> bool) -> Self {
         let concealed = Concealed::of_broken(text, chunk, is_key);
-        Self { concealed, ..Self::whole(text, chunk) }
+        Self { concealed, ..Self::whole(text, chunk, is_key) }
     }
 
-    /// A document of which nothing is concealed yet.
-    pub(crate) fn whole(text: &Arc<FileText>, chunk: &Chunk) -> Self {
+    /// A document of which nothing is concealed yet. Without places nothing could be concealed later, so
+    /// only known keys are shown then.
+    pub(crate) fn whole(text: &Arc<FileText>, chunk: &Chunk, is_key: fn(&str) -> bool) -> Self {
         let places = Places::of(text.slice(chunk.range.clone()), chunk.first_line);
-        Self {
-            text: Arc::clone(text),
-            chunk: chunk.clone(),
-            places,
-            concealed: Concealed::default(),
-        }
+        let concealed = match places {
+            Some(_) => Concealed::default(),
+            None => Concealed::of_broken(text, chunk, is_key),
+        };
+        Self { text: Arc::clone(text), chunk: chunk.clone(), places, concealed }
     }
 
     pub(crate) fn places(&self) -> Option<&Places> {

@@ -141,7 +141,7 @@ fn is_allowed(c: char) -> bool {
 /// The text of one document within a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    /// Its bytes, from its `---` (where it has one) to the next marker.
+    /// Its bytes, with the directives and comments before its `---`, up to the next marker.
     pub(crate) range: Range<usize>,
     /// The line on which it begins, counted from 1.
     pub(crate) first_line: u32,

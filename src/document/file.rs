@@ -127,7 +127,8 @@ fn too_many(rest: &Chunk) -> Diagnostic {
 fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnostic {
     let kind = if value.is_array() { "a list" } else { "a single value" };
     // A value that stands alone has no key that would say whether it is a secret.
-    let mark = Mark { text: String::new(), ..Excerpt::whole(file, chunk).first_character() };
+    let mark =
+        Mark { text: String::new(), ..Excerpt::whole(file, chunk, is_field).first_character() };
     let message =
         format!("the document is {kind}, and a connection is declared as `key: value` pairs");
     Diagnostic::error(&code::NOT_A_MAPPING, message, mark)

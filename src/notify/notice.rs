@@ -11,6 +11,7 @@ use crate::links::without_ending;
 use crate::name::ConnectionName;
 use crate::plan::with_reason;
 use crate::report::FORMAT_VERSION;
+use crate::report::words::counted;
 use crate::secret::{Redactor, Sensitive};
 use crate::source::Commit;
 
@@ -119,24 +120,20 @@ impl Notice {
 
     /// The event in a few words.
     pub(super) fn headline(&self) -> String {
-        let count = |one: &str, several: &str| match self.subjects.len() {
-            1 => format!("1 {one}"),
-            more => format!("{more} {several}"),
-        };
+        let count = |noun| counted(self.subjects.len(), noun);
         match self.event {
             NotifyEvent::Applied if self.subjects.is_empty() => {
                 "applied, nothing to change".to_owned()
             }
-            NotifyEvent::Applied => format!("applied, {}", count("change", "changes")),
+            NotifyEvent::Applied => format!("applied, {}", count("change")),
             NotifyEvent::Failed if self.state == "refused" => "a commit is refused".to_owned(),
             NotifyEvent::Failed if self.subjects.is_empty() => "failed".to_owned(),
             NotifyEvent::Failed => {
-                format!("{} {}", count("connection", "connections"), self.state.replace('_', " "))
+                format!("{} {}", count("connection"), self.state.replace('_', " "))
             }
-            NotifyEvent::Drift => format!("drift on {}", count("connection", "connections")),
-            NotifyEvent::Held => {
-                format!("{} held back", count("change is", "changes are"))
-            }
+            NotifyEvent::Drift => format!("drift on {}", count("connection")),
+            NotifyEvent::Held if self.subjects.len() == 1 => "1 change is held back".to_owned(),
+            NotifyEvent::Held => format!("{} are held back", count("change")),
             NotifyEvent::Recovered if self.target.is_none() => {
                 "the source can be read again".to_owned()
             }

@@ -45,6 +45,23 @@ pub enum ConnectionState {
     Unmanaged,
 }
 
+impl ConnectionState {
+    /// The words for a state in which a connection is not as git declares it, and a person has to do
+    /// something about it.
+    pub(crate) fn trouble(self) -> Option<&'static str> {
+        match self {
+            Self::Failed => Some("failed"),
+            Self::Blocked => Some("is blocked"),
+            Self::Held => Some("is held"),
+            Self::Degraded => Some("is saved but not deployed"),
+            Self::NotConverging => Some("does not converge"),
+            Self::InSync | Self::Pending | Self::Drifted | Self::Suspended | Self::Unmanaged => {
+                None
+            }
+        }
+    }
+}
+
 /// How something stands with its reason, which may say the last word of that itself: `is held` and
 /// `held by max_deletes: ...` are `is held by max_deletes: ...`.
 #[must_use]

@@ -54,7 +54,7 @@ pub(super) fn html(text: &str) -> String {
     shown
 }
 
-/// The longest name or reason that a heading holds, in characters.
+/// The longest text in a code span or a `<summary>`, in characters.
 const LONGEST: usize = 300;
 
 fn clipped(text: &str) -> String {

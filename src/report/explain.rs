@@ -19,7 +19,7 @@ const INDENT: usize = 8;
 /// `rabbitMq.hostPortList.host`), in the colours of the style.
 ///
 /// # Errors
-/// There is no such type or field; the error names the nearest one.
+/// There is no such type, field, key or code; the error names the nearest type or field.
 pub fn explain(path: Option<&str>, style: &Style) -> Result<String, String> {
     let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
         return Ok(types(style));

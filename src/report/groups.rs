@@ -1,5 +1,5 @@
-//! Changes that are told together: those that are held or blocked for one and the same reason are
-//! one reason, one way past it, and their names.
+//! Changes and connections that are told together: those that are held or blocked for one and the same
+//! reason are one reason, one way past it, and their names.
 
 use std::collections::{BTreeMap, HashMap};
 

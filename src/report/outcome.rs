@@ -106,17 +106,11 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
         left_out += groups.iter().skip(written).map(|group| group.members.len()).sum::<usize>();
     }
     for outcome in outcomes {
-        let pieces: Vec<Vec<String>> = outcome
-            .results()
-            .map(|(change, result)| {
-                vec![format!(
-                    "{} {}: {}",
-                    words::column(change.action),
-                    words::named(change),
-                    ending(change, result).0
-                )]
-            })
-            .collect();
+        let pieces = outcome.results().map(|(change, result)| {
+            let (action, name) = (words::column(change.action), words::named(change));
+            vec![format!("{action} {name}: {}", ending(change, result).0)]
+        });
+        let pieces: Vec<Vec<String>> = pieces.collect();
         let name = escape::html(&outcome.name);
         let before = format!("\n<details><summary><b>{name}</b></summary>\n\n");
         left_out += pieces.len() - comment.block(&before, &pieces, "\n</details>\n");

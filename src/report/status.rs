@@ -9,7 +9,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use strum::VariantNames as _;
+use strum::VariantArray as _;
 
 use crate::audit::Event;
 use crate::plan::{ConnectionState, with_reason};
@@ -21,8 +21,11 @@ use crate::report::{escape, groups, line};
 
 // Reading the status without trusting its shape.
 
-/// The states of a connection that a person has to do something about.
-const UNHEALTHY: [&str; 5] = ["blocked", "held", "degraded", "not_converging", "failed"];
+/// Whether a person has to do something about a connection in that state.
+fn is_trouble(state: &str) -> bool {
+    let mut known = ConnectionState::VARIANTS.iter();
+    known.any(|known| known.into_str() == state && known.trouble().is_some())
+}
 
 /// Whether nothing is wrong: the source and all targets could be read, and no connection is
 /// blocked, held, degraded, failed or not converging. What was not looked at yet is not known to be
@@ -35,7 +38,7 @@ pub(crate) fn is_healthy(status: &Value) -> bool {
         && targets.iter().all(|target| told(target, "state").as_deref() != Some("waiting"))
         && targets.iter().flat_map(|target| each(target, "connections")).all(|one| {
             let state = one.get("state").and_then(Value::as_str).unwrap_or("failed");
-            !UNHEALTHY.contains(&state)
+            !is_trouble(state)
         })
 }
 
@@ -60,22 +63,13 @@ fn short(commit: &str) -> &str {
 
 /// Where the daemon reads and what it has read there.
 fn source(status: &Value) -> String {
-    let nothing = Value::Null;
-    let source = status.get("source").unwrap_or(&nothing);
-    let mut line = told(source, "url").or_else(|| told(source, "path")).unwrap_or_default();
-    if let Some(branch) = told(source, "branch") {
-        line = format!("{line}, branch {branch}");
-    }
-    if let Some(commit) = told(source, "commit") {
-        line = format!("{line} at {}", short(&commit));
-    }
-    if let Some(subject) = told(source, "subject") {
-        line = format!("{line} ({subject})");
-    }
-    match told(source, "author") {
-        Some(author) => format!("{line} by {author}"),
-        None => line,
-    }
+    let told = |key| told(status.get("source")?, key);
+    let place = told("url").or_else(|| told("path"));
+    let branch = told("branch").map(|branch| format!(", branch {branch}"));
+    let commit = told("commit").map(|commit| format!(" at {}", short(&commit)));
+    let subject = told("subject").map(|subject| format!(" ({subject})"));
+    let author = told("author").map(|author| format!(" by {author}"));
+    [place, branch, commit, subject, author].into_iter().flatten().collect()
 }
 
 /// The error of the source.
@@ -143,12 +137,9 @@ fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
     let count = |state: &str| connections.iter().filter(|one| is_in(one, state)).count();
     let unverified =
         connections.iter().filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
-    let words = ConnectionState::VARIANTS.iter().map(|word| (*word, word.replace('_', " ")));
-    let words: Vec<(&str, String)> = words.collect();
-    let mut counts: Vec<(usize, &str)> =
-        words.iter().map(|(word, words)| (count(word), words.as_str())).collect();
-    counts.push((unverified, "unverified"));
-    listed(&counts)
+    let states = ConnectionState::VARIANTS.iter().map(ConnectionState::into_str);
+    let counts = states.map(|state| (count(state), state.replace('_', " ")));
+    listed(&counts.chain([(unverified, "unverified".to_owned())]).collect::<Vec<_>>())
 }
 
 /// One connection that is not simply in sync.
@@ -244,7 +235,7 @@ fn noted(target: &Value) -> Vec<Noted> {
                     "pending" => '~',
                     "drifted" => '?',
                     "suspended" => '=',
-                    "held" => '-',
+                    "held" => '‖',
                     _ => '!',
                 },
                 type_name: told(one, "type").unwrap_or_default(),
@@ -253,7 +244,7 @@ fn noted(target: &Value) -> Vec<Noted> {
                     Some(reason) => with_reason(&words, &reason),
                     None => words,
                 },
-                is_wrong: UNHEALTHY.contains(&state.as_str()),
+                is_wrong: is_trouble(&state),
             })
         })
         .collect()
@@ -390,23 +381,18 @@ fn together(out: &mut String, group: &Group<Noted>, (types, names): (usize, usiz
     let advise = |out: &mut String, indents| {
         advice.iter().for_each(|advice| sentence(out, indents, advice, Role::Aside, style));
     };
-    match (&group.members[..], &group.heading) {
-        ([first, _, ..], Some(heading)) => {
-            sentence(out, (2, 4), &heading.reason, role(first), style);
-            advise(out, (2, 4));
+    let (Some(heading), [first, _, ..]) = (&group.heading, &group.members[..]) else {
+        for one in &group.members {
+            let type_name = format!("{:<types$}", one.type_name);
+            let lead = (format!("  {} {type_name}  ", one.sign), 6 + type_name.chars().count());
+            let name = (format!("{:<names$}", one.name), Role::Plain);
+            let told = [name, (one.state.clone(), role(one))];
+            pieces(out, (&lead.0, lead.1), 6, &told, style);
         }
-        (members, _) => {
-            for one in members {
-                let type_name = format!("{:<types$}", one.type_name);
-                let lead = (format!("  {} {type_name}  ", one.sign), 6 + type_name.chars().count());
-                let name = (format!("{:<names$}", one.name), Role::Plain);
-                let told = [name, (one.state.clone(), role(one))];
-                pieces(out, (&lead.0, lead.1), 6, &told, style);
-            }
-            advise(out, (6, 6));
-            return;
-        }
-    }
+        return advise(out, (6, 6));
+    };
+    sentence(out, (2, 4), &heading.reason, role(first), style);
+    advise(out, (2, 4));
     for named in group.named(style.verbose) {
         let text = match named {
             Named::One(one) => format!("  {} {:<types$}  {}", one.sign, one.type_name, one.name),

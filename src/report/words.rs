@@ -1,5 +1,7 @@
 //! The words and signs that all forms share.
 
+use std::fmt::Display;
+
 use crate::document::Place;
 use crate::plan::{Action, Change, Counts, Entry, Origin, Plan, Summary, TargetPlan, with_reason};
 
@@ -141,7 +143,7 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// Those counts that are not zero: `2 to create, 1 delete held`.
-pub(crate) fn listed(counts: &[(usize, &str)]) -> String {
+pub(crate) fn listed(counts: &[(usize, impl Display)]) -> String {
     counts
         .iter()
         .filter(|(count, _)| *count > 0)

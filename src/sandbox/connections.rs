@@ -80,8 +80,8 @@ impl ApiCalls<'_> {
             return Err(Refusal::unknown_type(&type_name));
         }
         let options = self.options;
-        let draw = |listed: Vec<&Stored>| entries(options, project, &listed, Audience::List);
-        Ok(SandboxAnswer::entries(self.store.list(project, &type_name, draw)))
+        let draw = |listed: Vec<&Stored>| drawn(options, project, &listed, Audience::List);
+        Ok(SandboxAnswer::ok(self.store.list(project, &type_name, draw)))
     }
 
     fn variables(&self, project: &str) -> Result<SandboxAnswer, Refusal> {
@@ -101,7 +101,7 @@ impl ApiCalls<'_> {
             })
         };
         let entries: Vec<Value> = names.iter().map(entry).collect();
-        Ok(SandboxAnswer::entries(self.options.dialect().entries(&entries)))
+        Ok(SandboxAnswer::ok(self.options.dialect().entries(&entries)))
     }
 
     fn get(&self, path: Path<'_>) -> Result<SandboxAnswer, Refusal> {
@@ -111,7 +111,7 @@ impl ApiCalls<'_> {
         if named.is_empty() {
             return Err(self.missing(path, false));
         }
-        Ok(SandboxAnswer::entries(entries(self.options, path.project, &named, Audience::Get)))
+        Ok(SandboxAnswer::ok(drawn(self.options, path.project, &named, Audience::Get)))
     }
 
     fn create(&mut self, path: Path<'_>, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
@@ -240,7 +240,7 @@ impl ApiCalls<'_> {
 }
 
 /// The answer that shows these connections.
-fn entries(options: &Options, project: &str, shown: &[&Stored], audience: Audience) -> Bytes {
+fn drawn(options: &Options, project: &str, shown: &[&Stored], audience: Audience) -> Bytes {
     let drawn = shown.iter().map(|stored| view::draw(options, project, stored, audience));
     options.dialect().entries(&drawn.map(Value::Object).collect::<Vec<_>>())
 }
@@ -261,16 +261,15 @@ fn check_type(old: &str, incoming: &Incoming) -> Result<(), Refusal> {
 // The body of a write, checked as far as servers check it.
 
 /// The body of a write that can be read.
-#[derive(Debug)]
-pub(super) struct Incoming {
-    pub(super) type_name: String,
-    pub(super) name: String,
-    pub(super) body: Map<String, Value>,
+struct Incoming {
+    type_name: String,
+    name: String,
+    body: Map<String, Value>,
 }
 
 impl Incoming {
     /// Reads and checks the body of a write.
-    pub(super) fn read(options: &Options, bytes: &[u8]) -> Result<Self, Refusal> {
+    fn read(options: &Options, bytes: &[u8]) -> Result<Self, Refusal> {
         let Ok(Value::Object(mut body)) = serde_json::from_slice(bytes) else {
             return Err(bad_body());
         };

@@ -47,7 +47,7 @@ impl Control {
     }
 
     /// Changes a stored connection; `false`: there is none of that name, or the changed body
-    /// has no `type` or no `name`. Another name renames it.
+    /// has no `type` or no `name`, or the name of another one of its type. Another name renames it.
     pub fn edit(
         &self,
         project: &str,
@@ -71,6 +71,10 @@ impl Control {
         let (key, mut body) = (stored.key(), stored.body());
         change(&mut body);
         let Some(new) = Stored::new(body, user) else { return false };
+        let is_taken = store.named(project, &new.name).any(|other| other.key() == new.key());
+        if is_taken && new.key() != key {
+            return false;
+        }
         store.put(project, Some(&key), new);
         true
     }

@@ -22,7 +22,7 @@ impl SandboxAnswer {
     }
 
     /// Answers JSON that is text already.
-    pub(super) fn entries(body: Bytes) -> Self {
+    pub(super) fn ok(body: Bytes) -> Self {
         Self { status: StatusCode::OK, body }
     }
 }
@@ -49,7 +49,7 @@ const ENVIRONMENT: &str = "production";
 const POD: &str = "sandbox-worker-0";
 
 impl Dialect {
-    /// Answers connections.
+    /// The body that answers a list.
     pub(super) fn entries(self, entries: &[Value]) -> Bytes {
         let count = entries.len();
         let body = match self {

@@ -67,7 +67,7 @@ impl Server {
     }
 }
 
-/// Notes every request of the API and how it ended.
+/// Notes every request of the API and how it ended, save one whose body is too large.
 ///
 /// The rest is a task of its own: a server does not stop in the middle of a write because the
 /// client has gone, so neither does this one.

@@ -127,7 +127,7 @@ fn cipher_text(nonce: u64, value: &Value) -> String {
 }
 
 /// Fills a field that the server fills, and those inside it.
-pub(super) fn fill(project: &str, field: &Field, body: &mut Map<String, Value>) {
+fn fill(project: &str, field: &Field, body: &mut Map<String, Value>) {
     if field.filled_by_server
         && let Some(value) = server_value(project, field.name, body)
     {

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use strum::VariantArray as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::daemon::since_1970;
-use crate::daemon::status::{Status, TargetStatus};
+use crate::daemon::status::{Status, TargetState, TargetStatus};
 use crate::plan::{ConnectionState, Entry};
 
 /// Seconds: of calls of a few milliseconds up to reconciles of minutes.
@@ -119,12 +120,15 @@ fn count(target: &TargetStatus, is_counted: impl Fn(&Entry) -> bool) -> f64 {
     float(target.connections.iter().filter(|entry| is_counted(entry)).count() as u64)
 }
 
-/// The gauges of the targets, as text; a target has them once a reconcile of it has ended.
+/// The gauges of the targets, as text. A target has them once a reconcile of it has ended, and on the replica
+/// that acts for it.
 fn gauges(status: &Status) -> String {
     let mut text = String::new();
     for (name, help, values) in GAUGES {
-        let known = status.targets.iter().filter(|target| target.last_reconcile.is_some());
-        let values = known.flat_map(|target| {
+        let is_known = |target: &&Arc<TargetStatus>| {
+            target.last_reconcile.is_some() && target.state != TargetState::Standby
+        };
+        let values = status.targets.iter().filter(is_known).flat_map(|target| {
             let name = escaped(&target.key.name);
             let labelled = move |(labels, value)| (format!("{{target=\"{name}\"{labels}}}"), value);
             values(target).into_iter().map(labelled)
@@ -208,7 +212,10 @@ fn add(
     text.push('\n');
 }
 
-#[expect(clippy::cast_precision_loss, reason = "2^53 bytes or ticks are beyond any process")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "2^53 bytes, files or connections are beyond any process"
+)]
 fn float(number: u64) -> f64 {
     number as f64
 }
@@ -224,5 +231,13 @@ mod tests {
         let expected = "# TYPE a counter\na{target=\"prod\",state=\"x\"} 1\n\
                         a{state=\"x\",target=\"o\\\"dd\"} 4\nb{version=\"1\"} 5\n";
         assert_eq!(current(text, &["prod", "o\"dd"]), expected);
+    }
+
+    #[test]
+    fn a_target_of_another_replica_has_no_gauges() {
+        let (state, last_reconcile) = (TargetState::Standby, Some(Timestamp::now()));
+        let target = TargetStatus { state, last_reconcile, ..TargetStatus::default() };
+        let status = Status { targets: vec![Arc::new(target)], ..Status::default() };
+        assert!(!gauges(&status).contains("{target="), "{}", gauges(&status));
     }
 }

@@ -192,6 +192,25 @@ fn a_commit_that_is_overtaken_while_it_soaks_is_left_out() {
     assert_eq!(two.prod.names(), ["a", "b"]);
 }
 
+#[test]
+fn warnings_of_a_commit_are_logged_once_while_newer_ones_wait() {
+    let two = Two::new("1h");
+    let first = two.staging.commit_email("a", "colour: red\n");
+    let daemon = two.start();
+    eventually("staging has it", || two.has_soaked(&first));
+    drop(daemon);
+    two.two_hours_pass();
+    let daemon = two.start();
+    eventually("prod has what has soaked", || two.prod.names() == ["a"]);
+    for port in [1, 2] {
+        let newer = two.staging.commit_email("a", &format!("port: {port}\n"));
+        two.waits(&daemon, &newer);
+    }
+    let logs = daemon.logs();
+    let of_prod = |line: &&str| line.contains("prod") && line.contains("colour");
+    assert_eq!(logs.lines().filter(of_prod).count(), 1, "{logs}");
+}
+
 /// Nobody looked meanwhile, and nobody can now.
 #[test]
 fn time_in_which_nobody_looked_counts_only_once_somebody_has() {

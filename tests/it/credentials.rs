@@ -2,7 +2,7 @@
 
 use apinizer_gitops::testing::sandbox::{Access, Options, TokenClient};
 use apinizer_gitops::testing::secret::Sensitive;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::running::{Running, eventually};
 use crate::world::{World, refusal};
@@ -33,13 +33,43 @@ fn the_daemon_tries_a_refused_token_again_slowly() {
     let target = || daemon.status(&world)["targets"][0].clone();
     eventually("failing", || target()["state"] == json!("failing"));
     let target = target();
+    let pause = pause_of(&target);
+    assert!((50..=61).contains(&pause), "{pause}: {target}");
+    assert!(target["error"].as_str().unwrap().contains("credentials"), "{target}");
+}
+
+/// How long after its last reconcile a target is reconciled again, in seconds.
+fn pause_of(target: &Value) -> i64 {
     let seconds = |key: &str| {
         let time: jiff::Timestamp = target[key].as_str().unwrap().parse().unwrap();
         time.as_second()
     };
-    let pause = seconds("next_reconcile") - seconds("last_reconcile");
-    assert!((50..=61).contains(&pause), "{pause}: {target}");
-    assert!(target["error"].as_str().unwrap().contains("credentials"), "{target}");
+    seconds("next_reconcile") - seconds("last_reconcile")
+}
+
+#[test]
+fn pauses_after_a_refused_token_grow_beside_a_refused_commit_too() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("applied", || world.names() == ["a"]);
+    world.control().alter(|options| {
+        options.access.tokens = vec![Sensitive::new("another".into())];
+    });
+    let target = || daemon.status(&world)["targets"][0].clone();
+    for (commit, pauses) in [("first", 50..=61), ("second", 100..=121)] {
+        world.write("connections/b.yaml", &format!("type: nope\nname: {commit}\n"));
+        let id = world.commit(commit);
+        let is_so = || {
+            let target = target();
+            target["commit_seen"] == json!(id) && target["state"] == json!("refused")
+        };
+        eventually("refused", is_so);
+        let target = target();
+        assert!(target["error"].as_str().unwrap().contains("credentials"), "{target}");
+        assert!(pauses.contains(&pause_of(&target)), "{target}");
+    }
 }
 
 /// A target that asks for its tokens, with `${env:API_USER}` and `${env:API_PASSWORD}`.

@@ -23,6 +23,14 @@ fn shown(text: &str, broken: bool) -> String {
 }
 
 #[test]
+fn a_document_without_places_shows_its_known_keys_only() {
+    let file = Arc::new(FileText::decode(b"name: hunter2-canary\nb: [".to_vec()).unwrap());
+    let excerpt = Excerpt::whole(&file, &split(&file)[0], is_field);
+    assert!(excerpt.places().is_none());
+    assert_eq!(excerpt.mark("/name", &Part::Value).text, "name: ...");
+}
+
+#[test]
 fn hides_secrets_wherever_they_stand() {
     for text in [
         "password: hunter2-canary",

@@ -71,8 +71,8 @@ prod (Payments at https://apinizer.example.com): held
   ? ldap   staff  drifted
   held: no commit removed it since the last good one: a path may have changed
   to proceed: `apinizer-gitops apply --allow-delete NAME` deletes it
-  - email  a
-  - email  b
+  ‖ email  a
+  ‖ email  b
   1 in sync, 2 held, 1 drifted, 1 unmanaged, 1 unverified
 "#);
     insta::assert_snapshot!(markdown(&held()), @r#"
@@ -123,7 +123,7 @@ prod (Payments at https://apinizer.example.com): in sync
   error: 401 on the list of email
   applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile
     2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
-  - email  orders  held: 5 of 6\u{1b}[2J would go
+  ‖ email  orders  held: 5 of 6\u{1b}[2J would go
   ? ldap   staff   drifted
   1 held, 1 drifted, 1 unmanaged, 1 unverified
 "#);

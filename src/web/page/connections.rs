@@ -8,6 +8,7 @@ use strum::VariantArray as _;
 use super::{PageQuery, author, badge, commit_id, in_words, moment, seconds};
 use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
+use crate::name::CommitId;
 use crate::plan::{Action, Change, ChangeResult, ConnectionState, Entry, FieldChange, Origin};
 use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::words;
@@ -56,12 +57,10 @@ pub(super) fn list(target: &TargetStatus, query: &PageQuery) -> Markup {
 pub(super) fn by_state<'e>(
     entries: impl Iterator<Item = &'e Entry>,
 ) -> Vec<(ConnectionState, usize)> {
-    let mut counts: Vec<_> = ConnectionState::VARIANTS.iter().map(|state| (*state, 0)).collect();
-    for entry in entries {
-        let own = counts.iter_mut().find(|(state, _)| *state == entry.state);
-        own.into_iter().for_each(|(_, count)| *count += 1);
-    }
-    counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    let states: Vec<_> = entries.map(|entry| entry.state).collect();
+    let count = |wanted| states.iter().filter(|state| **state == wanted).count();
+    let counts = ConnectionState::VARIANTS.iter().map(|state| (*state, count(*state)));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// How many stand how, each a link to those.
@@ -159,7 +158,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, query: &PageQuery) -> 
                     (not_made(change, reason, &format!("{key}/{number}"), is_open))
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
-                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, query)) } }
+                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target.trouble.commit_in_force.as_ref(), &place.file, place.line, query)) } }
                 @if let Some(commit) = &one.last_commit {
                     p.quiet { "last changed by commit " (commit_id(&commit.id, query)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
                 }
@@ -169,12 +168,12 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, query: &PageQuery) -> 
     }
 }
 
-/// A place in a file, with a link to its page where that is known.
-pub(super) fn file(target: &TargetStatus, file: &str, line: u32, query: &PageQuery) -> Markup {
+/// A place in a file of a commit, with a link to its page where that is known.
+pub(super) fn file(commit: Option<&CommitId>, file: &str, line: u32, query: &PageQuery) -> Markup {
     let text = html! { code { (file) ":" (line) } };
-    match (&query.links, &target.commit_seen) {
+    match (&query.links, commit) {
         (Some(links), Some(commit)) => {
-            let page = links.to_line(&commit.id.0, file, line);
+            let page = links.to_line(&commit.0, file, line);
             html! { a href=(page) rel="noreferrer" { (text) } }
         }
         _ => text,

@@ -82,7 +82,7 @@ fn problems(target: &TargetStatus, query: &PageQuery) -> Markup {
             ul.problems {
                 @for one in problems.into_iter().take(PROBLEMS) {
                     li {
-                        (connections::file(target, &one.mark.file, one.mark.line, query)) " "
+                        (connections::file(target.trouble.commit_given.as_ref(), &one.mark.file, one.mark.line, query)) " "
                         @if one.severity == Severity::Warning { "warning: " }
                         (one.message)
                         @if let Some(help) = &one.help { p.advice { (help) } }

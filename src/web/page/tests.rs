@@ -4,11 +4,10 @@ use super::*;
 use crate::config::TargetKey;
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::diagnostic::code;
-use crate::document::{Diagnostic, Mark};
+use crate::document::{Diagnostic, Mark, Place};
 use crate::name::CommitId;
 use crate::plan::{Action, Change, Entry, FieldChange, Origin};
 use crate::secret::SENSITIVE;
-use crate::source::Commit;
 
 fn with_connections(count: usize) -> Status {
     let state = |is_held| match is_held {
@@ -121,7 +120,7 @@ fn many_connections_of_one_reason_hide_no_other() {
 }
 
 #[test]
-fn problems_link_to_their_lines_and_a_suspended_target_is_named() {
+fn problems_and_changes_link_to_their_lines_and_a_suspended_target_is_named() {
     let mut status = with_connections(1);
     let target = Arc::make_mut(&mut status.targets[0]);
     let mark =
@@ -129,11 +128,18 @@ fn problems_link_to_their_lines_and_a_suspended_target_is_named() {
     let problem = Diagnostic::error(&code::UNKNOWN_TYPE, "no such type".to_owned(), mark);
     target.trouble.diagnostics = Arc::new(vec![problem]);
     (target.state, target.suspended) = (TargetState::Suspended, true);
-    let (id, text) = (CommitId("abc".to_owned()), String::new());
-    target.commit_seen = Some(Commit { id, subject: text.clone(), author: text, time: 0 });
+    let commit = |id: &str| Some(CommitId(id.to_owned()));
+    target.trouble.commit_given = commit("abc");
+    target.trouble.commit_in_force = commit("good");
+    let entry = &mut Arc::make_mut(&mut target.connections)[0];
+    let mut change = Change::bare(Action::Update, "email".to_owned(), entry.name.clone());
+    change.place = Some(Place { file: "c/b.yaml".into(), line: 3 });
+    entry.change = Some(Box::new(change));
     let links = Links::of("https://github.com/team/config.git");
     let text = content(&status, &PageQuery { links, ..PageQuery::default() }).into_string();
     assert!(text.contains("https://github.com/team/config/blob/abc/c/a.yaml#L7"), "{text}");
+    let of_change = "https://github.com/team/config/blob/good/c/b.yaml#L3";
+    assert!(text.contains(of_change), "the change is of the last good commit: {text}");
     assert!(text.contains("prod needs attention: 1 target suspended"), "{text}");
 }
 

@@ -21,6 +21,19 @@ async fn the_console_edits_without_a_call() {
 }
 
 #[tokio::test]
+async fn an_edit_takes_no_name_from_another_connection() {
+    let trial = Trial::current().await;
+    let control = trial.running.control();
+    for name in ["orders", "bills"] {
+        control.put("demo", email(name)).unwrap();
+    }
+    assert!(!control.edit("demo", "orders", |body| {
+        body.insert("name".to_owned(), json!("bills"));
+    }));
+    assert_eq!(control.names("demo"), ["bills", "orders"]);
+}
+
+#[tokio::test]
 async fn calls_are_kept_in_their_order_until_taken() {
     let trial = Trial::current().await;
     let control = trial.running.control();
