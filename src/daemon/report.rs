@@ -248,6 +248,7 @@ fn show_plan(status: &mut TargetStatus, result: TargetResult) {
     status.trouble.diagnostics = Arc::new(result.plan.diagnostics);
     // Connections that could not be looked at keep their last state.
     if let Some(in_force) = in_force {
+        status.trouble.looked_at = true;
         status.trouble.commit_in_force = in_force;
         status.trouble.rule_matches = Arc::new(result.plan.rule_matches);
         let mut entries = result.plan.entries;

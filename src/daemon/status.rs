@@ -122,6 +122,8 @@ pub(crate) struct Trouble {
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether that commit is refused, so that the last good one is kept up.
     pub refused: bool,
+    /// Whether a reconcile has looked at its connections: until then none is known.
+    pub looked_at: bool,
     /// The commit that the connections were compared with.
     pub commit_in_force: Option<CommitId>,
     /// How many documents and changes each rule of the user matches, by name and effect.

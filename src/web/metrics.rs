@@ -81,17 +81,19 @@ type TargetGauge = (&'static str, &'static str, fn(&TargetStatus) -> Values);
 
 const GAUGES: [TargetGauge; 6] = [
     ("apinizer_gitops_connections", "Connections by how they stand", |target| {
-        let value = |state: &ConnectionState| {
+        let values = |state: &ConnectionState| {
             let label = format!(",state=\"{}\"", state.into_str());
-            (label, count(target, |entry| entry.state == *state))
+            counted(target, label, |entry| entry.state == *state)
         };
-        ConnectionState::VARIANTS.iter().map(value).collect()
+        ConnectionState::VARIANTS.iter().flat_map(values).collect()
     }),
     ("apinizer_gitops_deletes_held", "Deletes and replaces that a rule holds back", |target| {
-        alone(count(target, |entry| entry.state == ConnectionState::Held && entry.deletes()))
+        counted(target, String::new(), |entry| {
+            entry.state == ConnectionState::Held && entry.deletes()
+        })
     }),
     ("apinizer_gitops_not_converging", NOT_CONVERGING, |target| {
-        alone(count(target, |entry| entry.state == ConnectionState::NotConverging))
+        counted(target, String::new(), |entry| entry.state == ConnectionState::NotConverging)
     }),
     ("apinizer_gitops_rule_matches", RULE_MATCHES, |target| {
         let value = |((rule, effect), count): (&(String, &str), &usize)| {
@@ -116,8 +118,10 @@ fn alone(value: f64) -> Values {
     vec![(String::new(), value)]
 }
 
-fn count(target: &TargetStatus, is_counted: impl Fn(&Entry) -> bool) -> f64 {
-    float(target.connections.iter().filter(|entry| is_counted(entry)).count() as u64)
+/// How many connections are so, once a reconcile has looked at them: a failure is no zero.
+fn counted(target: &TargetStatus, label: String, is_counted: impl Fn(&Entry) -> bool) -> Values {
+    let count = || target.connections.iter().filter(|entry| is_counted(entry)).count();
+    target.trouble.looked_at.then(|| (label, float(count() as u64))).into_iter().collect()
 }
 
 /// The gauges of the targets, as text. A target has them once a reconcile of it has ended, and on the replica
@@ -239,5 +243,14 @@ mod tests {
         let target = TargetStatus { state, last_reconcile, ..TargetStatus::default() };
         let status = Status { targets: vec![Arc::new(target)], ..Status::default() };
         assert!(!gauges(&status).contains("{target="), "{}", gauges(&status));
+    }
+
+    #[test]
+    fn a_target_that_was_never_looked_at_has_no_counts_of_connections() {
+        let target =
+            TargetStatus { last_reconcile: Some(Timestamp::now()), ..TargetStatus::default() };
+        let status = Status { targets: vec![Arc::new(target)], ..Status::default() };
+        let gauges = gauges(&status);
+        assert!(gauges.contains("_suspended{target=") && !gauges.contains("_held{"), "{gauges}");
     }
 }
